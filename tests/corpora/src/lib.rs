@@ -1,0 +1,33 @@
+//! Where tests find the test material that is not part of this repository.
+//!
+//! The material lies in `../shared/corpora` beside the checkout, or where `TRUNKLINE_CORPORA` says.
+//! A test that needs a folder which is not there calls [`folder`], gets `None`, returns, and the
+//! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The corpus folder `name`, or `None` (counted as one skip) where it is not there.
+pub fn folder(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("TRUNKLINE_CORPORA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
+        PathBuf::from,
+    );
+    let folder = root.join(name);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    skip(&format!("corpus {name} is not there"));
+    None
+}
+
+/// Counts one skipped case and says why.
+pub fn skip(reason: &str) {
+    let Some(log) = std::env::var_os("TRUNKLINE_SKIPPED") else { return };
+    let line = format!("{reason}\n");
+    if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(log) {
+        // Losing a line of the skip count must not fail the test that is being skipped.
+        let _ = file.write_all(line.as_bytes());
+    }
+}
