@@ -122,7 +122,11 @@ pub const ASIDE_MAX: Duration = Duration::from_secs(300);
 #[must_use]
 pub fn judge(failure: &AttemptFailure) -> Verdict {
     let (class, advances, status) = match *failure {
-        AttemptFailure::Final { status, retry_after, cause } => {
+        AttemptFailure::Final {
+            status,
+            retry_after,
+            cause,
+        } => {
             return judge_final(status, retry_after, cause);
         }
         AttemptFailure::Silent => (FailureClass::Timeout, true, StatusCode::SERVER_TIMEOUT),
@@ -130,35 +134,51 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
             // A connection that cannot be made is a trunk that is down, whatever the reason; one
             // that does not come up in time differs only in how long the caller has waited.
             let _ = error;
-            (FailureClass::TrunkDown, true, StatusCode::SERVICE_UNAVAILABLE)
+            (
+                FailureClass::TrunkDown,
+                true,
+                StatusCode::SERVICE_UNAVAILABLE,
+            )
         }
-        AttemptFailure::NoHop => {
-            (FailureClass::TrunkDown, true, StatusCode::SERVICE_UNAVAILABLE)
-        }
-        AttemptFailure::NoAnswer | AttemptFailure::TimerC => {
-            (FailureClass::User, false, StatusCode::TEMPORARILY_UNAVAILABLE)
-        }
-        AttemptFailure::SetupBudget => {
-            (FailureClass::Timeout, false, StatusCode::SERVER_TIMEOUT)
-        }
-        AttemptFailure::Limit(_) => {
-            (FailureClass::Policy, true, StatusCode::SERVICE_UNAVAILABLE)
-        }
-        AttemptFailure::NoMediaPort => {
-            (FailureClass::Internal, false, StatusCode::SERVICE_UNAVAILABLE)
-        }
-        AttemptFailure::Negotiation => {
-            (FailureClass::Protocol, false, StatusCode::NOT_ACCEPTABLE_HERE)
-        }
-        AttemptFailure::Internal => {
-            (FailureClass::Internal, false, StatusCode::SERVER_INTERNAL_ERROR)
-        }
+        AttemptFailure::NoHop => (
+            FailureClass::TrunkDown,
+            true,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        AttemptFailure::NoAnswer | AttemptFailure::TimerC => (
+            FailureClass::User,
+            false,
+            StatusCode::TEMPORARILY_UNAVAILABLE,
+        ),
+        AttemptFailure::SetupBudget => (FailureClass::Timeout, false, StatusCode::SERVER_TIMEOUT),
+        AttemptFailure::Limit(_) => (FailureClass::Policy, true, StatusCode::SERVICE_UNAVAILABLE),
+        AttemptFailure::NoMediaPort => (
+            FailureClass::Internal,
+            false,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        AttemptFailure::Negotiation => (
+            FailureClass::Protocol,
+            false,
+            StatusCode::NOT_ACCEPTABLE_HERE,
+        ),
+        AttemptFailure::Internal => (
+            FailureClass::Internal,
+            false,
+            StatusCode::SERVER_INTERNAL_ERROR,
+        ),
     };
     let cause = match failure {
         AttemptFailure::NoAnswer | AttemptFailure::TimerC => Cause::NO_ANSWER,
         _ => cause_from_status(status),
     };
-    Verdict { class, advances, status, cause, aside: None }
+    Verdict {
+        class,
+        advances,
+        status,
+        cause,
+        aside: None,
+    }
 }
 
 fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause>) -> Verdict {
@@ -171,27 +191,35 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
         }
         // A challenge is for this gateway, which has no credentials for that trunk. The caller
         // has none either, and must not be asked for any (RFC 3261 §22.1 is per hop here).
-        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            (FailureClass::Protocol, true, StatusCode::SERVICE_UNAVAILABLE)
-        }
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => (
+            FailureClass::Protocol,
+            true,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
         // The trunk is broken or does not speak SIP as it should; the number may be fine.
-        StatusCode::BAD_GATEWAY | StatusCode::VERSION_NOT_SUPPORTED => {
-            (FailureClass::TrunkDown, true, StatusCode::SERVICE_UNAVAILABLE)
-        }
+        StatusCode::BAD_GATEWAY | StatusCode::VERSION_NOT_SUPPORTED => (
+            FailureClass::TrunkDown,
+            true,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
         // Who cancelled it, if not we: nobody who could be told.
         StatusCode::REQUEST_TERMINATED => (FailureClass::User, false, status),
         other => match other.class() {
             // A redirection would tell the caller a trunk's inside, and one that came from here
             // is undefined at Microsoft (U-12). The core follows it or gives up.
-            Class::Redirection => {
-                (FailureClass::Protocol, true, StatusCode::SERVICE_UNAVAILABLE)
-            }
+            Class::Redirection => (
+                FailureClass::Protocol,
+                true,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
             Class::GlobalFailure | Class::ClientError | Class::ServerError => {
                 (FailureClass::User, false, other)
             }
-            Class::Provisional | Class::Success => {
-                (FailureClass::Internal, false, StatusCode::SERVER_INTERNAL_ERROR)
-            }
+            Class::Provisional | Class::Success => (
+                FailureClass::Internal,
+                false,
+                StatusCode::SERVER_INTERNAL_ERROR,
+            ),
         },
     };
     let aside = match status {
@@ -200,7 +228,13 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
     };
     let cause = if shown == status { cause } else { None };
     let cause = cause.unwrap_or_else(|| cause_from_status(shown));
-    Verdict { class, advances, status: shown, cause, aside }
+    Verdict {
+        class,
+        advances,
+        status: shown,
+        cause,
+        aside,
+    }
 }
 
 /// Of the verdicts of all attempts of a call, the one that the caller sees: what a called party

@@ -159,12 +159,22 @@ impl TrunkMonitor {
             };
             let mut peers = Vec::with_capacity(profile.peers.len());
             for peer in &profile.peers {
-                let same = old_peers.iter().position(|old| old.uri() == peer.uri.as_str());
+                let same = old_peers
+                    .iter()
+                    .position(|old| old.uri() == peer.uri.as_str());
                 let kept = same.map(|index| old_peers.swap_remove(index));
                 peers.push(kept.unwrap_or_else(|| Peer::new(peer.uri.clone())));
             }
             let profile = Arc::clone(profile);
-            self.trunks.insert(name.clone(), Trunk { profile, peers, inbound, watched_since });
+            self.trunks.insert(
+                name.clone(),
+                Trunk {
+                    profile,
+                    peers,
+                    inbound,
+                    watched_since,
+                },
+            );
         }
         self.reschedule(now.moment);
     }
@@ -176,7 +186,10 @@ impl TrunkMonitor {
                 continue;
             }
             for peer in &trunk.peers {
-                let key = PeerKey { trunk: name.clone(), uri: peer.uri().into() };
+                let key = PeerKey {
+                    trunk: name.clone(),
+                    uri: peer.uri().into(),
+                };
                 let at = self.schedule.deadline(&key).unwrap_or_else(|| {
                     let window = u64::try_from(FIRST_PROBES_WITHIN.as_millis()).unwrap_or(1);
                     now + Duration::from_millis(self.tokens.below(window.max(1)))
@@ -195,11 +208,19 @@ impl TrunkMonitor {
     }
 
     fn probe(&mut self, now: Now, key: PeerKey) {
-        let Some(trunk) = self.trunks.get(&key.trunk) else { return };
-        let Some(index) = trunk.position(&key.uri) else { return };
+        let Some(trunk) = self.trunks.get(&key.trunk) else {
+            return;
+        };
+        let Some(index) = trunk.position(&key.uri) else {
+            return;
+        };
         let peer = &trunk.peers[index];
         let options = trunk.profile.options;
-        let mean = if peer.is_down() { options.interval_down } else { options.interval };
+        let mean = if peer.is_down() {
+            options.interval_down
+        } else {
+            options.interval
+        };
         let interval = jittered(&mut self.tokens, mean, options.jitter);
         self.schedule.set(key.clone(), now.moment + interval);
         if self.under_way.values().any(|(probed, _)| *probed == key) {
@@ -209,29 +230,49 @@ impl TrunkMonitor {
         let id = ProbeId(self.next_probe);
         self.next_probe += 1;
         let next_hop = peer.target().clone();
-        let request =
-            request::options(&trunk.profile, &next_hop, &self.software, &mut self.tokens);
+        let request = request::options(&trunk.profile, &next_hop, &self.software, &mut self.tokens);
         let trunk = Arc::clone(&trunk.profile);
         self.under_way.insert(id, (key, now.moment));
-        let probe = Probe { id, trunk, peer: index, next_hop, request };
-        self.outputs.push_back(MonitorOutput::Probe(Box::new(probe)));
+        let probe = Probe {
+            id,
+            trunk,
+            peer: index,
+            next_hop,
+            request,
+        };
+        self.outputs
+            .push_back(MonitorOutput::Probe(Box::new(probe)));
     }
 
     /// A probe was answered with a final response.
     pub fn handle_answer(&mut self, now: Now, probe: ProbeId, response: &Response) {
-        let Some((key, sent)) = self.under_way.remove(&probe) else { return };
+        let Some((key, sent)) = self.under_way.remove(&probe) else {
+            return;
+        };
         let round_trip = now.moment.saturating_since(sent);
-        let Some(trunk) = self.trunks.get(&key.trunk) else { return };
+        let Some(trunk) = self.trunks.get(&key.trunk) else {
+            return;
+        };
         let retry_after = response.headers.retry_after();
         let outcome = peer::judge(trunk.profile.preset, response.status, retry_after);
-        let result = ProbeResult::Answered { status: response.status.code(), round_trip };
+        let result = ProbeResult::Answered {
+            status: response.status.code(),
+            round_trip,
+        };
         self.settle(now, &key, outcome, result);
     }
 
     /// A probe got no response.
     pub fn handle_failure(&mut self, now: Now, probe: ProbeId, failure: ProbeFailure) {
-        let Some((key, _)) = self.under_way.remove(&probe) else { return };
-        self.settle(now, &key, Outcome::of_failure(failure), ProbeResult::Failed(failure));
+        let Some((key, _)) = self.under_way.remove(&probe) else {
+            return;
+        };
+        self.settle(
+            now,
+            &key,
+            Outcome::of_failure(failure),
+            ProbeResult::Failed(failure),
+        );
     }
 
     /// A call to a peer got a 503, with its `Retry-After` in seconds if it has one: the peer is
@@ -243,7 +284,11 @@ impl TrunkMonitor {
         peer: usize,
         retry_after: Option<u32>,
     ) {
-        let Some(peer) = self.trunks.get_mut(trunk).and_then(|t| t.peers.get_mut(peer)) else {
+        let Some(peer) = self
+            .trunks
+            .get_mut(trunk)
+            .and_then(|t| t.peers.get_mut(peer))
+        else {
             return;
         };
         peer.put_aside(now.moment, retry_after);
@@ -258,9 +303,19 @@ impl TrunkMonitor {
         peer: usize,
         failure: ProbeFailure,
     ) {
-        let Some(uri) = self.uri_of(trunk, peer) else { return };
-        let key = PeerKey { trunk: trunk.clone(), uri };
-        self.settle(now, &key, Outcome::of_failure(failure), ProbeResult::Failed(failure));
+        let Some(uri) = self.uri_of(trunk, peer) else {
+            return;
+        };
+        let key = PeerKey {
+            trunk: trunk.clone(),
+            uri,
+        };
+        self.settle(
+            now,
+            &key,
+            Outcome::of_failure(failure),
+            ProbeResult::Failed(failure),
+        );
         let soon = now.moment + FIRST_PROBES_WITHIN;
         if self.schedule.deadline(&key).is_some_and(|at| at > soon) {
             self.schedule.set(key, soon);
@@ -268,10 +323,26 @@ impl TrunkMonitor {
     }
 
     /// A call to a peer was answered, by whatever response: it is alive.
-    pub fn handle_call_answered(&mut self, now: Now, trunk: &TrunkName, peer: usize, by: StatusCode) {
-        let Some(uri) = self.uri_of(trunk, peer) else { return };
+    pub fn handle_call_answered(
+        &mut self,
+        now: Now,
+        trunk: &TrunkName,
+        peer: usize,
+        by: StatusCode,
+    ) {
+        let Some(uri) = self.uri_of(trunk, peer) else {
+            return;
+        };
         let result = ProbeResult::Call { status: by.code() };
-        self.settle(now, &PeerKey { trunk: trunk.clone(), uri }, Outcome::Alive, result);
+        self.settle(
+            now,
+            &PeerKey {
+                trunk: trunk.clone(),
+                uri,
+            },
+            Outcome::Alive,
+            result,
+        );
     }
 
     fn uri_of(&self, trunk: &TrunkName, peer: usize) -> Option<Box<str>> {
@@ -279,10 +350,21 @@ impl TrunkMonitor {
     }
 
     fn settle(&mut self, now: Now, key: &PeerKey, outcome: Outcome, result: ProbeResult) {
-        let Some(trunk) = self.trunks.get_mut(&key.trunk) else { return };
-        let Some(index) = trunk.position(&key.uri) else { return };
+        let Some(trunk) = self.trunks.get_mut(&key.trunk) else {
+            return;
+        };
+        let Some(index) = trunk.position(&key.uri) else {
+            return;
+        };
         let losses = trunk.profile.options.losses.max(1);
         let changed = trunk.peers[index].settle(now, outcome, result, losses);
+        if changed == Some(false) {
+            // Whether it comes back is asked at the shorter interval from now on.
+            let next = now.moment + trunk.profile.options.interval_down;
+            if self.schedule.deadline(key).is_some_and(|at| at > next) {
+                self.schedule.set(key.clone(), next);
+            }
+        }
         if let Some(up) = changed {
             self.outputs.push_back(MonitorOutput::Changed(HealthChange {
                 trunk: key.trunk.clone(),
@@ -305,8 +387,11 @@ impl TrunkMonitor {
         if let Some(state) = self.trunks.get_mut(&trunk.name) {
             state.inbound = Some((now.moment, now.wall, remote));
         }
-        let status =
-            if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        let status = if draining {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::OK
+        };
         let mut headers = vec![(HeaderName::Contact, format!("<{}>", trunk.contact(None)))];
         headers.extend(trunk.capability_headers(&self.software));
         headers.push((HeaderName::Accept, "application/sdp".to_owned()));
@@ -337,10 +422,17 @@ impl TrunkMonitor {
             let peers: Vec<PeerView> = trunk.peers.iter().map(|peer| peer.view(now)).collect();
             let expected = trunk.profile.options.expect_inbound.map(|silence| {
                 let grace = now.saturating_since(trunk.watched_since) < INBOUND_GRACE;
-                let heard = trunk.inbound.map(|(at, _, _)| now.saturating_since(at) <= silence);
+                let heard = trunk
+                    .inbound
+                    .map(|(at, _, _)| now.saturating_since(at) <= silence);
                 heard.unwrap_or(grace)
             });
-            view::trunk(name.clone(), peers, trunk.inbound.map(|(_, at, by)| (at, by)), expected)
+            view::trunk(
+                name.clone(),
+                peers,
+                trunk.inbound.map(|(_, at, by)| (at, by)),
+                expected,
+            )
         })
     }
 
@@ -365,7 +457,9 @@ impl Trunk {
 /// `mean` give or take `jitter`, so that the peers of many gateways are not asked in step.
 fn jittered(tokens: &mut TokenRng, mean: Duration, jitter: Duration) -> Duration {
     let jitter = jitter.min(mean);
-    let spread = u64::try_from(jitter.as_millis()).unwrap_or(u64::MAX / 4).saturating_mul(2);
+    let spread = u64::try_from(jitter.as_millis())
+        .unwrap_or(u64::MAX / 4)
+        .saturating_mul(2);
     (mean - jitter) + Duration::from_millis(tokens.below(spread.saturating_add(1)))
 }
 

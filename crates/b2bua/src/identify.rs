@@ -34,8 +34,12 @@ pub enum Unidentified {
 
 impl Unidentified {
     /// Every variant, in the order of [`Counts`].
-    pub const ALL: [Self; 4] =
-        [Self::Listener, Self::TlsIdentity, Self::Source, Self::Ambiguous];
+    pub const ALL: [Self; 4] = [
+        Self::Listener,
+        Self::TlsIdentity,
+        Self::Source,
+        Self::Ambiguous,
+    ];
 
     /// What the sender sees: silence on UDP, where the source may be forged and an answer would
     /// only help a scan; 403 on connections.
@@ -119,7 +123,10 @@ fn at_listener(
     profiles: &Profiles,
     listener: ListenerId,
 ) -> impl Iterator<Item = &Arc<TrunkProfile>> {
-    profiles.trunks.values().filter(move |trunk| trunk.listeners.contains(&listener))
+    profiles
+        .trunks
+        .values()
+        .filter(move |trunk| trunk.listeners.contains(&listener))
 }
 
 /// Trunks that expect a name get only those who have it; if one fits, those that expect none
@@ -145,14 +152,19 @@ fn covers(certified: &str, expected: &str) -> bool {
     let Some(parent) = certified.strip_prefix("*.") else {
         return certified.eq_ignore_ascii_case(expected);
     };
-    expected.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))
+    expected
+        .split_once('.')
+        .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))
 }
 
 /// If the host is one trunk's own, the others are out. If it is nobody's, it speaks for trunks
 /// that name no host: carriers write our address there as they please.
 fn keep_request_host(left: &mut Vec<&Arc<TrunkProfile>>, host: &str) {
     let owns = |trunk: &TrunkProfile| {
-        trunk.request_hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
+        trunk
+            .request_hosts
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(host))
     };
     if left.iter().any(|trunk| owns(trunk)) {
         left.retain(|trunk| owns(trunk));
@@ -163,7 +175,12 @@ fn keep_request_host(left: &mut Vec<&Arc<TrunkProfile>>, host: &str) {
 
 fn keep_longest_prefix(left: &mut Vec<&Arc<TrunkProfile>>, holds: impl Fn(&IpNet) -> bool) {
     let length = |trunk: &TrunkProfile| {
-        trunk.allow.iter().filter(|net| holds(net)).map(IpNet::prefix).max()
+        trunk
+            .allow
+            .iter()
+            .filter(|net| holds(net))
+            .map(IpNet::prefix)
+            .max()
     };
     let longest = left.iter().filter_map(|trunk| length(trunk)).max();
     left.retain(|trunk| length(trunk) == longest);
@@ -198,7 +215,11 @@ pub fn ambiguities(profiles: &Profiles) -> Vec<Ambiguity> {
             for second in &trunks[index + 1..] {
                 if indistinguishable(first, second) {
                     let (first, second) = (first.name.clone(), second.name.clone());
-                    found.push(Ambiguity { first, second, listener });
+                    found.push(Ambiguity {
+                        first,
+                        second,
+                        listener,
+                    });
                 }
             }
         }
@@ -207,12 +228,18 @@ pub fn ambiguities(profiles: &Profiles) -> Vec<Ambiguity> {
 }
 
 fn indistinguishable(first: &TrunkProfile, second: &TrunkProfile) -> bool {
-    let names = match (first.expected_names.is_empty(), second.expected_names.is_empty()) {
+    let names = match (
+        first.expected_names.is_empty(),
+        second.expected_names.is_empty(),
+    ) {
         (true, true) => true,
         (false, false) => shares(&first.expected_names, &second.expected_names),
         (true, false) | (false, true) => false,
     };
-    let hosts = match (first.request_hosts.is_empty(), second.request_hosts.is_empty()) {
+    let hosts = match (
+        first.request_hosts.is_empty(),
+        second.request_hosts.is_empty(),
+    ) {
         (false, false) => shares(&first.request_hosts, &second.request_hosts),
         (true, true) => true,
         // The one with a host wins whenever it is named.
@@ -222,7 +249,9 @@ fn indistinguishable(first: &TrunkProfile, second: &TrunkProfile) -> bool {
 }
 
 fn shares(first: &[Arc<str>], second: &[Arc<str>]) -> bool {
-    first.iter().any(|name| second.iter().any(|other| name.eq_ignore_ascii_case(other)))
+    first
+        .iter()
+        .any(|name| second.iter().any(|other| name.eq_ignore_ascii_case(other)))
 }
 
 /// Whether an address exists whose longest prefix is equally long on both sides.
@@ -231,7 +260,9 @@ fn sources_clash(first: &[IpNet], second: &[IpNet]) -> bool {
         return true;
     }
     first.iter().any(|net| {
-        second.iter().any(|other| net.prefix() == other.prefix() && net.overlaps(other))
+        second
+            .iter()
+            .any(|other| net.prefix() == other.prefix() && net.overlaps(other))
     })
 }
 

@@ -21,7 +21,10 @@ pub struct GateLimits {
 
 impl Default for GateLimits {
     fn default() -> Self {
-        Self { calls: 10_000, calls_per_second: None }
+        Self {
+            calls: 10_000,
+            calls_per_second: None,
+        }
     }
 }
 
@@ -36,7 +39,10 @@ pub struct TrunkLimits {
 
 impl Default for TrunkLimits {
     fn default() -> Self {
-        Self { calls: None, calls_per_second: None }
+        Self {
+            calls: None,
+            calls_per_second: None,
+        }
     }
 }
 
@@ -137,7 +143,10 @@ impl Gate {
     #[must_use]
     pub fn new(limits: GateLimits) -> Self {
         let gateway = Counter::new(Some(limits.calls), limits.calls_per_second);
-        Self { gateway, trunks: BTreeMap::new() }
+        Self {
+            gateway,
+            trunks: BTreeMap::new(),
+        }
     }
 
     /// Takes over the limits of a reload. Legs beyond a lowered limit stay; no new one gets in
@@ -147,14 +156,19 @@ impl Gate {
         gateway: GateLimits,
         trunks: impl IntoIterator<Item = (&'a TrunkName, TrunkLimits)>,
     ) {
-        self.gateway.relimit(Some(gateway.calls), gateway.calls_per_second);
+        self.gateway
+            .relimit(Some(gateway.calls), gateway.calls_per_second);
         let mut present = BTreeMap::new();
         for (name, limits) in trunks {
             present.insert(name.clone(), limits);
         }
-        self.trunks.retain(|name, counter| present.contains_key(name) || counter.usage.in_use > 0);
+        self.trunks
+            .retain(|name, counter| present.contains_key(name) || counter.usage.in_use > 0);
         for (name, limits) in present {
-            self.trunks.entry(name).or_default().relimit(limits.calls, limits.calls_per_second);
+            self.trunks
+                .entry(name)
+                .or_default()
+                .relimit(limits.calls, limits.calls_per_second);
         }
     }
 
@@ -187,7 +201,10 @@ impl Gate {
             Full::Rate => Refused::TrunkRate,
         })?;
         counter.take();
-        Ok(Permit { trunk: trunk.clone(), share })
+        Ok(Permit {
+            trunk: trunk.clone(),
+            share,
+        })
     }
 
     /// The permit of a leg that was admitted by an earlier process and is restored from its
@@ -197,7 +214,10 @@ impl Gate {
             self.gateway.take();
         }
         self.trunks.entry(trunk.clone()).or_default().take();
-        Permit { trunk: trunk.clone(), share }
+        Permit {
+            trunk: trunk.clone(),
+            share,
+        }
     }
 
     /// Takes a permit back.
@@ -227,7 +247,9 @@ impl Gate {
 
     /// Use of every trunk that has limits or legs.
     pub fn trunk_usage(&self) -> impl Iterator<Item = (&TrunkName, Usage)> {
-        self.trunks.iter().map(|(name, counter)| (name, counter.usage))
+        self.trunks
+            .iter()
+            .map(|(name, counter)| (name, counter.usage))
     }
 }
 
@@ -244,8 +266,14 @@ struct Counter {
 
 impl Counter {
     fn new(limit: Option<u32>, per_second: Option<u32>) -> Self {
-        let usage = Usage { limit, ..Usage::default() };
-        Self { usage, rate: per_second.map(TokenBucket::new) }
+        let usage = Usage {
+            limit,
+            ..Usage::default()
+        };
+        Self {
+            usage,
+            rate: per_second.map(TokenBucket::new),
+        }
     }
 
     fn relimit(&mut self, limit: Option<u32>, per_second: Option<u32>) {
@@ -256,9 +284,17 @@ impl Counter {
     }
 
     fn check(&mut self, now: Moment) -> Result<(), Full> {
-        let full = if self.usage.limit.is_some_and(|limit| self.usage.in_use >= limit) {
+        let full = if self
+            .usage
+            .limit
+            .is_some_and(|limit| self.usage.in_use >= limit)
+        {
             Full::InUse
-        } else if self.rate.as_mut().is_some_and(|bucket| !bucket.has_token(now)) {
+        } else if self
+            .rate
+            .as_mut()
+            .is_some_and(|bucket| !bucket.has_token(now))
+        {
             Full::Rate
         } else {
             return Ok(());
@@ -295,7 +331,11 @@ struct TokenBucket {
 impl TokenBucket {
     fn new(per_second: u32) -> Self {
         let billionths = u64::from(per_second) * NANOS_PER_SECOND;
-        Self { per_second, billionths, refilled: None }
+        Self {
+            per_second,
+            billionths,
+            refilled: None,
+        }
     }
 
     fn has_token(&mut self, now: Moment) -> bool {
@@ -325,15 +365,29 @@ mod tests {
 
     fn gate(calls: u32, trunk: TrunkLimits) -> (Gate, TrunkName) {
         let name = TrunkName::from("carrier");
-        let mut gate = Gate::new(GateLimits { calls, calls_per_second: None });
-        gate.reload(GateLimits { calls, calls_per_second: None }, [(&name, trunk)]);
+        let mut gate = Gate::new(GateLimits {
+            calls,
+            calls_per_second: None,
+        });
+        gate.reload(
+            GateLimits {
+                calls,
+                calls_per_second: None,
+            },
+            [(&name, trunk)],
+        );
         (gate, name)
     }
 
     #[test]
     fn a_released_permit_makes_room_again() {
-        let (mut gate, name) =
-            gate(10, TrunkLimits { calls: Some(1), calls_per_second: None });
+        let (mut gate, name) = gate(
+            10,
+            TrunkLimits {
+                calls: Some(1),
+                calls_per_second: None,
+            },
+        );
         let permit = gate.admit_call(at(0), &name).unwrap();
         assert_eq!(gate.room(&name), Some(0));
         assert_eq!(gate.admit_leg(at(0), &name), Err(Refused::TrunkFull));
@@ -346,8 +400,13 @@ mod tests {
 
     #[test]
     fn a_trunk_that_refuses_takes_nothing_of_the_gateway() {
-        let (mut gate, name) =
-            gate(1, TrunkLimits { calls: Some(0), calls_per_second: None });
+        let (mut gate, name) = gate(
+            1,
+            TrunkLimits {
+                calls: Some(0),
+                calls_per_second: None,
+            },
+        );
         assert_eq!(gate.admit_call(at(0), &name), Err(Refused::TrunkFull));
         let other = TrunkName::from("pbx");
         let permit = gate.admit_call(at(0), &other).unwrap();
@@ -357,8 +416,13 @@ mod tests {
 
     #[test]
     fn calls_per_second_allow_a_burst_and_then_the_rate() {
-        let (mut gate, name) =
-            gate(100, TrunkLimits { calls: None, calls_per_second: Some(2) });
+        let (mut gate, name) = gate(
+            100,
+            TrunkLimits {
+                calls: None,
+                calls_per_second: Some(2),
+            },
+        );
         let mut held = Vec::new();
         held.extend(gate.admit_leg(at(0), &name));
         held.extend(gate.admit_leg(at(0), &name));
@@ -372,11 +436,20 @@ mod tests {
 
     #[test]
     fn a_reload_keeps_what_is_in_use() {
-        let (mut gate, name) =
-            gate(10, TrunkLimits { calls: Some(5), calls_per_second: None });
-        let permits: Vec<Permit> =
-            (0..3).map(|_| gate.admit_leg(at(0), &name).unwrap()).collect();
-        let fewer = TrunkLimits { calls: Some(2), calls_per_second: None };
+        let (mut gate, name) = gate(
+            10,
+            TrunkLimits {
+                calls: Some(5),
+                calls_per_second: None,
+            },
+        );
+        let permits: Vec<Permit> = (0..3)
+            .map(|_| gate.admit_leg(at(0), &name).unwrap())
+            .collect();
+        let fewer = TrunkLimits {
+            calls: Some(2),
+            calls_per_second: None,
+        };
         gate.reload(GateLimits::default(), [(&name, fewer)]);
         assert_eq!(gate.admit_leg(at(0), &name), Err(Refused::TrunkFull));
         gate.reload(GateLimits::default(), []);
@@ -384,12 +457,22 @@ mod tests {
         let (_, usage) = gate.trunk_usage().next().unwrap();
         assert_eq!((usage.in_use, usage.peak), (0, 3));
         gate.reload(GateLimits::default(), []);
-        assert_eq!(gate.trunk_usage().count(), 0, "a removed trunk goes when it is empty");
+        assert_eq!(
+            gate.trunk_usage().count(),
+            0,
+            "a removed trunk goes when it is empty"
+        );
     }
 
     #[test]
     fn a_restored_call_is_never_refused() {
-        let (mut gate, name) = gate(0, TrunkLimits { calls: Some(0), calls_per_second: None });
+        let (mut gate, name) = gate(
+            0,
+            TrunkLimits {
+                calls: Some(0),
+                calls_per_second: None,
+            },
+        );
         let permit = gate.readmit(&name, Share::Call);
         assert_eq!(gate.gateway_usage().in_use, 1);
         gate.release(permit);

@@ -10,7 +10,7 @@ mod identity;
 use sip_msg::{HeaderName, Headers, Uri};
 
 use crate::profile::{TrunkProfile, Trust};
-use address::{rehost_name_addr, rehost_uri};
+use address::rehost_name_addr;
 
 pub use identity::carry_display_name;
 
@@ -103,14 +103,29 @@ pub struct Rule {
 
 const SETUP: &[Phase] = &[Phase::Invite];
 const SETUP_AND_PROGRESS: &[Phase] = &[Phase::Invite, Phase::Provisional];
-const WHOLE_CALL: &[Phase] = &[Phase::Invite, Phase::Provisional, Phase::Answer, Phase::Ending];
+const WHOLE_CALL: &[Phase] = &[
+    Phase::Invite,
+    Phase::Provisional,
+    Phase::Answer,
+    Phase::Ending,
+];
 const WHO_ANSWERS: &[Phase] = &[Phase::Invite, Phase::Provisional, Phase::Answer];
 const HOW_IT_ENDED: &[Phase] = &[Phase::Failure, Phase::Ending];
 
 /// The whole pass list. Nothing else crosses.
 pub const RULES: [Rule; 12] = [
-    rule(Subject::Header("Subject"), SETUP, Condition::Always, Carriage::Verbatim),
-    rule(Subject::Header("Reason"), HOW_IT_ENDED, Condition::Always, Carriage::Reason),
+    rule(
+        Subject::Header("Subject"),
+        SETUP,
+        Condition::Always,
+        Carriage::Verbatim,
+    ),
+    rule(
+        Subject::Header("Reason"),
+        HOW_IT_ENDED,
+        Condition::Always,
+        Carriage::Reason,
+    ),
     rule(
         Subject::Header("P-Early-Media"),
         SETUP_AND_PROGRESS,
@@ -123,18 +138,31 @@ pub const RULES: [Rule; 12] = [
         Condition::ToTrusted,
         Carriage::Rehosted,
     ),
-    rule(Subject::Header("Diversion"), SETUP, Condition::ToTrusted, Carriage::Rehosted),
+    rule(
+        Subject::Header("Diversion"),
+        SETUP,
+        Condition::ToTrusted,
+        Carriage::Rehosted,
+    ),
     rule(
         Subject::Header("User-To-User"),
         WHOLE_CALL,
         Condition::ToTrusted,
-        Carriage::Bounded { fields: 1, name: 64, value: 256 },
+        Carriage::Bounded {
+            fields: 1,
+            name: 64,
+            value: 256,
+        },
     ),
     rule(
         Subject::HeaderPrefix("X-MS-Custom-"),
         WHOLE_CALL,
         Condition::ToTrusted,
-        Carriage::Bounded { fields: 5, name: 64, value: 256 },
+        Carriage::Bounded {
+            fields: 5,
+            name: 64,
+            value: 256,
+        },
     ),
     rule(
         Subject::Header("P-Asserted-Identity"),
@@ -142,10 +170,30 @@ pub const RULES: [Rule; 12] = [
         Condition::Identity,
         Carriage::Rehosted,
     ),
-    rule(Subject::Header("Privacy"), SETUP, Condition::Identity, Carriage::Verbatim),
-    rule(Subject::RequestUriParam("user"), SETUP, Condition::Always, Carriage::Verbatim),
-    rule(Subject::RequestUriParam("cause"), SETUP, Condition::Always, Carriage::Verbatim),
-    rule(Subject::DisplayName, WHO_ANSWERS, Condition::Identity, Carriage::Verbatim),
+    rule(
+        Subject::Header("Privacy"),
+        SETUP,
+        Condition::Identity,
+        Carriage::Verbatim,
+    ),
+    rule(
+        Subject::RequestUriParam("user"),
+        SETUP,
+        Condition::Always,
+        Carriage::Verbatim,
+    ),
+    rule(
+        Subject::RequestUriParam("cause"),
+        SETUP,
+        Condition::Always,
+        Carriage::Verbatim,
+    ),
+    rule(
+        Subject::DisplayName,
+        WHO_ANSWERS,
+        Condition::Identity,
+        Carriage::Verbatim,
+    ),
 ];
 
 const fn rule(
@@ -154,7 +202,12 @@ const fn rule(
     condition: Condition,
     carriage: Carriage,
 ) -> Rule {
-    Rule { subject, phases, condition, carriage }
+    Rule {
+        subject,
+        phases,
+        condition,
+        carriage,
+    }
 }
 
 impl Rule {
@@ -206,17 +259,16 @@ pub fn carry_uri_params(source: &Uri, to: &TrunkProfile, target: Uri) -> Uri {
 
 /// Whether a parameter value is short and can hold no host.
 fn is_plain(value: &str) -> bool {
-    value.len() <= 32 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    value.len() <= 32
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn carry_header(
-    rule: &Rule,
-    name: &str,
-    source: &Headers,
-    to: &TrunkProfile,
-    into: &mut Headers,
-) {
-    let Some(name) = HeaderName::parse(name.as_bytes()) else { return };
+fn carry_header(rule: &Rule, name: &str, source: &Headers, to: &TrunkProfile, into: &mut Headers) {
+    let Some(name) = HeaderName::parse(name.as_bytes()) else {
+        return;
+    };
     if rule.condition == Condition::Identity && identity::is_withheld(source, to) {
         return;
     }
@@ -244,7 +296,11 @@ fn carry_header(
 }
 
 fn carry_prefix(rule: &Rule, prefix: &str, source: &Headers, into: &mut Headers) {
-    let Carriage::Bounded { fields, name: longest_name, value: longest_value } = rule.carriage
+    let Carriage::Bounded {
+        fields,
+        name: longest_name,
+        value: longest_value,
+    } = rule.carriage
     else {
         return;
     };
@@ -265,11 +321,17 @@ const REASON_TEXT_MAX: usize = 128;
 
 fn carry_reasons(source: &Headers, to: &TrunkProfile, into: &mut Headers) {
     for reason in source.reason() {
-        let known = ["SIP", "Q.850"].into_iter().find(|name| name.eq_ignore_ascii_case(&reason.protocol));
-        let (Some(protocol), Some(cause)) = (known, reason.cause) else { continue };
+        let known = ["SIP", "Q.850"]
+            .into_iter()
+            .find(|name| name.eq_ignore_ascii_case(&reason.protocol));
+        let (Some(protocol), Some(cause)) = (known, reason.cause) else {
+            continue;
+        };
         let mut value = format!("{protocol};cause={cause}");
         let text = reason.text.as_deref().filter(|text| {
-            let plain = text.chars().all(|c| !c.is_control() && c != '"' && c != '\\');
+            let plain = text
+                .chars()
+                .all(|c| !c.is_control() && c != '"' && c != '\\');
             to.trust == Trust::Trusted && plain && text.len() <= REASON_TEXT_MAX
         });
         if let Some(text) = text {

@@ -97,7 +97,10 @@ impl PortPool {
     #[must_use]
     pub fn new(now: Moment, config: &MediaConfig) -> Self {
         let shelves = config.interfaces.iter().flat_map(|interface| {
-            config.shards.iter().map(move |&shard| (interface.id, shard))
+            config
+                .shards
+                .iter()
+                .map(move |&shard| (interface.id, shard))
         });
         let mut pool = Self {
             reserve: config.reserve,
@@ -123,7 +126,9 @@ impl PortPool {
         prefer: Option<ShardId>,
     ) -> Result<PortLease, Exhausted> {
         self.wake(now, interface);
-        let shelves = self.stock.range((interface, ShardId(0))..=(interface, ShardId(u8::MAX)));
+        let shelves = self
+            .stock
+            .range((interface, ShardId(0))..=(interface, ShardId(u8::MAX)));
         let chosen = shelves
             .filter(|(_, stock)| !stock.free.is_empty())
             .max_by_key(|&(&(_, shard), stock)| {
@@ -168,7 +173,9 @@ impl PortPool {
         match self.stock.get_mut(&(pair.interface, pair.shard)) {
             Some(stock) => stock.resting.push_back((now + self.cool_down, pair)),
             None => {
-                self.commands.push_back(MediaCommand::ReleasePorts { pairs: vec![pair.id] });
+                self.commands.push_back(MediaCommand::ReleasePorts {
+                    pairs: vec![pair.id],
+                });
             }
         }
     }
@@ -176,11 +183,16 @@ impl PortPool {
     /// A shard has bound these. A pair that is known already is not taken twice.
     pub fn handle_bound(&mut self, pairs: &[PortPair]) {
         for &pair in pairs {
-            let Some(stock) = self.stock.get_mut(&(pair.interface, pair.shard)) else { continue };
+            let Some(stock) = self.stock.get_mut(&(pair.interface, pair.shard)) else {
+                continue;
+            };
             stock.asked = stock.asked.saturating_sub(1);
             let known = self.leased.contains(&pair.id)
                 || stock.free.iter().any(|free| free.id == pair.id)
-                || stock.resting.iter().any(|(_, resting)| resting.id == pair.id);
+                || stock
+                    .resting
+                    .iter()
+                    .any(|(_, resting)| resting.id == pair.id);
             if !known {
                 stock.free.push_back(pair);
             }
@@ -227,8 +239,14 @@ impl PortPool {
             if *of != interface {
                 continue;
             }
-            while stock.resting.front().is_some_and(|(until, _)| *until <= now) {
-                stock.free.extend(stock.resting.pop_front().map(|(_, pair)| pair));
+            while stock
+                .resting
+                .front()
+                .is_some_and(|(until, _)| *until <= now)
+            {
+                stock
+                    .free
+                    .extend(stock.resting.pop_front().map(|(_, pair)| pair));
             }
         }
     }
@@ -242,7 +260,9 @@ impl PortPool {
 
     fn refill(&mut self, now: Moment, shelf: Shelf) {
         let reserve = usize::from(self.reserve);
-        let Some(stock) = self.stock.get_mut(&shelf) else { return };
+        let Some(stock) = self.stock.get_mut(&shelf) else {
+            return;
+        };
         let coming = stock.free.len() + usize::from(stock.asked);
         // Half a reserve at a time: one command for many leases.
         let low = coming * 2 <= reserve;
@@ -251,22 +271,36 @@ impl PortPool {
         }
         stock.not_before = None;
         let (interface, shard) = shelf;
-        let mut wanted = self.reserve.saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
+        let mut wanted = self
+            .reserve
+            .saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
         while wanted > 0 {
             let count = wanted.min(BATCH);
             wanted -= count;
             stock.asked += count;
-            self.commands.push_back(MediaCommand::BindPorts { shard, interface, count });
+            self.commands.push_back(MediaCommand::BindPorts {
+                shard,
+                interface,
+                count,
+            });
         }
     }
 
     fn why_none(&self, interface: u16) -> Exhausted {
-        let mut shelves = self.stock.iter().filter(|((of, _), _)| *of == interface).peekable();
+        let mut shelves = self
+            .stock
+            .iter()
+            .filter(|((of, _), _)| *of == interface)
+            .peekable();
         if shelves.peek().is_none() {
             return Exhausted::NoInterface;
         }
         let resting = shelves.any(|(_, stock)| !stock.resting.is_empty());
-        if resting || !self.leased.is_empty() { Exhausted::InUse } else { Exhausted::NotBound }
+        if resting || !self.leased.is_empty() {
+            Exhausted::InUse
+        } else {
+            Exhausted::NotBound
+        }
     }
 }
 

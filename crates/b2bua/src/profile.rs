@@ -85,7 +85,10 @@ impl Profiles {
     /// Profiles of the given trunks; of two with one name the later stays.
     #[must_use]
     pub fn new(trunks: impl IntoIterator<Item = TrunkProfile>, limits: GateLimits) -> Self {
-        let trunks = trunks.into_iter().map(|t| (t.name.clone(), Arc::new(t))).collect();
+        let trunks = trunks
+            .into_iter()
+            .map(|t| (t.name.clone(), Arc::new(t)))
+            .collect();
         Self { trunks, limits }
     }
 
@@ -354,7 +357,10 @@ impl TrunkProfile {
     #[must_use]
     pub fn capability_headers(&self, software: &str) -> Vec<(HeaderName, String)> {
         let mut headers = vec![(HeaderName::Allow, self.allow_value())];
-        headers.extend(self.supported_value().map(|value| (HeaderName::Supported, value)));
+        headers.extend(
+            self.supported_value()
+                .map(|value| (HeaderName::Supported, value)),
+        );
         if self.x_ms_sbc {
             headers.push((HeaderName::XMsSbc, x_ms_sbc_value(software)));
         }

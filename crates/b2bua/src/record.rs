@@ -79,7 +79,15 @@ impl CallRecord {
     /// The record of a call that has just begun, ended at once by the gateway until said otherwise.
     #[must_use]
     pub fn begin(begin: Begin) -> Self {
-        let Begin { call, from_trunk, call_id, from_address, called, calling, started } = begin;
+        let Begin {
+            call,
+            from_trunk,
+            call_id,
+            from_address,
+            called,
+            calling,
+            started,
+        } = begin;
         Self {
             call,
             from_trunk,
@@ -123,7 +131,9 @@ impl CallRecord {
     /// How long it was connected; zero if it never was.
     #[must_use]
     pub fn talk_time(&self) -> Duration {
-        self.answered.map_or(Duration::ZERO, |answered| self.ended.saturating_since(answered))
+        self.answered.map_or(Duration::ZERO, |answered| {
+            self.ended.saturating_since(answered)
+        })
     }
 
     /// The trunk that took the call: of the last attempt made.
@@ -274,8 +284,14 @@ pub struct FactsRecord {
 
 impl From<&Facts> for FactsRecord {
     fn from(facts: &Facts) -> Self {
-        let peers = facts.up.iter().map(|((trunk, peer), up)| (trunk.to_string(), *peer, *up));
-        let room = facts.room.iter().map(|(trunk, room)| (trunk.to_string(), *room));
+        let peers = facts
+            .up
+            .iter()
+            .map(|((trunk, peer), up)| (trunk.to_string(), *peer, *up));
+        let room = facts
+            .room
+            .iter()
+            .map(|(trunk, room)| (trunk.to_string(), *room));
         Self {
             peers: peers.collect(),
             room: room.collect(),
@@ -292,8 +308,12 @@ impl FactsRecord {
         let peers = self.peers.iter();
         let room = self.room.iter();
         Facts {
-            up: peers.map(|(trunk, peer, up)| ((TrunkName::from(&**trunk), *peer), *up)).collect(),
-            room: room.map(|(trunk, room)| (TrunkName::from(&**trunk), *room)).collect(),
+            up: peers
+                .map(|(trunk, peer, up)| ((TrunkName::from(&**trunk), *peer), *up))
+                .collect(),
+            room: room
+                .map(|(trunk, room)| (TrunkName::from(&**trunk), *room))
+                .collect(),
             wall: WallTime::from_unix_micros(self.wall_us),
             draw: self.draw,
         }
@@ -366,7 +386,9 @@ mod failure_class {
         let Some(name) = Option::<String>::deserialize(from)? else {
             return Ok(None);
         };
-        FailureClass::parse(&name).map(Some).ok_or_else(|| de::Error::custom("failure class"))
+        FailureClass::parse(&name)
+            .map(Some)
+            .ok_or_else(|| de::Error::custom("failure class"))
     }
 }
 

@@ -70,9 +70,16 @@ impl TraceEntry {
     /// Its first line, for a ladder's arrow; empty for bytes that have none.
     #[must_use]
     pub fn first_line(&self) -> String {
-        let end = self.text.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let end = self
+            .text
+            .iter()
+            .position(|byte| matches!(byte, b'\r' | b'\n'));
         let line = &self.text[..end.unwrap_or(self.text.len())];
-        String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(200).collect()
+        String::from_utf8_lossy(line)
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect()
     }
 
     fn cost(&self) -> usize {
@@ -95,7 +102,12 @@ impl TraceRing {
     /// An empty ring of at most `capacity` bytes, overhead included.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, capacity, evicted: 0 }
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            capacity,
+            evicted: 0,
+        }
     }
 
     /// Keeps a message.
@@ -106,7 +118,9 @@ impl TraceRing {
             return;
         }
         while self.bytes + cost > self.capacity {
-            let Some(oldest) = self.entries.pop_front() else { break };
+            let Some(oldest) = self.entries.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.cost();
             self.evicted += 1;
         }
@@ -116,7 +130,9 @@ impl TraceRing {
 
     /// The messages of one call that are still kept, oldest first.
     pub fn call(&self, call: CallKey) -> impl Iterator<Item = &TraceEntry> {
-        self.entries.iter().filter(move |entry| entry.call == Some(call))
+        self.entries
+            .iter()
+            .filter(move |entry| entry.call == Some(call))
     }
 
     /// All messages that are still kept, oldest first.

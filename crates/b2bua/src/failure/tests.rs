@@ -2,12 +2,18 @@ use super::*;
 
 fn final_response(code: u16) -> Verdict {
     let status = StatusCode::new(code).unwrap();
-    judge(&AttemptFailure::Final { status, retry_after: None, cause: None })
+    judge(&AttemptFailure::Final {
+        status,
+        retry_after: None,
+        cause: None,
+    })
 }
 
 #[test]
 fn what_the_called_party_says_is_unchanged_and_ends_the_call() {
-    for code in [403, 404, 410, 480, 484, 486, 487, 488, 500, 600, 603, 604, 606, 607] {
+    for code in [
+        403, 404, 410, 480, 484, 486, 487, 488, 500, 600, 603, 604, 606, 607,
+    ] {
         let verdict = final_response(code);
         assert_eq!(verdict.status.code(), code);
         assert!(!verdict.advances, "{code} must not be tried elsewhere");
@@ -20,7 +26,10 @@ fn what_the_trunk_cannot_do_is_tried_elsewhere_and_makes_microsoft_go_on() {
     let failures = [
         (AttemptFailure::Silent, 504),
         (AttemptFailure::Transport(TransportError::Refused), 503),
-        (AttemptFailure::Transport(TransportError::ConnectTimeout), 503),
+        (
+            AttemptFailure::Transport(TransportError::ConnectTimeout),
+            503,
+        ),
         (AttemptFailure::NoHop, 503),
         (AttemptFailure::Limit(Refused::TrunkFull), 503),
     ];
@@ -68,7 +77,10 @@ fn retry_after_puts_the_peer_aside_within_reason() {
         retry_after: Some(10),
         cause: None,
     });
-    assert_eq!(declined.aside, None, "a called party's wish is not the trunk's");
+    assert_eq!(
+        declined.aside, None,
+        "a called party's wish is not the trunk's"
+    );
 }
 
 #[test]
@@ -94,19 +106,38 @@ fn the_caller_hears_what_a_called_party_said_before_anything_else() {
     let busy = final_response(486);
     let down = judge(&AttemptFailure::NoHop);
     let silent = judge(&AttemptFailure::Silent);
-    assert_eq!(best([&down, &busy, &silent]).map(|v| v.status.code()), Some(486));
+    assert_eq!(
+        best([&down, &busy, &silent]).map(|v| v.status.code()),
+        Some(486)
+    );
     assert_eq!(best([&down, &silent]).map(|v| v.status.code()), Some(504));
     assert_eq!(best([]), None);
 }
 
 #[test]
 fn q850_follows_rfc_3398() {
-    let pairs = [(404, 1), (486, 17), (480, 18), (484, 28), (503, 41), (504, 102), (603, 21)];
+    let pairs = [
+        (404, 1),
+        (486, 17),
+        (480, 18),
+        (484, 28),
+        (503, 41),
+        (504, 102),
+        (603, 21),
+    ];
     for (status, cause) in pairs {
         let status = StatusCode::new(status).unwrap();
         assert_eq!(cause_from_status(status).value(), cause);
     }
-    let back = [(1, 404), (17, 486), (18, 408), (19, 480), (28, 484), (34, 503), (127, 500)];
+    let back = [
+        (1, 404),
+        (17, 486),
+        (18, 408),
+        (19, 480),
+        (28, 484),
+        (34, 503),
+        (127, 500),
+    ];
     for (cause, status) in back {
         assert_eq!(status_from_cause(Cause::new(cause).unwrap()).code(), status);
     }
@@ -121,7 +152,11 @@ fn q850_follows_rfc_3398() {
 
 #[test]
 fn classes_survive_being_written_down() {
-    let classes = [FailureClass::User, FailureClass::TrunkDown, FailureClass::Internal];
+    let classes = [
+        FailureClass::User,
+        FailureClass::TrunkDown,
+        FailureClass::Internal,
+    ];
     for class in classes {
         assert_eq!(FailureClass::parse(class.as_str()), Some(class));
     }

@@ -86,7 +86,13 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(target: Uri) -> Self {
-        Self { target, state: PeerState::Unknown, losses: 0, aside_until: None, last: None }
+        Self {
+            target,
+            state: PeerState::Unknown,
+            losses: 0,
+            aside_until: None,
+            last: None,
+        }
     }
 
     pub(super) fn uri(&self) -> &str {
@@ -166,7 +172,10 @@ impl Peer {
         PeerView {
             target: self.target.clone(),
             state: self.state,
-            aside: self.aside_until.filter(|_| self.is_aside(now)).map(|t| t.saturating_since(now)),
+            aside: self
+                .aside_until
+                .filter(|_| self.is_aside(now))
+                .map(|t| t.saturating_since(now)),
             losses: self.losses,
             last: self.last,
         }

@@ -74,9 +74,8 @@ pub(super) fn trunk(
     last_inbound: Option<(WallTime, SocketAddr)>,
     inbound: Option<bool>,
 ) -> TrunkView {
-    let taken = |peer: &&PeerView| {
-        matches!(peer.state, PeerState::Up { .. }) && peer.aside.is_none()
-    };
+    let taken =
+        |peer: &&PeerView| matches!(peer.state, PeerState::Up { .. }) && peer.aside.is_none();
     let unknown = |peer: &&PeerView| peer.state == PeerState::Unknown;
     let up = peers.iter().filter(taken).count();
     let waiting = peers.iter().filter(unknown).count();
@@ -91,5 +90,10 @@ pub(super) fn trunk(
     } else {
         TrunkHealth::Up
     };
-    TrunkView { trunk, health, peers, last_inbound }
+    TrunkView {
+        trunk,
+        health,
+        peers,
+        last_inbound,
+    }
 }

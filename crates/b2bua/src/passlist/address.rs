@@ -37,9 +37,13 @@ pub(super) fn rehost_name_addr(item: &[u8], to: &TrunkProfile) -> Option<String>
 }
 
 /// The same user at this gateway, as text; a `tel` URI keeps its number alone.
-pub(super) fn rehost_uri(uri: &Uri, to: &TrunkProfile) -> Option<String> {
+fn rehost_uri(uri: &Uri, to: &TrunkProfile) -> Option<String> {
     // Parameters inside the user part, such as `phone-context`, can name hosts.
-    let user = uri.user()?.split(';').next().filter(|user| !user.is_empty())?;
+    let user = uri
+        .user()?
+        .split(';')
+        .next()
+        .filter(|user| !user.is_empty())?;
     match uri.scheme() {
         Scheme::Tel => Uri::tel(user).map(|uri| uri.to_string()),
         Scheme::Sip | Scheme::Sips => {
@@ -55,7 +59,10 @@ pub(super) fn rehost_uri(uri: &Uri, to: &TrunkProfile) -> Option<String> {
             let mut separator = '?';
             for header in uri.headers().unwrap_or_default().split('&') {
                 let name = header.split_once('=').map_or(header, |(name, _)| name);
-                if URI_HEADERS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                if URI_HEADERS
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(name))
+                {
                     text.push(separator);
                     text.push_str(header);
                     separator = '&';
@@ -68,7 +75,10 @@ pub(super) fn rehost_uri(uri: &Uri, to: &TrunkProfile) -> Option<String> {
 }
 
 fn is_harmless(display: &str) -> bool {
-    display.len() <= 128 && display.chars().all(|c| !c.is_control() && c != '"' && c != '\\')
+    display.len() <= 128
+        && display
+            .chars()
+            .all(|c| !c.is_control() && c != '"' && c != '\\')
 }
 
 fn is_token_like(value: &str) -> bool {

@@ -16,7 +16,9 @@ pub(super) fn is_withheld(source: &Headers, to: &TrunkProfile) -> bool {
     let asked = source.get_all(&HeaderName::Privacy).any(|value| {
         value.split(|byte| matches!(byte, b';' | b',')).any(|word| {
             let word = word.trim_ascii();
-            ["id", "user", "header"].iter().any(|hide| word.eq_ignore_ascii_case(hide.as_bytes()))
+            ["id", "user", "header"]
+                .iter()
+                .any(|hide| word.eq_ignore_ascii_case(hide.as_bytes()))
         })
     });
     asked && to.trust == Trust::Untrusted
@@ -28,19 +30,15 @@ pub(super) fn assert_own(phase: Phase, to: &TrunkProfile, into: &mut Headers) {
         return;
     }
     if let IdentityPolicy::Replace(number) = &to.identity {
-        let uri = Uri::sip(Some(number), &to.advertised.host, None)
-            .with_param("user", Some("phone"));
+        let uri =
+            Uri::sip(Some(number), &to.advertised.host, None).with_param("user", Some("phone"));
         into.push(HeaderName::PAssertedIdentity, format!("<{uri}>"));
     }
 }
 
 /// The display name of `party`, the From or To of one leg, if the other leg's trunk may see it.
 #[must_use]
-pub fn carry_display_name(
-    party: &NameAddr,
-    source: &Headers,
-    to: &TrunkProfile,
-) -> Option<String> {
+pub fn carry_display_name(party: &NameAddr, source: &Headers, to: &TrunkProfile) -> Option<String> {
     if !may_cross(to) || is_withheld(source, to) {
         return None;
     }

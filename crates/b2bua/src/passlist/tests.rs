@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
-use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::NameAddr;
+use sip_msg::wire::{ListenerId, TrunkName};
 
 use super::*;
 use crate::profile::{Advertised, IdentityPolicy};
 
 fn advertised() -> Advertised {
-    Advertised { host: Arc::from("sbc1.example.com"), port: 5061 }
+    Advertised {
+        host: Arc::from("sbc1.example.com"),
+        port: 5061,
+    }
 }
 
 fn acs() -> TrunkProfile {
@@ -31,7 +34,9 @@ fn carried(phase: Phase, source: &Headers, to: &TrunkProfile) -> Vec<(String, St
     let mut into = Headers::new();
     carry(phase, source, to, &mut into);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    into.iter().map(|field| (text(field.raw_name()), text(field.value()))).collect()
+    into.iter()
+        .map(|field| (text(field.raw_name()), text(field.value())))
+        .collect()
 }
 
 #[test]
@@ -46,7 +51,13 @@ fn what_is_not_on_the_list_stays() {
         ("Session-ID", "ab30317f1a784dc48ff824d0d3715d86"),
     ]);
     for to in [acs(), carrier()] {
-        for phase in [Phase::Invite, Phase::Provisional, Phase::Answer, Phase::Failure, Phase::Ending] {
+        for phase in [
+            Phase::Invite,
+            Phase::Provisional,
+            Phase::Answer,
+            Phase::Failure,
+            Phase::Ending,
+        ] {
             assert_eq!(carried(phase, &source, &to), []);
         }
     }
@@ -74,14 +85,25 @@ fn history_goes_to_the_trusted_without_hosts() {
 fn custom_context_is_bounded_and_stays_with_the_trusted() {
     let long = "x".repeat(257);
     let name = format!("X-MS-Custom-{}", "n".repeat(60));
-    let mut fields = vec![("x-ms-custom-long", long.as_str()), (name.as_str(), "name too long")];
+    let mut fields = vec![
+        ("x-ms-custom-long", long.as_str()),
+        (name.as_str(), "name too long"),
+    ];
     let keys: Vec<String> = (0..7).map(|key| format!("X-MS-CUSTOM-{key}")).collect();
     fields.extend(keys.iter().map(|key| (key.as_str(), "value")));
     fields.push(("User-To-User", "00c0ffee;encoding=hex"));
     let source = headers(&fields);
     let seen = carried(Phase::Invite, &source, &acs());
-    assert_eq!(seen.iter().filter(|(name, _)| name.starts_with("X-MS-CUSTOM-")).count(), 5);
-    assert!(seen.contains(&("User-To-User".into(), "00c0ffee;encoding=hex".into())), "{seen:?}");
+    assert_eq!(
+        seen.iter()
+            .filter(|(name, _)| name.starts_with("X-MS-CUSTOM-"))
+            .count(),
+        5
+    );
+    assert!(
+        seen.contains(&("User-To-User".into(), "00c0ffee;encoding=hex".into())),
+        "{seen:?}"
+    );
     assert_eq!(seen.len(), 6);
     assert_eq!(carried(Phase::Invite, &source, &carrier()), []);
 }
@@ -89,7 +111,10 @@ fn custom_context_is_bounded_and_stays_with_the_trusted() {
 #[test]
 fn identities_follow_the_policy_and_privacy() {
     let assert = [
-        ("P-Asserted-Identity", "<sip:+14255550100@10.0.0.9;user=phone>, <tel:+14255550100>"),
+        (
+            "P-Asserted-Identity",
+            "<sip:+14255550100@10.0.0.9;user=phone>, <tel:+14255550100>",
+        ),
         ("Privacy", "id"),
     ];
     let hidden = headers(&assert);
@@ -99,13 +124,23 @@ fn identities_follow_the_policy_and_privacy() {
     let values: Vec<&str> = kept.iter().map(|(_, value)| value.as_str()).collect();
     assert_eq!(
         values,
-        ["<sip:+14255550100@sbc1.example.com;user=phone>", "<tel:+14255550100>", "id"]
+        [
+            "<sip:+14255550100@sbc1.example.com;user=phone>",
+            "<tel:+14255550100>",
+            "id"
+        ]
     );
     assert_eq!(carried(Phase::Invite, &open, &carrier()).len(), 2);
-    let strip = TrunkProfile { identity: IdentityPolicy::Strip, ..acs() };
+    let strip = TrunkProfile {
+        identity: IdentityPolicy::Strip,
+        ..acs()
+    };
     assert_eq!(carried(Phase::Invite, &hidden, &strip), []);
     let own = IdentityPolicy::Replace(Arc::from("+18005550199"));
-    let replace = TrunkProfile { identity: own, ..carrier() };
+    let replace = TrunkProfile {
+        identity: own,
+        ..carrier()
+    };
     let seen = carried(Phase::Invite, &open, &replace);
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].1, "<sip:+18005550199@sbc1.example.com;user=phone>");
@@ -118,20 +153,29 @@ fn reasons_keep_their_cause_and_lose_their_words_toward_strangers() {
         ("Reason", "SIP;cause=200"),
     ]);
     let texts = |to: &TrunkProfile| -> Vec<String> {
-        carried(Phase::Ending, &source, to).into_iter().map(|(_, value)| value).collect()
+        carried(Phase::Ending, &source, to)
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect()
     };
-    assert_eq!(texts(&acs()), ["Q.850;cause=17;text=\"host10 busy\"", "SIP;cause=200"]);
+    assert_eq!(
+        texts(&acs()),
+        ["Q.850;cause=17;text=\"host10 busy\"", "SIP;cause=200"]
+    );
     assert_eq!(texts(&carrier()), ["Q.850;cause=17", "SIP;cause=200"]);
     assert_eq!(carried(Phase::Invite, &source, &acs()), []);
 }
 
 #[test]
 fn request_uri_parameters_cross_only_if_named_and_plain() {
-    let source = Uri::parse("sip:+14255550123@sbc1.example.com;user=phone;cause=302;x=10.0.0.9")
-        .unwrap();
+    let source =
+        Uri::parse("sip:+14255550123@sbc1.example.com;user=phone;cause=302;x=10.0.0.9").unwrap();
     let target = Uri::sip(Some("+14255550123"), "carrier.example.net", None);
     let seen = carry_uri_params(&source, &carrier(), target.clone());
-    assert_eq!(seen.as_str(), "sip:+14255550123@carrier.example.net;user=phone;cause=302");
+    assert_eq!(
+        seen.as_str(),
+        "sip:+14255550123@carrier.example.net;user=phone;cause=302"
+    );
     let odd = Uri::parse("sip:+14255550123@sbc1.example.com;cause=10.0.0.9").unwrap();
     assert_eq!(carry_uri_params(&odd, &carrier(), target.clone()), target);
 }
@@ -140,7 +184,10 @@ fn request_uri_parameters_cross_only_if_named_and_plain() {
 fn a_display_name_is_cleaned_and_withheld_on_request() {
     let party = NameAddr::parse("\"Front \\\"Desk\" <sip:+14255550100@10.0.0.9>").unwrap();
     let open = Headers::new();
-    assert_eq!(carry_display_name(&party, &open, &acs()).as_deref(), Some("Front Desk"));
+    assert_eq!(
+        carry_display_name(&party, &open, &acs()).as_deref(),
+        Some("Front Desk")
+    );
     let hidden = headers(&[("Privacy", "user;id")]);
     assert_eq!(carry_display_name(&party, &hidden, &carrier()), None);
     assert!(carry_display_name(&party, &hidden, &acs()).is_some());

@@ -6,7 +6,11 @@ use crate::profile::MediaInterface;
 fn config(shards: u8, reserve: u16) -> MediaConfig {
     let local = "127.0.0.1".parse().unwrap();
     MediaConfig {
-        interfaces: vec![MediaInterface { id: 0, bind: local, advertise: local }],
+        interfaces: vec![MediaInterface {
+            id: 0,
+            bind: local,
+            advertise: local,
+        }],
         shards: (0..shards).map(ShardId).collect(),
         reserve,
         cool_down: Duration::from_secs(5),
@@ -37,12 +41,18 @@ struct Shards {
 impl Shards {
     fn serve(&mut self, pool: &mut PortPool, now: Moment) {
         while let Some(command) = pool.poll_command() {
-            let MediaCommand::BindPorts { shard, interface, count } = command else {
+            let MediaCommand::BindPorts {
+                shard,
+                interface,
+                count,
+            } = command
+            else {
                 panic!("nothing else is asked for")
             };
             let can = u32::from(count).min(self.limit - self.bound);
-            let pairs: Vec<PortPair> =
-                (self.bound..self.bound + can).map(|id| pair(id, shard.0)).collect();
+            let pairs: Vec<PortPair> = (self.bound..self.bound + can)
+                .map(|id| pair(id, shard.0))
+                .collect();
             self.bound += can;
             pool.handle_bound(&pairs);
             let missing = count - u16::try_from(can).unwrap();
@@ -58,7 +68,11 @@ fn nothing_is_leased_before_a_shard_has_bound_it() {
     let mut pool = PortPool::new(at(0), &config(1, 4));
     assert_eq!(pool.lease(at(0), 0, None), Err(Exhausted::NotBound));
     assert_eq!(pool.lease(at(0), 9, None), Err(Exhausted::NoInterface));
-    Shards { bound: 0, limit: 10 }.serve(&mut pool, at(0));
+    Shards {
+        bound: 0,
+        limit: 10,
+    }
+    .serve(&mut pool, at(0));
     let lease = pool.lease(at(0), 0, None).unwrap();
     assert_eq!(pool.usage().leased, 1);
     pool.release(at(0), lease);
@@ -73,7 +87,9 @@ fn both_legs_of_a_call_share_a_shard_if_they_can() {
     assert_eq!(a.shard(), b.shard());
     let c = pool.lease(at(0), 0, Some(a.shard())).unwrap();
     assert_ne!(a.shard(), c.shard(), "another shard is better than no call");
-    [a, b, c].into_iter().for_each(|lease| pool.release(at(0), lease));
+    [a, b, c]
+        .into_iter()
+        .for_each(|lease| pool.release(at(0), lease));
 }
 
 #[test]
@@ -92,7 +108,10 @@ fn a_released_pair_rests_before_it_is_leased_again() {
 #[test]
 fn the_reserve_is_filled_ahead_of_need() {
     let mut pool = PortPool::new(at(0), &config(1, 8));
-    let mut shards = Shards { bound: 0, limit: 1000 };
+    let mut shards = Shards {
+        bound: 0,
+        limit: 1000,
+    };
     shards.serve(&mut pool, at(0));
     let mut held = Vec::new();
     for _ in 0..100 {
@@ -100,7 +119,8 @@ fn the_reserve_is_filled_ahead_of_need() {
         shards.serve(&mut pool, at(0));
         assert!(pool.usage().free >= 4);
     }
-    held.into_iter().for_each(|lease| pool.release(at(0), lease));
+    held.into_iter()
+        .for_each(|lease| pool.release(at(0), lease));
 }
 
 #[test]
@@ -122,8 +142,14 @@ fn a_restored_leg_has_its_pair_back_and_nobody_else_gets_it() {
     let other = pool.lease(at(0), 0, None).unwrap();
     assert_ne!(other.pair().id, lease.pair().id);
     pool.handle_bound(&[lease.pair()]);
-    assert_eq!(pool.usage().free, 0, "a pair in use is not free because it is bound again");
-    [lease, other].into_iter().for_each(|lease| pool.release(at(0), lease));
+    assert_eq!(
+        pool.usage().free,
+        0,
+        "a pair in use is not free because it is bound again"
+    );
+    [lease, other]
+        .into_iter()
+        .for_each(|lease| pool.release(at(0), lease));
 }
 
 proptest! {

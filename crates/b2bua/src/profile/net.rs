@@ -47,7 +47,10 @@ impl IpNet {
     /// The block that holds one address only.
     #[must_use]
     pub fn single(address: IpAddr) -> Self {
-        Self { first: address, prefix: width(address) }
+        Self {
+            first: address,
+            prefix: width(address),
+        }
     }
 
     /// Whether `address` lies in the block. An IPv4-mapped IPv6 address counts as the IPv4 one.
@@ -144,7 +147,10 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_pen_is_named() {
-        assert_eq!("198.51.100.1/28".parse::<IpNet>(), Err(IpNetError::HostBits));
+        assert_eq!(
+            "198.51.100.1/28".parse::<IpNet>(),
+            Err(IpNetError::HostBits)
+        );
         assert_eq!("198.51.100.0/33".parse::<IpNet>(), Err(IpNetError::Prefix));
         assert_eq!("198.51.100/28".parse::<IpNet>(), Err(IpNetError::Address));
         assert_eq!("2001:db8::1/64".parse::<IpNet>(), Err(IpNetError::HostBits));

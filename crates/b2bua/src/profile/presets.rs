@@ -16,8 +16,11 @@ use super::{
 use crate::limits::TrunkLimits;
 
 /// Microsoft's SIP proxies in the order they are tried: nearest, second and third region (N-01).
-pub const MICROSOFT_SIP_PROXIES: [&str; 3] =
-    ["sip.pstnhub.microsoft.com", "sip2.pstnhub.microsoft.com", "sip3.pstnhub.microsoft.com"];
+pub const MICROSOFT_SIP_PROXIES: [&str; 3] = [
+    "sip.pstnhub.microsoft.com",
+    "sip2.pstnhub.microsoft.com",
+    "sip3.pstnhub.microsoft.com",
+];
 
 /// The port of Microsoft's SIP proxies (N-01); TLS is the only transport (N-12).
 pub const MICROSOFT_SIP_PORT: u16 = 5061;
@@ -26,16 +29,30 @@ pub const MICROSOFT_SIP_PORT: u16 = 5061;
 pub const MICROSOFT_CLIENT_NAME: &str = "sip.pstnhub.microsoft.com";
 
 /// Where Microsoft's signalling and media come from (N-05).
-pub const MICROSOFT_SIGNALLING_NETS: [(Ipv4Addr, u8); 2] =
-    [(Ipv4Addr::new(52, 112, 0, 0), 14), (Ipv4Addr::new(52, 120, 0, 0), 14)];
+pub const MICROSOFT_SIGNALLING_NETS: [(Ipv4Addr, u8); 2] = [
+    (Ipv4Addr::new(52, 112, 0, 0), 14),
+    (Ipv4Addr::new(52, 120, 0, 0), 14),
+];
 
 /// What this gateway does on every trunk, in the order Microsoft prints them.
-const METHODS: [Method; 6] =
-    [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options, Method::Notify];
+const METHODS: [Method; 6] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Notify,
+];
 
 /// What Microsoft says it takes (M-01).
-const MICROSOFT_TAKES: [Method; 6] =
-    [Method::Invite, Method::Ack, Method::Options, Method::Cancel, Method::Bye, Method::Notify];
+const MICROSOFT_TAKES: [Method; 6] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Options,
+    Method::Cancel,
+    Method::Bye,
+    Method::Notify,
+];
 
 impl TrunkProfile {
     /// A trunk to Azure Communication Services for the gateway that Microsoft knows as
@@ -138,7 +155,11 @@ impl TrunkProfile {
             preset,
             transport,
             advertised,
-            allow: peers.iter().filter_map(PeerProfile::literal).map(IpNet::single).collect(),
+            allow: peers
+                .iter()
+                .filter_map(PeerProfile::literal)
+                .map(IpNet::single)
+                .collect(),
             peers,
             pinned_hop: None,
             listeners: vec![listener],
@@ -169,15 +190,17 @@ impl PeerProfile {
     /// The peer at `host` (a name or an address), reached over `transport`.
     #[must_use]
     pub fn new(host: &str, port: Option<u16>, transport: TransportKind) -> Self {
-        let uri =
-            Uri::sip(None, host, port).with_param("transport", Some(transport.uri_token()));
+        let uri = Uri::sip(None, host, port).with_param("transport", Some(transport.uri_token()));
         Self { uri }
     }
 
     /// The peer's address where its URI names one.
     fn literal(&self) -> Option<IpAddr> {
         let host = self.uri.host_str();
-        host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+        host.trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse()
+            .ok()
     }
 }
 

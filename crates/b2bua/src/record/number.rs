@@ -39,7 +39,11 @@ impl fmt::Display for Number {
         let length = self.0.chars().count();
         let shown = if length > SHOWN { SHOWN } else { 0 };
         for (index, character) in self.0.chars().enumerate() {
-            let character = if index < shown && !character.is_control() { character } else { '*' };
+            let character = if index < shown && !character.is_control() {
+                character
+            } else {
+                '*'
+            };
             write!(f, "{character}")?;
         }
         Ok(())

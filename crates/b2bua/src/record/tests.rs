@@ -45,7 +45,10 @@ fn durations_follow_from_times() {
 fn a_record_can_be_written_down_and_read_back() {
     let mut record = record();
     record.answered = Some(at(105));
-    record.media_a = Some(MediaRecord { lost: 3, ..MediaRecord::default() });
+    record.media_a = Some(MediaRecord {
+        lost: 3,
+        ..MediaRecord::default()
+    });
     record.facts.peers.push(("acs".to_owned(), 2, false));
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<CallRecord>(&text).unwrap(), record);
@@ -65,7 +68,10 @@ fn numbers_do_not_show_themselves() {
     let number = Number::new("+14255550123");
     assert_eq!(format!("{number} {number:?}"), "+1425******* +1425*******");
     assert_eq!(Number::new("911").to_string(), "***");
-    assert_eq!(Number::new("a\r\nb: injected").to_string().lines().count(), 1);
+    assert_eq!(
+        Number::new("a\r\nb: injected").to_string().lines().count(),
+        1
+    );
     assert!(!format!("{:?}", record()).contains("0123"));
     assert_eq!(number.reveal(), "+14255550123");
 }

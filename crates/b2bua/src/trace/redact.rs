@@ -80,7 +80,9 @@ fn line_secrets(message: &[u8], line: Range<usize>, found: &mut Vec<Range<usize>
     let value_of = |prefix: &[u8]| starts(text, prefix).then(|| line.start + prefix.len());
     let text_end = line.start + trimmed(text);
     for prefix in [&b"k="[..], b"a=key-mgmt:", b"a=crypto:"] {
-        let Some(value) = value_of(prefix) else { continue };
+        let Some(value) = value_of(prefix) else {
+            continue;
+        };
         // A crypto line keeps its tag and suite: they are what a ladder is read for.
         let words = if prefix == b"a=crypto:" { 2 } else { 0 };
         let secret = value + skip_words(&message[value..text_end], words);
@@ -119,7 +121,9 @@ fn credential_secrets(message: &[u8], value: Range<usize>, found: &mut Vec<Range
 }
 
 fn span(text: &[u8], mut holds: impl FnMut(u8) -> bool) -> usize {
-    text.iter().position(|&byte| !holds(byte)).unwrap_or(text.len())
+    text.iter()
+        .position(|&byte| !holds(byte))
+        .unwrap_or(text.len())
 }
 
 fn skip_words(text: &[u8], words: usize) -> usize {
@@ -136,9 +140,11 @@ fn trimmed(line: &[u8]) -> usize {
 }
 
 fn starts(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    text.get(..prefix.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len()).position(|window| window.eq_ignore_ascii_case(needle))
+    text.windows(needle.len())
+        .position(|window| window.eq_ignore_ascii_case(needle))
 }

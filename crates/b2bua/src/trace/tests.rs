@@ -26,7 +26,10 @@ fn entry(call: u64, text: &str) -> TraceEntry {
 fn a_crypto_line_keeps_its_tag_and_suite_only() {
     let sdp = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^31\r\na=ptime:20\r\n");
     let shown = clean(&sdp);
-    assert_eq!(shown, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 [redacted]\r\na=ptime:20\r\n");
+    assert_eq!(
+        shown,
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 [redacted]\r\na=ptime:20\r\n"
+    );
 }
 
 #[test]
@@ -53,8 +56,14 @@ fn credentials_go_and_identities_stay() {
          proxy-authorization : Basic c2VjcmV0\r\n\
          P-Asserted-Identity: <sip:+14255550100@example.com>\r\n\r\n",
     );
-    assert!(!shown.contains("6629fae4") && !shown.contains("c2VjcmV0"), "{shown}");
-    assert!(shown.contains("username=\"bob\"") && shown.contains("opaque=\"o\""), "{shown}");
+    assert!(
+        !shown.contains("6629fae4") && !shown.contains("c2VjcmV0"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("username=\"bob\"") && shown.contains("opaque=\"o\""),
+        "{shown}"
+    );
     assert!(shown.contains("+14255550100@example.com"), "{shown}");
 }
 
@@ -71,15 +80,25 @@ fn the_ring_stays_within_its_bytes_and_forgets_the_oldest() {
         ring.push(entry(call, "0123456789"));
     }
     assert_eq!(ring.evicted(), 6);
-    assert_eq!(ring.iter().map(|e| e.call.unwrap().0).collect::<Vec<_>>(), [6, 7, 8, 9]);
+    assert_eq!(
+        ring.iter().map(|e| e.call.unwrap().0).collect::<Vec<_>>(),
+        [6, 7, 8, 9]
+    );
     ring.push(entry(11, &"x".repeat(10_000)));
-    assert_eq!((ring.iter().count(), ring.evicted()), (4, 7), "one giant evicts nobody");
+    assert_eq!(
+        (ring.iter().count(), ring.evicted()),
+        (4, 7),
+        "one giant evicts nobody"
+    );
     assert_eq!(ring.call(CallKey(8)).count(), 1);
 }
 
 #[test]
 fn a_first_line_cannot_break_a_log() {
-    assert_eq!(entry(1, "BYE sip:a SIP/2.0\r\nVia: x").first_line(), "BYE sip:a SIP/2.0");
+    assert_eq!(
+        entry(1, "BYE sip:a SIP/2.0\r\nVia: x").first_line(),
+        "BYE sip:a SIP/2.0"
+    );
     assert_eq!(entry(1, "\u{1b}[31mBYE").first_line(), "[31mBYE");
 }
 
