@@ -130,17 +130,9 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
             return judge_final(status, retry_after, cause);
         }
         AttemptFailure::Silent => (FailureClass::Timeout, true, StatusCode::SERVER_TIMEOUT),
-        AttemptFailure::Transport(error) => {
-            // A connection that cannot be made is a trunk that is down, whatever the reason; one
-            // that does not come up in time differs only in how long the caller has waited.
-            let _ = error;
-            (
-                FailureClass::TrunkDown,
-                true,
-                StatusCode::SERVICE_UNAVAILABLE,
-            )
-        }
-        AttemptFailure::NoHop => (
+        // A connection that cannot be made is a trunk that is down, whatever the reason; one that
+        // does not come up in time differs only in how long the caller has waited.
+        AttemptFailure::Transport(_) | AttemptFailure::NoHop => (
             FailureClass::TrunkDown,
             true,
             StatusCode::SERVICE_UNAVAILABLE,
@@ -168,9 +160,11 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
             StatusCode::SERVER_INTERNAL_ERROR,
         ),
     };
-    let cause = match failure {
-        AttemptFailure::NoAnswer | AttemptFailure::TimerC => Cause::NO_ANSWER,
-        _ => cause_from_status(status),
+    let alerted = matches!(failure, AttemptFailure::NoAnswer | AttemptFailure::TimerC);
+    let cause = if alerted {
+        Cause::NO_ANSWER
+    } else {
+        cause_from_status(status)
     };
     Verdict {
         class,
