@@ -29,21 +29,12 @@ impl Default for GateLimits {
 }
 
 /// Limits of one trunk; each leg on the trunk counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrunkLimits {
     /// Legs at once; `None` for no limit beyond the gateway's.
     pub calls: Option<u32>,
     /// New legs a second, with a burst of as many; `None` for no limit.
     pub calls_per_second: Option<u32>,
-}
-
-impl Default for TrunkLimits {
-    fn default() -> Self {
-        Self {
-            calls: None,
-            calls_per_second: None,
-        }
-    }
 }
 
 /// What a permit counts against.

@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ambient::WallTime;
-use routing::Facts;
 use serde::{Deserialize, Serialize};
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
@@ -280,44 +279,6 @@ pub struct FactsRecord {
     pub wall_us: u64,
     /// The random draw.
     pub draw: u64,
-}
-
-impl From<&Facts> for FactsRecord {
-    fn from(facts: &Facts) -> Self {
-        let peers = facts
-            .up
-            .iter()
-            .map(|((trunk, peer), up)| (trunk.to_string(), *peer, *up));
-        let room = facts
-            .room
-            .iter()
-            .map(|(trunk, room)| (trunk.to_string(), *room));
-        Self {
-            peers: peers.collect(),
-            room: room.collect(),
-            wall_us: facts.wall.as_unix_micros(),
-            draw: facts.draw,
-        }
-    }
-}
-
-impl FactsRecord {
-    /// The facts as they were, for deciding the same call again.
-    #[must_use]
-    pub fn to_facts(&self) -> Facts {
-        let peers = self.peers.iter();
-        let room = self.room.iter();
-        Facts {
-            up: peers
-                .map(|(trunk, peer, up)| ((TrunkName::from(&**trunk), *peer), *up))
-                .collect(),
-            room: room
-                .map(|(trunk, room)| (TrunkName::from(&**trunk), *room))
-                .collect(),
-            wall: WallTime::from_unix_micros(self.wall_us),
-            draw: self.draw,
-        }
-    }
 }
 
 /// Writes a trunk's name as a string.

@@ -28,6 +28,6 @@ pub(super) fn options(
         headers.push(name, value);
     }
     headers.push(HeaderName::Accept, "application/sdp");
-    headers.push(HeaderName::UserAgent, software.to_owned());
+    headers.push(HeaderName::UserAgent, software);
     request
 }

@@ -55,15 +55,6 @@ fn a_record_can_be_written_down_and_read_back() {
 }
 
 #[test]
-fn facts_come_back_as_they_were() {
-    let mut facts = FactsRecord::default().to_facts();
-    facts.up.insert((TrunkName::from("acs"), 2), false);
-    facts.room.insert(TrunkName::from("carrier"), 3);
-    facts.draw = 9;
-    assert_eq!(FactsRecord::from(&facts).to_facts(), facts);
-}
-
-#[test]
 fn numbers_do_not_show_themselves() {
     let number = Number::new("+14255550123");
     assert_eq!(format!("{number} {number:?}"), "+1425******* +1425*******");
