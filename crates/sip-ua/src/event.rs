@@ -149,7 +149,10 @@ pub struct HopPolicy {
 
 impl Default for HopPolicy {
     fn default() -> Self {
-        Self { failover: true, no_response: None }
+        Self {
+            failover: true,
+            no_response: None,
+        }
     }
 }
 

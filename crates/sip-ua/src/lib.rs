@@ -25,19 +25,17 @@ mod event;
 mod keys;
 pub mod resolve;
 mod server;
-mod timers;
-mod ua;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod ua;
 
 pub use config::{Limits, UaConfig};
 pub use counters::{Counters, Load};
 pub use dialog::{
     CheckpointError, Dialog, DialogCheckpoint, DialogSettings, DialogState, Role, SentBy,
 };
-pub use event::{
-    ClientFailure, DialogError, HopPolicy, Outgoing, RespondError, UaEvent,
-};
+pub use event::{ClientFailure, DialogError, HopPolicy, Outgoing, RespondError, UaEvent};
 pub use keys::{ClientKey, DialogKey, ServerKey};
 pub use timers::TimerConfig;
 pub use ua::UserAgent;

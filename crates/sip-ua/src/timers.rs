@@ -103,7 +103,10 @@ pub(crate) struct Repeat {
 impl Repeat {
     /// The first repetition, one T1 from now.
     pub(crate) fn start(pace: &Pace<'_>) -> Self {
-        Self { at: pace.now + pace.timers.t1, interval: pace.timers.t1 }
+        Self {
+            at: pace.now + pace.timers.t1,
+            interval: pace.timers.t1,
+        }
     }
 
     /// As [`Self::start`], but only where the transport may lose messages.
@@ -127,7 +130,10 @@ impl Repeat {
     }
 
     fn next(self, now: Moment, interval: Duration) -> Self {
-        Self { at: now + interval, interval }
+        Self {
+            at: now + interval,
+            interval,
+        }
     }
 }
 

@@ -111,7 +111,10 @@ impl InviteClient {
                 .unwrap_or_else(|| (Some(Proceeding::enter(pace)), InviteResponse::Deliver)),
             Self::Proceeding(state) => {
                 Self::on_first_final(pace, status, ack).unwrap_or_else(|| {
-                    (Some(Self::Proceeding(state.on_provisional(pace, status))), InviteResponse::Deliver)
+                    (
+                        Some(Self::Proceeding(state.on_provisional(pace, status))),
+                        InviteResponse::Deliver,
+                    )
                 })
             }
             Self::Completed(state) => {
@@ -144,13 +147,19 @@ impl InviteClient {
             Class::Provisional => None,
             Class::Success => {
                 let expires = pace.now + pace.timers.sixty_four_t1();
-                Some((Some(Self::Accepted(Accepted { expires })), InviteResponse::Deliver))
+                Some((
+                    Some(Self::Accepted(Accepted { expires })),
+                    InviteResponse::Deliver,
+                ))
             }
             Class::Redirection | Class::ClientError | Class::ServerError | Class::GlobalFailure => {
                 let ack = ack();
                 let linger = pace.timers.d(pace.transport);
                 let next = (!linger.is_zero()).then(|| {
-                    Self::Completed(Completed { ack: ack.clone(), expires: pace.now + linger })
+                    Self::Completed(Completed {
+                        ack: ack.clone(),
+                        expires: pace.now + linger,
+                    })
                 });
                 Some((next, InviteResponse::Refused(ack)))
             }
@@ -160,17 +169,17 @@ impl InviteClient {
     /// Whether a CANCEL may be sent now: only after a provisional and before a final response
     /// (RFC 3261 §9.1).
     pub(crate) fn can_cancel(&self) -> bool {
-        matches!(self, Self::Proceeding(Proceeding { patience: Patience::TimerC(_) }))
+        matches!(
+            self,
+            Self::Proceeding(Proceeding {
+                patience: Patience::TimerC(_)
+            })
+        )
     }
 
     /// Whether nothing was heard from the peer yet.
     pub(crate) fn is_calling(&self) -> bool {
         matches!(self, Self::Calling(_))
-    }
-
-    /// Whether a final response is still awaited.
-    pub(crate) fn is_pending(&self) -> bool {
-        matches!(self, Self::Calling(_) | Self::Proceeding(_))
     }
 
     /// A CANCEL was sent.
@@ -194,9 +203,9 @@ impl InviteClient {
                 let wire = state.wire.clone();
                 (Some(Self::Calling(state)), InviteExpiry::Retransmit(wire))
             }
-            Self::Proceeding(Proceeding { patience: Patience::TimerC(_) }) => {
-                (Some(self), InviteExpiry::Cancel)
-            }
+            Self::Proceeding(Proceeding {
+                patience: Patience::TimerC(_),
+            }) => (Some(self), InviteExpiry::Cancel),
             Self::Proceeding(_) => (None, InviteExpiry::TimedOut),
             Self::Completed(_) | Self::Accepted(_) => (None, InviteExpiry::Quiet),
         }
@@ -212,9 +221,9 @@ impl Proceeding {
     fn on_provisional(self, pace: &Pace<'_>, status: StatusCode) -> Self {
         match self.patience {
             // §16.7 step 2: a 100 does not restart timer C.
-            Patience::TimerC(_) if status != StatusCode::TRYING => {
-                Self { patience: Patience::TimerC(pace.now + pace.timers.timer_c) }
-            }
+            Patience::TimerC(_) if status != StatusCode::TRYING => Self {
+                patience: Patience::TimerC(pace.now + pace.timers.timer_c),
+            },
             Patience::TimerC(_) | Patience::Cancelled(_) => self,
         }
     }

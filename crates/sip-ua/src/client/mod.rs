@@ -2,8 +2,6 @@
 
 mod invite;
 mod non_invite;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -107,7 +105,12 @@ pub(crate) struct Ack {
 pub(crate) enum Delivery {
     /// Its addresses are being looked up.
     Resolving,
-    Sent { wire: Bytes, hop: Hop, rest: VecDeque<Hop>, transmit: TransmitId },
+    Sent {
+        wire: Bytes,
+        hop: Hop,
+        rest: VecDeque<Hop>,
+        transmit: TransmitId,
+    },
     /// Every address failed.
     Failed,
 }
@@ -161,7 +164,9 @@ impl Client {
     }
 
     pub(crate) fn answer(&mut self, dialog: DialogKey) -> Option<&mut Answer> {
-        self.answers.iter_mut().find(|answer| answer.dialog == dialog)
+        self.answers
+            .iter_mut()
+            .find(|answer| answer.dialog == dialog)
     }
 }
 
@@ -218,7 +223,9 @@ impl Clients {
 
     pub(crate) fn find(&self, branch: &str, method: &Method) -> Option<ClientKey> {
         let keys = self.branches.get(branch)?;
-        keys.iter().find(|(other, _)| other == method).map(|(_, key)| *key)
+        keys.iter()
+            .find(|(other, _)| other == method)
+            .map(|(_, key)| *key)
     }
 
     pub(crate) fn get(&self, key: ClientKey) -> Option<&Client> {

@@ -95,10 +95,18 @@ impl NonInviteClient {
             }
         };
         let next = if status.is_provisional() {
-            Some(Self::Proceeding(Proceeding { wire, repeat, give_up }))
+            Some(Self::Proceeding(Proceeding {
+                wire,
+                repeat,
+                give_up,
+            }))
         } else {
             let linger = pace.timers.absorb(pace.transport);
-            (!linger.is_zero()).then(|| Self::Completed(Completed { expires: pace.now + linger }))
+            (!linger.is_zero()).then(|| {
+                Self::Completed(Completed {
+                    expires: pace.now + linger,
+                })
+            })
         };
         (next, NonInviteResponse::Deliver)
     }
@@ -114,14 +122,21 @@ impl NonInviteClient {
                 (None, NonInviteExpiry::TimedOut)
             }
             Self::Trying(mut state) => {
-                state.repeat = state.repeat.map(|repeat| repeat.doubled_to(pace.now, pace.timers.t2));
+                state.repeat = state
+                    .repeat
+                    .map(|repeat| repeat.doubled_to(pace.now, pace.timers.t2));
                 let wire = state.wire.clone();
                 (Some(Self::Trying(state)), NonInviteExpiry::Retransmit(wire))
             }
             Self::Proceeding(mut state) => {
-                state.repeat = state.repeat.map(|repeat| repeat.every(pace.now, pace.timers.t2));
+                state.repeat = state
+                    .repeat
+                    .map(|repeat| repeat.every(pace.now, pace.timers.t2));
                 let wire = state.wire.clone();
-                (Some(Self::Proceeding(state)), NonInviteExpiry::Retransmit(wire))
+                (
+                    Some(Self::Proceeding(state)),
+                    NonInviteExpiry::Retransmit(wire),
+                )
             }
             Self::Completed(_) => (None, NonInviteExpiry::Quiet),
         }

@@ -96,7 +96,10 @@ impl DialogCheckpoint {
             route_set: routes.collect::<Result<_, _>>()?,
             settings: DialogSettings {
                 trunk: TrunkName::from(self.trunk),
-                sent_by: SentBy { host: self.sent_by_host, port: self.sent_by_port },
+                sent_by: SentBy {
+                    host: self.sent_by_host,
+                    port: self.sent_by_port,
+                },
                 pinned_hop: self.pinned_hop.as_deref().map(uri).transpose()?,
             },
             call_id: self.call_id,
@@ -115,9 +118,9 @@ impl DialogCheckpoint {
 }
 
 fn uri(text: &str) -> Result<Uri, CheckpointError> {
-    Uri::parse(text).map_err(|_| CheckpointError::Uri)
+    Uri::parse(text.to_owned()).map_err(|_| CheckpointError::Uri)
 }
 
 fn route(text: &str) -> Result<NameAddr, CheckpointError> {
-    NameAddr::parse(text.as_bytes()).map_err(|_| CheckpointError::Uri)
+    NameAddr::parse(text.to_owned()).map_err(|_| CheckpointError::Uri)
 }

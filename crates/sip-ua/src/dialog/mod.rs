@@ -3,8 +3,6 @@
 mod checkpoint;
 mod routing;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 
@@ -189,7 +187,9 @@ fn contact(headers: &Headers) -> Option<Uri> {
 }
 
 fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
-    headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned())
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
 fn reversed(mut routes: Vec<NameAddr>) -> Vec<NameAddr> {

@@ -18,8 +18,16 @@ impl Routing {
     pub(crate) fn of(dialog: &Dialog) -> Self {
         let target = &dialog.remote_target;
         let Some(first) = dialog.route_set.first() else {
-            let next_hop = dialog.settings.pinned_hop.clone().unwrap_or_else(|| target.clone());
-            return Self { request_uri: target.clone(), routes: Vec::new(), next_hop };
+            let next_hop = dialog
+                .settings
+                .pinned_hop
+                .clone()
+                .unwrap_or_else(|| target.clone());
+            return Self {
+                request_uri: target.clone(),
+                routes: Vec::new(),
+                next_hop,
+            };
         };
         if is_loose(first) {
             return Self {
@@ -30,9 +38,16 @@ impl Routing {
         }
         // A strict router of RFC 2543: it expects itself in the Request-URI, and the target at
         // the end of Route.
-        let mut routes: Vec<_> = dialog.route_set[1..].iter().map(ToString::to_string).collect();
+        let mut routes: Vec<_> = dialog.route_set[1..]
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         routes.push(format!("<{}>", target.as_str()));
-        Self { request_uri: bare(&first.uri), routes, next_hop: first.uri.clone() }
+        Self {
+            request_uri: bare(&first.uri),
+            routes,
+            next_hop: first.uri.clone(),
+        }
     }
 }
 
@@ -42,13 +57,5 @@ fn is_loose(route: &NameAddr) -> bool {
 
 /// Without what a Request-URI may not carry (RFC 3261 §19.1.1): header fields and `method`.
 fn bare(uri: &Uri) -> Uri {
-    let text = uri.as_str();
-    let text = text.split_once('?').map_or(text, |(before, _)| before);
-    let kept: Vec<_> = text
-        .split(';')
-        .enumerate()
-        .filter(|(at, part)| *at == 0 || !part.to_ascii_lowercase().starts_with("method="))
-        .map(|(_, part)| part)
-        .collect();
-    Uri::parse(&kept.join(";")).unwrap_or_else(|_| uri.clone())
+    uri.without_headers().without_param("method")
 }

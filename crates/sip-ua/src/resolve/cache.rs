@@ -25,7 +25,11 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { entries: BTreeMap::new(), expiry: Deadlines::new(), capacity }
+        Self {
+            entries: BTreeMap::new(),
+            expiry: Deadlines::new(),
+            capacity,
+        }
     }
 
     /// `None`: not known, or not any more.

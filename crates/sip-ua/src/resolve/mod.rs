@@ -129,7 +129,13 @@ impl Resolver {
         rng: &mut TokenRng,
     ) -> Result<Lookup, LookupError> {
         let target = Target::of(uri, secure)?;
-        let mut search = Search { resolver: self, now, missing, rng, wanted: Vec::new() };
+        let mut search = Search {
+            resolver: self,
+            now,
+            missing,
+            rng,
+            wanted: Vec::new(),
+        };
         let mut endpoints = search.endpoints(&target);
         if !search.wanted.is_empty() {
             search.wanted.dedup();
@@ -219,13 +225,19 @@ impl Target {
         if server_name.is_empty() {
             return Err(LookupError::NotSip);
         }
-        let host = match (maddr(uri), uri.host()) {
+        let host = match (maddr(uri), uri.host().and_then(Host::ip)) {
             (Some(maddr), _) => maddr,
-            (None, Some(Host::Ip(ip))) => TargetHost::Numeric(ip),
-            (None, Some(Host::Name(_)) | None) => TargetHost::Name(server_name.to_lowercase().into()),
+            (None, Some(ip)) => TargetHost::Numeric(ip),
+            (None, None) => TargetHost::Name(server_name.to_lowercase().into()),
         };
         let transport = transport(uri, secure)?;
-        Ok(Self { server_name, host, port: uri.port(), transport, secure })
+        Ok(Self {
+            server_name,
+            host,
+            port: uri.port(),
+            transport,
+            secure,
+        })
     }
 
     fn default_transport(&self) -> TransportKind {
@@ -236,15 +248,22 @@ impl Target {
     }
 
     fn endpoint(&self, transport: TransportKind, ip: IpAddr, port: Option<u16>) -> Endpoint {
-        let port = port.unwrap_or_else(|| default_port(transport));
+        let port = port.unwrap_or_else(|| transport.default_port());
         let server_name = self.server_name.clone();
-        Endpoint { transport, addr: SocketAddr::new(ip, port), server_name }
+        Endpoint {
+            transport,
+            addr: SocketAddr::new(ip, port),
+            server_name,
+        }
     }
 }
 
 /// RFC 3261 §19.1.1: overrides the host.
 fn maddr(uri: &Uri) -> Option<TargetHost> {
-    let text = uri.param("maddr").flatten().filter(|text| !text.is_empty())?;
+    let text = uri
+        .param("maddr")
+        .flatten()
+        .filter(|text| !text.is_empty())?;
     Some(match text.trim_matches(['[', ']']).parse() {
         Ok(ip) => TargetHost::Numeric(ip),
         Err(_) => TargetHost::Name(text.to_lowercase().into()),
@@ -265,15 +284,6 @@ fn transport(uri: &Uri, secure: bool) -> Result<Option<TransportKind>, LookupErr
     }
 }
 
-fn default_port(transport: TransportKind) -> u16 {
-    match transport {
-        TransportKind::Udp | TransportKind::Tcp => 5060,
-        TransportKind::Tls => 5061,
-        TransportKind::Ws => 80,
-        TransportKind::Wss => 443,
-    }
-}
-
 /// The label pair RFC 3263 §4.1 puts before the domain.
 fn srv_query(transport: TransportKind, domain: &str) -> Option<Query> {
     let prefix = match transport {
@@ -283,7 +293,10 @@ fn srv_query(transport: TransportKind, domain: &str) -> Option<Query> {
         // RFC 7118 defines none.
         TransportKind::Ws | TransportKind::Wss => return None,
     };
-    Some(Query { name: format!("{prefix}{domain}").into(), kind: RecordType::Srv })
+    Some(Query {
+        name: format!("{prefix}{domain}").into(),
+        kind: RecordType::Srv,
+    })
 }
 
 /// One evaluation of a lookup against the cache.
@@ -308,7 +321,9 @@ impl Search<'_> {
     fn endpoints(&mut self, target: &Target) -> Vec<Endpoint> {
         let name = match &target.host {
             TargetHost::Numeric(ip) => {
-                let transport = target.transport.unwrap_or_else(|| target.default_transport());
+                let transport = target
+                    .transport
+                    .unwrap_or_else(|| target.default_transport());
                 return vec![target.endpoint(transport, *ip, target.port)];
             }
             TargetHost::Name(name) => name.clone(),
@@ -326,7 +341,10 @@ impl Search<'_> {
 
     /// §4.1: NAPTR records choose transport and SRV name.
     fn by_naptr(&mut self, target: &Target, name: &Arc<str>) -> Vec<Endpoint> {
-        let query = Query { name: name.clone(), kind: RecordType::Naptr };
+        let query = Query {
+            name: name.clone(),
+            kind: RecordType::Naptr,
+        };
         match self.known(&query, naptrs) {
             Known::NotYet => Vec::new(),
             Known::No => self.by_any_srv(target, name),
@@ -337,8 +355,12 @@ impl Search<'_> {
                 }
                 let mut found = Vec::new();
                 for (transport, replacement) in services {
-                    let query = Query { name: replacement, kind: RecordType::Srv };
-                    if let Known::Yes(mut endpoints) = self.srv_endpoints(target, transport, &query) {
+                    let query = Query {
+                        name: replacement,
+                        kind: RecordType::Srv,
+                    };
+                    if let Known::Yes(mut endpoints) = self.srv_endpoints(target, transport, &query)
+                    {
                         found.append(&mut endpoints);
                     }
                 }
@@ -356,7 +378,9 @@ impl Search<'_> {
         let mut found = Vec::new();
         let mut any = false;
         for &transport in transports {
-            let Some(query) = srv_query(transport, name) else { continue };
+            let Some(query) = srv_query(transport, name) else {
+                continue;
+            };
             match self.srv_endpoints(target, transport, &query) {
                 Known::Yes(mut endpoints) => {
                     any = true;
@@ -373,7 +397,12 @@ impl Search<'_> {
     }
 
     /// §4.2: the transport is known, the port is not.
-    fn by_srv(&mut self, target: &Target, transport: TransportKind, name: &Arc<str>) -> Vec<Endpoint> {
+    fn by_srv(
+        &mut self,
+        target: &Target,
+        transport: TransportKind,
+        name: &Arc<str>,
+    ) -> Vec<Endpoint> {
         let known = match srv_query(transport, name) {
             Some(query) => self.srv_endpoints(target, transport, &query),
             None => Known::No,
@@ -399,7 +428,10 @@ impl Search<'_> {
             Known::NotYet => return Known::NotYet,
         };
         let mut found = Vec::new();
-        for record in srv::order(records, self.rng).into_iter().take(SRV_TARGETS_MAX) {
+        for record in srv::order(records, self.rng)
+            .into_iter()
+            .take(SRV_TARGETS_MAX)
+        {
             let host: Arc<str> = record.target.trim_end_matches('.').to_lowercase().into();
             // RFC 2782: a target of "." says that the service is not offered here.
             if !host.is_empty() {
@@ -422,9 +454,15 @@ impl Search<'_> {
         }
         let mut found = Vec::new();
         for kind in [RecordType::A, RecordType::Aaaa] {
-            let query = Query { name: host.clone(), kind };
+            let query = Query {
+                name: host.clone(),
+                kind,
+            };
             if let Known::Yes(ips) = self.known(&query, addresses) {
-                found.extend(ips.into_iter().map(|ip| target.endpoint(transport, ip, port)));
+                found.extend(
+                    ips.into_iter()
+                        .map(|ip| target.endpoint(transport, ip, port)),
+                );
             }
         }
         found
@@ -437,7 +475,10 @@ impl Search<'_> {
                 Some(_) | None => Known::No,
             },
             Some(Err(
-                DnsError::NoSuchName | DnsError::NoData | DnsError::ServerFailure | DnsError::Timeout,
+                DnsError::NoSuchName
+                | DnsError::NoData
+                | DnsError::ServerFailure
+                | DnsError::Timeout,
             )) => Known::No,
             None => {
                 if self.missing == Missing::Wait && !self.wanted.contains(query) {
@@ -486,5 +527,9 @@ fn services(mut records: Vec<Naptr>, secure: bool) -> Vec<(TransportKind, Arc<st
         let name = record.replacement.trim_end_matches('.').to_lowercase();
         Some((transport, name.into()))
     };
-    records.iter().filter_map(usable).take(SRV_TARGETS_MAX).collect()
+    records
+        .iter()
+        .filter_map(usable)
+        .take(SRV_TARGETS_MAX)
+        .collect()
 }

@@ -16,13 +16,19 @@ pub(super) struct Quarantine {
 
 impl Quarantine {
     pub(super) fn new(length: Duration, capacity: usize) -> Self {
-        Self { until: Deadlines::new(), length, capacity }
+        Self {
+            until: Deadlines::new(),
+            length,
+            capacity,
+        }
     }
 
     pub(super) fn put(&mut self, now: Moment, transport: TransportKind, addr: SocketAddr) {
         while self.until.pop_due(now).is_some() {}
         while self.until.len() >= self.capacity {
-            let Some(soonest) = self.until.next() else { return };
+            let Some(soonest) = self.until.next() else {
+                return;
+            };
             self.until.pop_due(soonest);
         }
         self.until.set((transport, addr), now + self.length);
@@ -33,7 +39,9 @@ impl Quarantine {
     }
 
     pub(super) fn holds(&self, now: Moment, transport: TransportKind, addr: SocketAddr) -> bool {
-        self.until.deadline(&(transport, addr)).is_some_and(|until| until > now)
+        self.until
+            .deadline(&(transport, addr))
+            .is_some_and(|until| until > now)
     }
 
     pub(super) fn len(&self) -> usize {

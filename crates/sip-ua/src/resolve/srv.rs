@@ -11,7 +11,10 @@ pub(super) fn order(mut records: Vec<Srv>, rng: &mut TokenRng) -> Vec<Srv> {
     let mut ordered = Vec::with_capacity(records.len());
     while let Some(priority) = records.first().map(|record| record.priority) {
         let group = records.partition_point(|record| record.priority == priority);
-        let total: u64 = records[..group].iter().map(|record| u64::from(record.weight)).sum();
+        let total: u64 = records[..group]
+            .iter()
+            .map(|record| u64::from(record.weight))
+            .sum();
         let drawn = rng.below(total + 1);
         let mut sum = 0;
         let chosen = records[..group]

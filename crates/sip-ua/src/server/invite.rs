@@ -82,14 +82,15 @@ impl InviteServer {
 
     pub(crate) fn deadline(&self) -> Moment {
         match self {
-            Self::Proceeding(state) => {
-                state.refresh.map_or(state.abandoned, |at| at.min(state.abandoned))
-            }
+            Self::Proceeding(state) => state
+                .refresh
+                .map_or(state.abandoned, |at| at.min(state.abandoned)),
             Self::Completed(state) => earliest(state.repeat, state.give_up),
             Self::Confirmed(state) => state.expires,
-            Self::Accepted(state) => {
-                earliest(state.unacknowledged.as_ref().map(|u| u.repeat), state.expires)
-            }
+            Self::Accepted(state) => earliest(
+                state.unacknowledged.as_ref().map(|u| u.repeat),
+                state.expires,
+            ),
         }
     }
 
@@ -115,7 +116,9 @@ impl InviteServer {
 
     /// `wire` is sent as a response; unchanged when a final response was sent before.
     pub(crate) fn on_respond(self, pace: &Pace<'_>, status: StatusCode, wire: Bytes) -> Self {
-        let Self::Proceeding(state) = self else { return self };
+        let Self::Proceeding(state) = self else {
+            return self;
+        };
         match status.class() {
             Class::Provisional => Self::Proceeding(Proceeding {
                 provisional: wire,
@@ -146,8 +149,11 @@ impl InviteServer {
         match self {
             Self::Completed(_) => {
                 let linger = pace.timers.absorb(pace.transport);
-                (!linger.is_zero())
-                    .then(|| Self::Confirmed(Confirmed { expires: pace.now + linger }))
+                (!linger.is_zero()).then(|| {
+                    Self::Confirmed(Confirmed {
+                        expires: pace.now + linger,
+                    })
+                })
             }
             Self::Proceeding(_) | Self::Confirmed(_) | Self::Accepted(_) => Some(self),
         }
@@ -171,7 +177,10 @@ impl InviteServer {
             Self::Proceeding(mut state) => {
                 state.refresh = Some(pace.now + pace.timers.provisional_refresh);
                 let wire = state.provisional.clone();
-                (Some(Self::Proceeding(state)), ServerExpiry::Retransmit(wire))
+                (
+                    Some(Self::Proceeding(state)),
+                    ServerExpiry::Retransmit(wire),
+                )
             }
             Self::Completed(state) if state.give_up <= pace.now => {
                 (None, ServerExpiry::RefusalUnacknowledged)
@@ -202,6 +211,9 @@ impl Accepted {
         };
         pending.repeat = pending.repeat.doubled_to(pace.now, pace.timers.t2);
         let wire = pending.response.clone();
-        (Some(InviteServer::Accepted(self)), ServerExpiry::Retransmit(wire))
+        (
+            Some(InviteServer::Accepted(self)),
+            ServerExpiry::Retransmit(wire),
+        )
     }
 }

@@ -49,18 +49,31 @@ impl RequestFacts {
             return;
         }
         if asked {
-            self.via.params.set("rport", remote.port().to_string().as_str());
+            self.via
+                .params
+                .set("rport", remote.port().to_string().as_str());
         }
-        self.via.params.set("received", remote.ip().to_string().as_str());
+        self.via
+            .params
+            .set("received", remote.ip().to_string().as_str());
         let stamped = self.via.to_string();
         // One field may carry several values; only the first is ours to change.
         let (in_field, rest) = {
-            let field = request.headers.get_str(&HeaderName::Via).unwrap_or_default();
-            let first = request.headers.items(&HeaderName::Via).next().map_or(0, <[u8]>::len);
+            let field = request
+                .headers
+                .get_str(&HeaderName::Via)
+                .unwrap_or_default();
+            let first = request
+                .headers
+                .items(&HeaderName::Via)
+                .next()
+                .map_or(0, <[u8]>::len);
             (first, field.get(first..).unwrap_or_default().to_owned())
         };
         if in_field > 0 {
-            request.headers.replace_nth(&HeaderName::Via, 0, stamped + &rest);
+            request
+                .headers
+                .replace_nth(&HeaderName::Via, 0, stamped + &rest);
         }
     }
 
@@ -70,8 +83,16 @@ impl RequestFacts {
         let port = self.via.port.unwrap_or(arrival.transport.default_port());
         let sent_by = SocketAddr::new(arrival.remote.ip(), port);
         if !arrival.transport.is_reliable() {
-            let remote = if self.via.params.has("rport") { arrival.remote } else { sent_by };
-            return To::Flow { flow: arrival.flow, remote, fallback: None };
+            let remote = if self.via.params.has("rport") {
+                arrival.remote
+            } else {
+                sent_by
+            };
+            return To::Flow {
+                flow: arrival.flow,
+                remote,
+                fallback: None,
+            };
         }
         let fallback = trunk.map(|trunk| Hop {
             trunk: trunk.clone(),
@@ -79,7 +100,11 @@ impl RequestFacts {
             addr: sent_by,
             server_name: self.via.host.as_str().into(),
         });
-        To::Flow { flow: arrival.flow, remote: arrival.remote, fallback }
+        To::Flow {
+            flow: arrival.flow,
+            remote: arrival.remote,
+            fallback,
+        }
     }
 
     /// What marks a copy that came by another way; only outside of dialogs.
@@ -106,7 +131,12 @@ pub(crate) struct MergeKey {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ServerMatch {
     /// A branch that is unique: RFC 3261 §17.2.3, first part.
-    Branch { branch: String, host: String, port: u16, method: Method },
+    Branch {
+        branch: String,
+        host: String,
+        port: u16,
+        method: Method,
+    },
     /// A peer of RFC 2543: everything that stays the same when a request is repeated.
     Fields {
         uri: String,
@@ -127,7 +157,12 @@ impl ServerMatch {
         let host = facts.via.host.to_ascii_lowercase();
         if branch.starts_with(MAGIC_COOKIE) {
             let port = facts.via.port.unwrap_or(5060);
-            return Self::Branch { branch: branch.to_owned(), host, port, method: method.clone() };
+            return Self::Branch {
+                branch: branch.to_owned(),
+                host,
+                port,
+                method: method.clone(),
+            };
         }
         let invite = *method == Method::Invite;
         Self::Fields {

@@ -3,8 +3,6 @@
 mod invite;
 mod matching;
 mod non_invite;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 
@@ -78,9 +76,7 @@ impl ServerMachine {
     ) -> Option<Self> {
         match self {
             Self::Invite(machine) => Some(Self::Invite(machine.on_respond(pace, status, wire))),
-            Self::NonInvite(machine) => {
-                machine.on_respond(pace, status, wire).map(Self::NonInvite)
-            }
+            Self::NonInvite(machine) => machine.on_respond(pace, status, wire).map(Self::NonInvite),
         }
     }
 }

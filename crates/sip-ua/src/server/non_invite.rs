@@ -38,7 +38,9 @@ pub(crate) struct Completed {
 
 impl NonInviteServer {
     pub(crate) fn start(pace: &Pace<'_>) -> Self {
-        Self::Trying(Trying { abandoned: pace.now + pace.timers.sixty_four_t1() })
+        Self::Trying(Trying {
+            abandoned: pace.now + pace.timers.sixty_four_t1(),
+        })
     }
 
     pub(crate) fn deadline(&self) -> Moment {
@@ -75,11 +77,18 @@ impl NonInviteServer {
             Self::Completed(_) => return Some(self),
         };
         if status.is_provisional() {
-            return Some(Self::Proceeding(Proceeding { provisional: wire, abandoned }));
+            return Some(Self::Proceeding(Proceeding {
+                provisional: wire,
+                abandoned,
+            }));
         }
         let linger = pace.timers.j(pace.transport);
-        (!linger.is_zero())
-            .then(|| Self::Completed(Completed { response: wire, expires: pace.now + linger }))
+        (!linger.is_zero()).then(|| {
+            Self::Completed(Completed {
+                response: wire,
+                expires: pace.now + linger,
+            })
+        })
     }
 
     /// Every timer of this machine ends it.

@@ -11,7 +11,7 @@ use sip_msg::{Method, Scheme};
 use super::delivery::{on_wire, via};
 use super::lookups::Waiter;
 use super::{Deadline, Sender, UserAgent};
-use crate::client::{Ack, Answer, Client, Delivery};
+use crate::client::{Ack, Answer, Delivery};
 use crate::dialog::Routing;
 use crate::event::DialogError;
 use crate::keys::{ClientKey, DialogKey};
@@ -32,17 +32,29 @@ impl UserAgent {
     ) -> Result<(), DialogError> {
         let entry = self.dialogs.get(dialog).ok_or(DialogError::Gone)?;
         let key = entry.accepted.ok_or(DialogError::NothingToAcknowledge)?;
-        let client = self.clients.get(key).ok_or(DialogError::NothingToAcknowledge)?;
+        let client = self
+            .clients
+            .get(key)
+            .ok_or(DialogError::NothingToAcknowledge)?;
         let seq = client.request.headers.cseq().map_or(0, |cseq| cseq.seq);
         let routing = Routing::of(&entry.dialog);
         let settings = entry.dialog.settings.clone();
-        let mut request = self.dialog_skeleton(dialog, &Method::Ack, seq).ok_or(DialogError::Gone)?;
+        let mut request = self
+            .dialog_skeleton(dialog, &Method::Ack, seq)
+            .ok_or(DialogError::Gone)?;
         if let Some((content_type, content)) = body {
             request.set_body(content_type, content);
         }
-        let ack =
-            Ack { request, next_hop: routing.next_hop, settings, delivery: Delivery::Resolving };
-        let answer = self.clients.get_mut(key).and_then(|client| client.answer(dialog));
+        let ack = Ack {
+            request,
+            next_hop: routing.next_hop,
+            settings,
+            delivery: Delivery::Resolving,
+        };
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
         let answer = answer.ok_or(DialogError::NothingToAcknowledge)?;
         if let Some(before) = answer.ack.replace(ack) {
             self.forget_ack_transmit(&before);
@@ -53,10 +65,20 @@ impl UserAgent {
 
     /// The 2xx came again.
     pub(super) fn repeat_ack(&mut self, key: ClientKey, dialog: DialogKey) {
-        let answer = self.clients.get_mut(key).and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else { return };
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else {
+            return;
+        };
         match &ack.delivery {
-            Delivery::Sent { wire, hop, transmit, .. } => {
+            Delivery::Sent {
+                wire,
+                hop,
+                transmit,
+                ..
+            } => {
                 let (id, to, message) = (*transmit, To::Hop(hop.clone()), wire.clone());
                 self.out.transmits.push_back(Transmit { id, to, message });
             }
@@ -71,15 +93,25 @@ impl UserAgent {
         dialog: DialogKey,
         missing: Missing,
     ) {
-        let answer = self.clients.get_mut(key).and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else { return };
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else {
+            return;
+        };
         if !matches!(ack.delivery, Delivery::Resolving) {
             return;
         }
         let secure = ack.request.uri.scheme() == Scheme::Sips;
         let (uri, trunk) = (ack.next_hop.clone(), ack.settings.trunk.clone());
         let deadline = Deadline::Ack(key, dialog);
-        match self.hops(now, Waiter::Ack(key, dialog), (&uri, secure, &trunk), missing) {
+        match self.hops(
+            now,
+            Waiter::Ack(key, dialog),
+            (&uri, secure, &trunk),
+            missing,
+        ) {
             Ok(Some(hops)) => {
                 self.schedule(deadline, None);
                 self.send_ack(key, dialog, hops);
@@ -99,25 +131,55 @@ impl UserAgent {
     fn send_ack(&mut self, key: ClientKey, dialog: DialogKey, mut rest: VecDeque<Hop>) {
         let branch = self.rng.branch();
         let transmit = self.mint_transmit();
-        let answer = self.clients.get_mut(key).and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else { return };
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else {
+            return;
+        };
         let Some(hop) = rest.pop_front() else {
             ack.delivery = Delivery::Failed;
             self.counters.undelivered += 1;
             return;
         };
-        let wire = on_wire(&ack.request, &via(hop.transport, &ack.settings.sent_by, &branch));
+        let wire = on_wire(
+            &ack.request,
+            &via(hop.transport, &ack.settings.sent_by, &branch),
+        );
         let (to, message) = (To::Hop(hop.clone()), wire.clone());
-        ack.delivery = Delivery::Sent { wire, hop, rest, transmit };
-        self.out.transmits.push_back(Transmit { id: transmit, to, message });
+        ack.delivery = Delivery::Sent {
+            wire,
+            hop,
+            rest,
+            transmit,
+        };
+        self.out.transmits.push_back(Transmit {
+            id: transmit,
+            to,
+            message,
+        });
         self.transmits.insert(transmit, Sender::Ack(key, dialog));
     }
 
     /// The ACK goes to the next address; without one, the repeated 2xx asks for it again.
     pub(super) fn on_ack_undelivered(&mut self, now: Now, key: ClientKey, dialog: DialogKey) {
-        let answer = self.clients.get_mut(key).and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else { return };
-        let Delivery::Sent { hop, rest, transmit, .. } = &mut ack.delivery else { return };
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else {
+            return;
+        };
+        let Delivery::Sent {
+            hop,
+            rest,
+            transmit,
+            ..
+        } = &mut ack.delivery
+        else {
+            return;
+        };
         let (transport, addr, transmit) = (hop.transport, hop.addr, *transmit);
         let rest = std::mem::take(rest);
         self.resolver.failed(now.moment, transport, addr);
@@ -141,10 +203,5 @@ impl UserAgent {
         if let Delivery::Sent { transmit, .. } = &ack.delivery {
             self.transmits.remove(transmit);
         }
-    }
-
-    /// Whether an ACK for `dialog` was handed in already.
-    pub(super) fn is_acked(client: &Client, dialog: DialogKey) -> bool {
-        client.answers.iter().any(|answer| answer.dialog == dialog && answer.ack.is_some())
     }
 }

@@ -4,11 +4,9 @@ use ambient::Now;
 use sip_msg::wire::To;
 use sip_msg::{HeaderName, Method, ReasonValue, Request};
 
-use super::delivery::on_wire;
 use super::UserAgent;
-use crate::client::{
-    Attempt, Client, ClientMachine, NonInviteClient, Phase, Purpose,
-};
+use super::delivery::on_wire;
+use crate::client::{Attempt, Client, ClientMachine, NonInviteClient, Phase, Purpose};
 use crate::dialog::{Dialog, Routing};
 use crate::event::{ClientFailure, DialogError, HopPolicy, Outgoing, UaEvent};
 use crate::keys::{ClientKey, DialogKey};
@@ -32,12 +30,21 @@ impl UserAgent {
             None
         };
         if let Some(error) = refusal {
-            self.out.events.push_back(UaEvent::Failed { client: key, error });
-            self.out.events.push_back(UaEvent::ClientDone { client: key });
+            self.out
+                .events
+                .push_back(UaEvent::Failed { client: key, error });
+            self.out
+                .events
+                .push_back(UaEvent::ClientDone { client: key });
             return key;
         }
         let settings = out.settings();
-        let Outgoing { mut request, next_hop, policy, .. } = out;
+        let Outgoing {
+            mut request,
+            next_hop,
+            policy,
+            ..
+        } = out;
         self.complete_request(&mut request);
         let client = Client {
             request,
@@ -49,7 +56,9 @@ impl UserAgent {
             cancel: None,
             forks: Vec::new(),
             answers: Vec::new(),
-            phase: Phase::Resolving { until: now.moment + self.config.timers.lookup },
+            phase: Phase::Resolving {
+                until: now.moment + self.config.timers.lookup,
+            },
         };
         self.clients.insert(key, client);
         self.locate_client(now, key, Missing::Wait);
@@ -60,7 +69,9 @@ impl UserAgent {
     /// RFC 3261 §9.1 demands; a 2xx that crosses it comes up as [`UaEvent::Final`], to be
     /// acknowledged and ended with a BYE. Does nothing for other requests and answered ones.
     pub fn cancel(&mut self, now: Now, client: ClientKey, reasons: &[ReasonValue]) {
-        let Some(entry) = self.clients.get_mut(client) else { return };
+        let Some(entry) = self.clients.get_mut(client) else {
+            return;
+        };
         if entry.request.method != Method::Invite || entry.cancel.is_some() {
             return;
         }
@@ -75,16 +86,25 @@ impl UserAgent {
 
     /// Sends the CANCEL that is wanted, if a provisional response has come.
     pub(super) fn cancel_if_possible(&mut self, now: Now, key: ClientKey) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let Some(reasons) = client.cancel.clone() else { return };
-        let Some(attempt) = client.attempt() else { return };
-        let possible =
-            matches!(&attempt.machine, Some(ClientMachine::Invite(m)) if m.can_cancel());
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Some(reasons) = client.cancel.clone() else {
+            return;
+        };
+        let Some(attempt) = client.attempt() else {
+            return;
+        };
+        let possible = matches!(&attempt.machine, Some(ClientMachine::Invite(m)) if m.can_cancel());
         if !possible {
             return;
         }
-        let (reliability, branch, via, hop) =
-            (attempt.reliability(), attempt.branch.clone(), attempt.via.clone(), attempt.hop.clone());
+        let (reliability, branch, via, hop) = (
+            attempt.reliability(),
+            attempt.branch.clone(),
+            attempt.via.clone(),
+            attempt.hop.clone(),
+        );
         let mut request = cancel_of(&client.request);
         for reason in reasons {
             request.headers.push(HeaderName::Reason, reason);
@@ -96,14 +116,18 @@ impl UserAgent {
         let pace = self.pace(now, reliability);
         let machine = NonInviteClient::start(&pace, message.clone());
         let to = To::Hop(hop.clone());
-        self.clients.link(branch.clone(), Method::Cancel, cancelling);
+        self.clients
+            .link(branch.clone(), Method::Cancel, cancelling);
         self.clients.insert(
             cancelling,
             Client {
                 request,
                 settings,
                 next_hop,
-                policy: HopPolicy { failover: false, no_response: None },
+                policy: HopPolicy {
+                    failover: false,
+                    no_response: None,
+                },
                 dialog: None,
                 purpose: Purpose::Internal,
                 cancel: None,
@@ -120,16 +144,25 @@ impl UserAgent {
                 })),
             },
         );
-        self.out.transmits.push_back(sip_msg::wire::Transmit { id: transmit, to, message });
+        self.out.transmits.push_back(sip_msg::wire::Transmit {
+            id: transmit,
+            to,
+            message,
+        });
         self.schedule_client(cancelling);
         self.note_cancelled(now, key);
     }
 
     fn note_cancelled(&mut self, now: Now, key: ClientKey) {
         let timers = self.config.timers;
-        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else { return };
-        let pace =
-            crate::timers::Pace { now: now.moment, timers: &timers, transport: attempt.reliability() };
+        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else {
+            return;
+        };
+        let pace = crate::timers::Pace {
+            now: now.moment,
+            timers: &timers,
+            transport: attempt.reliability(),
+        };
         attempt.machine = attempt.machine.take().map(|machine| match machine {
             ClientMachine::Invite(invite) => ClientMachine::Invite(invite.on_cancelled(&pace)),
             other @ ClientMachine::NonInvite(_) => other,
@@ -173,14 +206,19 @@ impl UserAgent {
         let next_hop = Routing::of(&entry.dialog).next_hop;
         let settings = entry.dialog.settings.clone();
         let held = method == Method::Bye && !entry.unacknowledged.is_empty();
-        let mut request =
-            self.dialog_skeleton(dialog, &method, seq).ok_or(DialogError::Gone)?;
+        let mut request = self
+            .dialog_skeleton(dialog, &method, seq)
+            .ok_or(DialogError::Gone)?;
         build(&mut request);
         self.complete_request(&mut request);
         let timers = &self.config.timers;
         let phase = match held {
-            true => Phase::Held { until: now.moment + timers.sixty_four_t1() },
-            false => Phase::Resolving { until: now.moment + timers.lookup },
+            true => Phase::Held {
+                until: now.moment + timers.sixty_four_t1(),
+            },
+            false => Phase::Resolving {
+                until: now.moment + timers.lookup,
+            },
         };
         let key = self.clients.mint();
         self.note_own_request(dialog, key, &request, held);
@@ -213,7 +251,9 @@ impl UserAgent {
         request: &Request,
         held: bool,
     ) {
-        let Some(entry) = self.dialogs.get_mut(dialog) else { return };
+        let Some(entry) = self.dialogs.get_mut(dialog) else {
+            return;
+        };
         if request.method == Method::Invite {
             entry.local_invite = Some(key);
         }
@@ -284,7 +324,9 @@ fn is_complete(request: &Request) -> bool {
         && headers.from_tag().is_some()
         && headers.to().is_ok()
         && headers.call_id().is_ok()
-        && headers.cseq().is_ok_and(|cseq| cseq.method == request.method)
+        && headers
+            .cseq()
+            .is_ok_and(|cseq| cseq.method == request.method)
 }
 
 /// RFC 3261 §9.1: Request-URI, Call-ID, To, From, CSeq number and Route of the request.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use ambient::Now;
 use sip_msg::wire::{Hop, To, Transmit, TransportError};
-use sip_msg::{HeaderName, Message, Method, Request, Scheme, TransportKind};
+use sip_msg::{HeaderName, Method, Request, Scheme, TransportKind};
 
 use super::lookups::Waiter;
 use super::{Deadline, Sender, UserAgent};
@@ -20,7 +20,9 @@ use crate::resolve::Missing;
 impl UserAgent {
     /// Looks the next hop up and, once it is known, sends.
     pub(super) fn locate_client(&mut self, now: Now, key: ClientKey, missing: Missing) {
-        let Some(client) = self.clients.get(key) else { return };
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
         if matches!(client.phase, Phase::Active(_)) {
             return;
         }
@@ -47,18 +49,22 @@ impl UserAgent {
         let branch = self.rng.branch();
         let transmit = self.mint_transmit();
         let pace = self.pace(now, reliability(hop.transport));
-        let Some(client) = self.clients.get(key) else { return };
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
         let via = via(hop.transport, &client.settings.sent_by, &branch);
         let method = client.request.method.clone();
         let silent = client.policy.no_response.map(|limit| now.moment + limit);
         let message = on_wire(&client.request, &via);
         let machine = match method {
-            Method::Invite => {
-                ClientMachine::Invite(InviteClient::start(&pace, message.clone()))
-            }
+            Method::Invite => ClientMachine::Invite(InviteClient::start(&pace, message.clone())),
             _ => ClientMachine::NonInvite(NonInviteClient::start(&pace, message.clone())),
         };
-        self.out.transmits.push_back(Transmit { id: transmit, to: To::Hop(hop.clone()), message });
+        self.out.transmits.push_back(Transmit {
+            id: transmit,
+            to: To::Hop(hop.clone()),
+            message,
+        });
         self.transmits.insert(transmit, Sender::Client(key));
         self.clients.link(branch.clone(), method, key);
         if let Some(client) = self.clients.get_mut(key) {
@@ -77,7 +83,9 @@ impl UserAgent {
 
     /// The transport reports that the request of a client transaction was not sent.
     pub(super) fn on_undelivered(&mut self, now: Now, key: ClientKey, error: TransportError) {
-        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else { return };
+        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else {
+            return;
+        };
         // Once the peer was heard, a late report (an ICMP error, say) proves nothing.
         if !attempt.is_unheard() {
             return;
@@ -89,7 +97,9 @@ impl UserAgent {
 
     /// Nobody answers at the present address.
     pub(super) fn on_silence(&mut self, now: Now, key: ClientKey) {
-        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else { return };
+        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else {
+            return;
+        };
         let (transport, addr) = (attempt.hop.transport, attempt.hop.addr);
         self.resolver.failed(now.moment, transport, addr);
         self.give_address_up(now, key, ClientFailure::TimedOut);
@@ -104,12 +114,16 @@ impl UserAgent {
 
     /// Goes on to the next address, if there is one and the policy allows it.
     pub(super) fn try_next_address(&mut self, now: Now, key: ClientKey) -> bool {
-        let Some(client) = self.clients.get_mut(key) else { return false };
+        let Some(client) = self.clients.get_mut(key) else {
+            return false;
+        };
         let wanted = client.purpose == Purpose::User && client.cancel.is_none();
         if !wanted || !client.policy.failover {
             return false;
         }
-        let Some(attempt) = client.attempt() else { return false };
+        let Some(attempt) = client.attempt() else {
+            return false;
+        };
         let rest = std::mem::take(&mut attempt.rest);
         if rest.is_empty() {
             return false;
@@ -123,7 +137,9 @@ impl UserAgent {
     /// Leaves the present attempt. An INVITE that may yet be answered stays behind as a client of
     /// its own, so that a late 2xx is not left without an ACK and a BYE.
     fn abandon_attempt(&mut self, now: Now, key: ClientKey) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let until = now.moment;
         let Phase::Active(attempt) =
             std::mem::replace(&mut client.phase, Phase::Resolving { until })
@@ -151,8 +167,12 @@ impl UserAgent {
             return;
         }
         let other = self.clients.mint();
-        self.clients.link(attempt.branch.clone(), Method::Invite, other);
-        left.phase = Phase::Active(Box::new(Attempt { silent: None, ..*attempt }));
+        self.clients
+            .link(attempt.branch.clone(), Method::Invite, other);
+        left.phase = Phase::Active(Box::new(Attempt {
+            silent: None,
+            ..*attempt
+        }));
         self.clients.insert(other, left);
         self.schedule_client(other);
     }
@@ -165,7 +185,11 @@ impl UserAgent {
 
     /// Tells the transaction user, if the client is one of its own.
     pub(super) fn tell(&mut self, key: ClientKey, event: UaEvent) {
-        if self.clients.get(key).is_some_and(|client| client.purpose == Purpose::User) {
+        if self
+            .clients
+            .get(key)
+            .is_some_and(|client| client.purpose == Purpose::User)
+        {
             self.out.events.push_back(event);
         }
     }
@@ -173,7 +197,9 @@ impl UserAgent {
     /// The transaction is over: nothing of it stays.
     pub(super) fn finish_client(&mut self, now: Now, key: ClientKey) {
         self.tell(key, UaEvent::ClientDone { client: key });
-        let Some(mut client) = self.clients.remove(key) else { return };
+        let Some(mut client) = self.clients.remove(key) else {
+            return;
+        };
         self.deadlines.cancel(&Deadline::Client(key));
         self.waiting.forget(Waiter::Client(key));
         if let Some(attempt) = client.attempt() {
@@ -190,13 +216,20 @@ impl UserAgent {
 
 /// A Via value of ours (RFC 3261 §18.1.1); `rport` where a NAT may change the port (RFC 3581 §3).
 pub(super) fn via(transport: TransportKind, sent_by: &SentBy, branch: &str) -> String {
-    let rport = if transport.is_reliable() { "" } else { ";rport" };
-    format!("SIP/2.0/{} {sent_by};branch={branch}{rport}", transport.via_token())
+    let rport = if transport.is_reliable() {
+        ""
+    } else {
+        ";rport"
+    };
+    format!(
+        "SIP/2.0/{} {sent_by};branch={branch}{rport}",
+        transport.via_token()
+    )
 }
 
 /// `request` under `via`.
 pub(super) fn on_wire(request: &Request, via: &str) -> bytes::Bytes {
     let mut request = request.clone();
     request.headers.push_front(HeaderName::Via, via);
-    Message::Request(request).to_bytes()
+    request.to_bytes()
 }

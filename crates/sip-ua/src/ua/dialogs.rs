@@ -44,7 +44,9 @@ impl UserAgent {
     /// BYE. A dialog ends by itself with the final response to a BYE in either direction, when a
     /// BYE has no response, and, if it is early, when its INVITE is refused.
     pub fn terminate(&mut self, now: Now, dialog: DialogKey) {
-        let Some(entry) = self.dialogs.remove(dialog) else { return };
+        let Some(entry) = self.dialogs.remove(dialog) else {
+            return;
+        };
         self.deadlines.cancel(&Deadline::RetryInvite(dialog));
         for (_, server) in entry.unacknowledged {
             self.stop_repeating(server);
@@ -72,7 +74,10 @@ impl UserAgent {
         checkpoint: DialogCheckpoint,
     ) -> Result<DialogKey, CheckpointError> {
         let dialog = checkpoint.restore()?;
-        if self.find_dialog(&dialog.call_id, &dialog.local_tag, &dialog.remote_tag).is_some() {
+        if self
+            .find_dialog(&dialog.call_id, &dialog.local_tag, &dialog.remote_tag)
+            .is_some()
+        {
             return Err(CheckpointError::Exists);
         }
         if self.dialogs.len() >= self.config.limits.dialogs {
@@ -99,7 +104,9 @@ impl UserAgent {
         client: ClientKey,
         status: StatusCode,
     ) {
-        let Some(entry) = self.dialogs.get_mut(dialog) else { return };
+        let Some(entry) = self.dialogs.get_mut(dialog) else {
+            return;
+        };
         if entry.local_invite == Some(client) {
             entry.local_invite = None;
         }
@@ -121,8 +128,14 @@ impl UserAgent {
         let within = client.dialog.into_iter();
         let accepted = client.answers.iter().map(|answer| answer.dialog);
         for dialog in within.chain(accepted) {
-            let Some(entry) = self.dialogs.get_mut(dialog) else { continue };
-            for slot in [&mut entry.local_invite, &mut entry.accepted, &mut entry.held_bye] {
+            let Some(entry) = self.dialogs.get_mut(dialog) else {
+                continue;
+            };
+            for slot in [
+                &mut entry.local_invite,
+                &mut entry.accepted,
+                &mut entry.held_bye,
+            ] {
                 if *slot == Some(key) {
                     *slot = None;
                 }
@@ -133,7 +146,9 @@ impl UserAgent {
 
     /// The ACK of a 2xx came, or will not come: a BYE that waited for it may go.
     pub(super) fn on_ack_settled(&mut self, now: Now, dialog: DialogKey, server: ServerKey) {
-        let Some(entry) = self.dialogs.get_mut(dialog) else { return };
+        let Some(entry) = self.dialogs.get_mut(dialog) else {
+            return;
+        };
         entry.unacknowledged.retain(|(_, other)| *other != server);
         if !entry.unacknowledged.is_empty() {
             return;

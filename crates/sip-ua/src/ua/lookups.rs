@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ambient::Now;
+use sip_msg::Uri;
 use sip_msg::dns::Query;
 use sip_msg::wire::{Hop, TrunkName};
-use sip_msg::Uri;
 
 use super::UserAgent;
 use crate::keys::{ClientKey, DialogKey};
@@ -29,7 +29,10 @@ impl Waiting {
     fn wait(&mut self, waiter: Waiter, queries: Vec<Query>) {
         self.forget(waiter);
         for query in &queries {
-            self.by_query.entry(query.clone()).or_default().insert(waiter);
+            self.by_query
+                .entry(query.clone())
+                .or_default()
+                .insert(waiter);
         }
         self.by_waiter.insert(waiter, queries);
     }
@@ -46,7 +49,12 @@ impl Waiting {
     }
 
     pub(super) fn answered(&mut self, query: &Query) -> Vec<Waiter> {
-        self.by_query.get(query).into_iter().flatten().copied().collect()
+        self.by_query
+            .get(query)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -63,7 +71,10 @@ impl UserAgent {
         (uri, secure, trunk): (&Uri, bool, &TrunkName),
         missing: Missing,
     ) -> Result<Option<VecDeque<Hop>>, LookupError> {
-        match self.resolver.lookup(now.moment, uri, secure, missing, &mut self.rng) {
+        match self
+            .resolver
+            .lookup(now.moment, uri, secure, missing, &mut self.rng)
+        {
             Err(error) => {
                 self.waiting.forget(waiter);
                 Err(error)

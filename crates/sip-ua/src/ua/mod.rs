@@ -6,17 +6,17 @@ mod delivery;
 mod dialogs;
 mod lookups;
 mod requests;
-mod responses;
 mod respond;
+mod responses;
 mod timeouts;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use ambient::{Deadlines, Moment, Now, TokenRng};
 use bytes::Bytes;
+use sip_msg::Message;
 use sip_msg::dns::{DnsAnswer, Query};
 use sip_msg::wire::{Arrival, To, Transmit, TransmitId, TransportReport};
-use sip_msg::Message;
 
 use crate::client::Clients;
 use crate::config::UaConfig;
@@ -178,7 +178,11 @@ impl UserAgent {
     }
 
     fn pace(&self, now: Now, transport: Reliability) -> Pace<'_> {
-        Pace { now: now.moment, timers: &self.config.timers, transport }
+        Pace {
+            now: now.moment,
+            timers: &self.config.timers,
+            transport,
+        }
     }
 
     fn mint_transmit(&mut self) -> TransmitId {
@@ -202,12 +206,18 @@ impl UserAgent {
     }
 
     fn schedule_client(&mut self, key: ClientKey) {
-        let at = self.clients.get(key).and_then(crate::client::Client::deadline);
+        let at = self
+            .clients
+            .get(key)
+            .and_then(crate::client::Client::deadline);
         self.schedule(Deadline::Client(key), at);
     }
 
     fn schedule_server(&mut self, key: ServerKey) {
-        let at = self.servers.get(key).and_then(crate::server::Server::deadline);
+        let at = self
+            .servers
+            .get(key)
+            .and_then(crate::server::Server::deadline);
         self.schedule(Deadline::Server(key), at);
     }
 
@@ -216,9 +226,7 @@ impl UserAgent {
         let limits = &self.config.limits;
         let transactions = self.clients.len() + self.servers.len();
         match creates_dialog {
-            true => {
-                transactions < limits.transactions && self.dialogs.len() < limits.dialogs
-            }
+            true => transactions < limits.transactions && self.dialogs.len() < limits.dialogs,
             false => transactions < limits.transactions.saturating_mul(2),
         }
     }

@@ -2,10 +2,10 @@
 
 use ambient::Now;
 use sip_msg::wire::{Arrival, TrunkName};
-use sip_msg::{HeaderName, Message, Method, Rejected, Request, Response, StatusCode};
+use sip_msg::{HeaderName, Method, Rejected, Request, Response, StatusCode};
 
-use super::commands::is_target_refresh;
 use super::UserAgent;
+use super::commands::is_target_refresh;
 use crate::client::reliability;
 use crate::dialog::DialogId;
 use crate::event::UaEvent;
@@ -22,7 +22,9 @@ impl UserAgent {
     /// answer says what is wrong with it; an ACK and a response are never answered.
     pub fn handle_rejected(&mut self, now: Now, arrival: Arrival, rejected: Rejected) {
         self.counters.malformed += 1;
-        let Some(mut request) = rejected.request else { return };
+        let Some(mut request) = rejected.request else {
+            return;
+        };
         if request.method == Method::Ack {
             return;
         }
@@ -56,13 +58,7 @@ impl UserAgent {
         }
     }
 
-    fn on_ordinary(
-        &mut self,
-        now: Now,
-        arrival: Arrival,
-        request: Request,
-        facts: &RequestFacts,
-    ) {
+    fn on_ordinary(&mut self, now: Now, arrival: Arrival, request: Request, facts: &RequestFacts) {
         let id = ServerMatch::of(&request, facts, &request.method);
         if let Some(server) = self.servers.find(&id) {
             self.on_retransmission(server, arrival, facts);
@@ -76,11 +72,16 @@ impl UserAgent {
     /// Answered from where it comes now: the peer may have a new connection.
     fn on_retransmission(&mut self, key: ServerKey, arrival: Arrival, facts: &RequestFacts) {
         self.counters.requests_absorbed += 1;
-        let Some(server) = self.servers.get_mut(key) else { return };
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
         let trunk = fallback_trunk(&server.reply);
         server.reply = facts.reply(&arrival, trunk.as_ref());
         server.arrival = arrival;
-        let again = server.machine.as_ref().and_then(ServerMachine::on_retransmission);
+        let again = server
+            .machine
+            .as_ref()
+            .and_then(ServerMachine::on_retransmission);
         if let Some(message) = again {
             let to = server.reply.clone();
             self.counters.responses_retransmitted += 1;
@@ -124,7 +125,12 @@ impl UserAgent {
             return;
         }
         let server = self.open_server(now, &arrival, &request, facts, id, None);
-        self.out.events.push_back(UaEvent::Request { server, dialog: None, request, arrival });
+        self.out.events.push_back(UaEvent::Request {
+            server,
+            dialog: None,
+            request,
+            arrival,
+        });
     }
 
     /// RFC 3261 §12.2.2.
@@ -148,14 +154,20 @@ impl UserAgent {
             return;
         }
         let invite = request.method == Method::Invite;
-        let Some(entry) = self.dialogs.get_mut(dialog) else { return };
-        let refusal = if entry.dialog.remote_seq.is_some_and(|seq| facts.cseq.seq <= seq) {
+        let Some(entry) = self.dialogs.get_mut(dialog) else {
+            return;
+        };
+        let refusal = if entry
+            .dialog
+            .remote_seq
+            .is_some_and(|seq| facts.cseq.seq <= seq)
+        {
             self.counters.out_of_order += 1;
             Some(StatusCode::SERVER_INTERNAL_ERROR)
         } else {
             entry.dialog.remote_seq = Some(facts.cseq.seq);
-            let crowded = entry.remote_invite.is_some()
-                || entry.unacknowledged.len() >= UNACKNOWLEDGED_MAX;
+            let crowded =
+                entry.remote_invite.is_some() || entry.unacknowledged.len() >= UNACKNOWLEDGED_MAX;
             match (invite, entry.local_invite.is_some(), crowded) {
                 (true, true, _) => Some(StatusCode::REQUEST_PENDING),
                 (true, false, true) => Some(StatusCode::SERVER_INTERNAL_ERROR),
@@ -178,7 +190,12 @@ impl UserAgent {
                     entry.remote_invite = Some(server);
                 }
                 let dialog = Some(dialog);
-                self.out.events.push_back(UaEvent::Request { server, dialog, request, arrival });
+                self.out.events.push_back(UaEvent::Request {
+                    server,
+                    dialog,
+                    request,
+                    arrival,
+                });
             }
         }
     }
@@ -193,9 +210,15 @@ impl UserAgent {
             }
         }
         let dialog = DialogId::of_request(&ack.headers).and_then(|id| self.dialogs.find(&id));
-        let pending = dialog.and_then(|key| self.dialogs.get(key)).and_then(|entry| {
-            entry.unacknowledged.iter().find(|(seq, _)| *seq == facts.cseq.seq).copied()
-        });
+        let pending = dialog
+            .and_then(|key| self.dialogs.get(key))
+            .and_then(|entry| {
+                entry
+                    .unacknowledged
+                    .iter()
+                    .find(|(seq, _)| *seq == facts.cseq.seq)
+                    .copied()
+            });
         match (dialog, pending) {
             (Some(dialog), Some((_, server))) => {
                 self.stop_repeating(server);
@@ -210,13 +233,17 @@ impl UserAgent {
     /// Whether the ACK belonged to the transaction itself.
     fn on_refusal_acked(&mut self, now: Now, key: ServerKey) -> bool {
         let timers = self.config.timers;
-        let Some(server) = self.servers.get_mut(key) else { return false };
+        let Some(server) = self.servers.get_mut(key) else {
+            return false;
+        };
         let pace = crate::timers::Pace {
             now: now.moment,
             timers: &timers,
             transport: server.reliability(),
         };
-        let Some(ServerMachine::Invite(machine)) = server.machine.take() else { return false };
+        let Some(ServerMachine::Invite(machine)) = server.machine.take() else {
+            return false;
+        };
         let refused = machine.is_refused();
         server.machine = machine.on_ack(&pace).map(ServerMachine::Invite);
         if server.machine.is_none() {
@@ -228,13 +255,7 @@ impl UserAgent {
     }
 
     /// RFC 3261 §9.2.
-    fn on_cancel(
-        &mut self,
-        now: Now,
-        arrival: Arrival,
-        request: Request,
-        facts: &RequestFacts,
-    ) {
+    fn on_cancel(&mut self, now: Now, arrival: Arrival, request: Request, facts: &RequestFacts) {
         let own = ServerMatch::of(&request, facts, &Method::Cancel);
         if let Some(server) = self.servers.find(&own) {
             self.on_retransmission(server, arrival, facts);
@@ -255,9 +276,16 @@ impl UserAgent {
             cancel.tag = tag;
         }
         self.refuse(now, server, StatusCode::OK);
-        if self.servers.get(target).is_some_and(|invite| !invite.is_answered()) {
+        if self
+            .servers
+            .get(target)
+            .is_some_and(|invite| !invite.is_answered())
+        {
             self.refuse(now, target, StatusCode::REQUEST_TERMINATED);
-            self.out.events.push_back(UaEvent::Cancelled { server: target, reason });
+            self.out.events.push_back(UaEvent::Cancelled {
+                server: target,
+                reason,
+            });
         }
     }
 
@@ -280,10 +308,16 @@ impl UserAgent {
         let (machine, trying) = match request.method {
             Method::Invite => {
                 let trying = Response::to_request(request, StatusCode::TRYING, None);
-                let wire = Message::Response(trying).to_bytes();
-                (ServerMachine::Invite(InviteServer::start(&pace, wire.clone())), Some(wire))
+                let wire = trying.to_bytes();
+                (
+                    ServerMachine::Invite(InviteServer::start(&pace, wire.clone())),
+                    Some(wire),
+                )
             }
-            _ => (ServerMachine::NonInvite(NonInviteServer::start(&pace)), None),
+            _ => (
+                ServerMachine::NonInvite(NonInviteServer::start(&pace)),
+                None,
+            ),
         };
         let tag = match &facts.to_tag {
             Some(tag) => tag.clone(),
@@ -312,11 +346,17 @@ impl UserAgent {
     /// A request of ours came back unchanged (RFC 3261 §16.3, item 4): one of its Vias has a
     /// branch of ours. With another Request-URI it is a spiral, which is legal.
     fn is_loop(&self, request: &Request) -> bool {
-        request.headers.vias().unwrap_or_default().iter().skip(1).any(|via| {
-            via.branch()
-                .and_then(|branch| self.clients.sent_with(branch))
-                .is_some_and(|sent| sent.uri == request.uri)
-        })
+        request
+            .headers
+            .vias()
+            .unwrap_or_default()
+            .iter()
+            .skip(1)
+            .any(|via| {
+                via.branch()
+                    .and_then(|branch| self.clients.sent_with(branch))
+                    .is_some_and(|sent| sent.uri == request.uri)
+            })
     }
 
     /// A refusal that keeps no state; a repetition of the request gets the same one
@@ -328,15 +368,20 @@ impl UserAgent {
         facts: &RequestFacts,
         status: StatusCode,
     ) {
-        let tag = facts.to_tag.clone().unwrap_or_else(|| self.stateless_tag(facts));
+        let tag = facts
+            .to_tag
+            .clone()
+            .unwrap_or_else(|| self.stateless_tag(facts));
         let mut response = Response::to_request(request, status, Some(&tag));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = self.config.limits.retry_after.as_secs();
-            response.headers.push(HeaderName::RetryAfter, seconds.to_string());
+            response
+                .headers
+                .push(HeaderName::RetryAfter, seconds.to_string());
         }
         self.complete_response(&mut response);
         let to = facts.reply(arrival, arrival.opened_for.as_ref());
-        self.transmit_unwatched(to, Message::Response(response).to_bytes());
+        self.transmit_unwatched(to, response.to_bytes());
     }
 
     /// A request so broken that its facts are not all there: answered where it came from.
@@ -351,7 +396,7 @@ impl UserAgent {
             remote: arrival.remote,
             fallback: None,
         };
-        self.transmit_unwatched(to, Message::Response(response).to_bytes());
+        self.transmit_unwatched(to, response.to_bytes());
     }
 
     /// FNV-1a over what a repetition leaves unchanged.

@@ -1,7 +1,7 @@
 //! Responses of ours.
 
 use ambient::Now;
-use sip_msg::{HeaderName, Message, Method, Response, StatusCode};
+use sip_msg::{HeaderName, Method, Response, StatusCode};
 
 use super::UserAgent;
 use crate::dialog::{Dialog, DialogEntry, DialogId, DialogSettings, DialogState};
@@ -56,14 +56,20 @@ impl UserAgent {
 
     /// Answers by ourselves, without the transaction user.
     pub(super) fn refuse(&mut self, now: Now, server: ServerKey, status: StatusCode) {
-        let Some(mut response) = self.respond_to(server, status) else { return };
+        let Some(mut response) = self.respond_to(server, status) else {
+            return;
+        };
         let out_of_turn = status == StatusCode::SERVER_INTERNAL_ERROR;
         if out_of_turn {
             // §14.2: between 0 and 10 s.
             let wait = self.rng.below(11);
-            response.headers.push(HeaderName::RetryAfter, wait.to_string());
+            response
+                .headers
+                .push(HeaderName::RetryAfter, wait.to_string());
         }
-        let Some(entry) = self.servers.get(server) else { return };
+        let Some(entry) = self.servers.get(server) else {
+            return;
+        };
         if !entry.is_answered() {
             let dialog = entry.dialog;
             self.send_response(now, server, dialog, response);
@@ -79,10 +85,16 @@ impl UserAgent {
     ) {
         self.complete_response(&mut response);
         let status = response.status;
-        let message = Message::Response(response).to_bytes();
+        let message = response.to_bytes();
         let timers = self.config.timers;
-        let Some(server) = self.servers.get_mut(key) else { return };
-        let pace = Pace { now: now.moment, timers: &timers, transport: server.reliability() };
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
+        let pace = Pace {
+            now: now.moment,
+            timers: &timers,
+            transport: server.reliability(),
+        };
         server.machine = server
             .machine
             .take()
@@ -122,7 +134,10 @@ impl UserAgent {
                 entry.unacknowledged.push((seq, key));
             }
         }
-        let made = self.servers.get_mut(key).map(|server| std::mem::take(&mut server.made));
+        let made = self
+            .servers
+            .get_mut(key)
+            .map(|server| std::mem::take(&mut server.made));
         let made = made.unwrap_or_default();
         for &other in &made {
             if let Some(entry) = self.dialogs.get_mut(other) {
@@ -147,7 +162,11 @@ impl UserAgent {
         if !creates {
             return Ok(None);
         }
-        let call_id = entry.request.headers.call_id().map_err(|_| RespondError::NoDialog)?;
+        let call_id = entry
+            .request
+            .headers
+            .call_id()
+            .map_err(|_| RespondError::NoDialog)?;
         let id = DialogId {
             call_id: call_id.to_owned(),
             local_tag: response.headers.to_tag().ok_or(RespondError::NoDialog)?,

@@ -5,12 +5,10 @@ use bytes::Bytes;
 use sip_msg::wire::To;
 use sip_msg::{HeaderName, Method, Request, Response, StatusCode};
 
+use super::UserAgent;
 use super::commands::{hop_by_hop, is_target_refresh};
 use super::delivery::on_wire;
-use super::UserAgent;
-use crate::client::{
-    Answer, Client, ClientMachine, InviteResponse, NonInviteResponse, Purpose,
-};
+use crate::client::{Answer, Client, ClientMachine, InviteResponse, NonInviteResponse, Purpose};
 use crate::dialog::{Dialog, DialogEntry, DialogId};
 use crate::event::UaEvent;
 use crate::keys::{ClientKey, DialogKey};
@@ -32,12 +30,18 @@ impl UserAgent {
             self.counters.stray_responses += 1;
             return;
         };
-        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else { return };
+        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else {
+            return;
+        };
         if attempt.is_unheard() {
             let (transport, addr) = (attempt.hop.transport, attempt.hop.addr);
             self.resolver.succeeded(transport, addr);
         }
-        match self.clients.get(key).map(|client| client.request.method == Method::Invite) {
+        match self
+            .clients
+            .get(key)
+            .map(|client| client.request.method == Method::Invite)
+        {
             Some(true) => self.on_invite_response(now, key, response),
             Some(false) => self.on_other_response(now, key, response),
             None => {}
@@ -46,14 +50,25 @@ impl UserAgent {
 
     fn on_invite_response(&mut self, now: Now, key: ClientKey, response: Response) {
         let timers = self.config.timers;
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let request = client.request.clone();
-        let Some(attempt) = client.attempt() else { return };
-        let pace = Pace { now: now.moment, timers: &timers, transport: attempt.reliability() };
-        let Some(ClientMachine::Invite(machine)) = attempt.machine.take() else { return };
+        let Some(attempt) = client.attempt() else {
+            return;
+        };
+        let pace = Pace {
+            now: now.moment,
+            timers: &timers,
+            transport: attempt.reliability(),
+        };
+        let Some(ClientMachine::Invite(machine)) = attempt.machine.take() else {
+            return;
+        };
         let via = attempt.via.clone();
-        let (next, verdict) =
-            machine.on_response(&pace, response.status, || ack_of_refusal(&request, &response, &via));
+        let (next, verdict) = machine.on_response(&pace, response.status, || {
+            ack_of_refusal(&request, &response, &via)
+        });
         let over = next.is_none();
         attempt.machine = next.map(ClientMachine::Invite);
         let hop = attempt.hop.clone();
@@ -82,15 +97,28 @@ impl UserAgent {
         }
         match self.early_dialog(key, &response) {
             Ok(dialog) => {
-                self.tell(key, UaEvent::Provisional { client: key, dialog, response });
+                self.tell(
+                    key,
+                    UaEvent::Provisional {
+                        client: key,
+                        dialog,
+                        response,
+                    },
+                );
             }
             Err(Full) => self.counters.forks_refused += 1,
         }
     }
 
     /// The dialog of a provisional response: one for each To tag (RFC 3261 §12.1.2).
-    fn early_dialog(&mut self, key: ClientKey, response: &Response) -> Result<Option<DialogKey>, Full> {
-        let Some(client) = self.clients.get(key) else { return Ok(None) };
+    fn early_dialog(
+        &mut self,
+        key: ClientKey,
+        response: &Response,
+    ) -> Result<Option<DialogKey>, Full> {
+        let Some(client) = self.clients.get(key) else {
+            return Ok(None);
+        };
         if client.dialog.is_some() || response.headers.to_tag().is_none() {
             return Ok(client.dialog);
         }
@@ -99,11 +127,15 @@ impl UserAgent {
 
     /// Finds or creates the dialog of a response to an INVITE of ours.
     fn fork(&mut self, key: ClientKey, response: &Response) -> Result<Option<DialogKey>, Full> {
-        let Some(id) = DialogId::of_response(&response.headers) else { return Ok(None) };
+        let Some(id) = DialogId::of_response(&response.headers) else {
+            return Ok(None);
+        };
         if let Some(known) = self.dialogs.find(&id) {
             return Ok(Some(known));
         }
-        let Some(client) = self.clients.get(key) else { return Ok(None) };
+        let Some(client) = self.clients.get(key) else {
+            return Ok(None);
+        };
         if client.forks.len() >= self.config.limits.forks {
             return Err(Full);
         }
@@ -121,8 +153,13 @@ impl UserAgent {
     /// A 2xx, the first of its fork or a repetition.
     fn on_accepted(&mut self, now: Now, key: ClientKey, response: Response) {
         let remote_tag = response.headers.to_tag().unwrap_or_default();
-        let Some(client) = self.clients.get(key) else { return };
-        let known = client.answers.iter().find(|answer| answer.remote_tag == remote_tag);
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let known = client
+            .answers
+            .iter()
+            .find(|answer| answer.remote_tag == remote_tag);
         if let Some(dialog) = known.map(|answer| answer.dialog) {
             self.counters.responses_absorbed += 1;
             self.repeat_ack(key, dialog);
@@ -141,13 +178,26 @@ impl UserAgent {
         if let Some(dialog) = dialog {
             self.confirm(key, dialog, remote_tag, &response);
         }
-        self.tell(key, UaEvent::Final { client: key, dialog, response });
+        self.tell(
+            key,
+            UaEvent::Final {
+                client: key,
+                dialog,
+                response,
+            },
+        );
         if let Some(dialog) = dialog {
             self.end_if_abandoned(now, key, dialog);
         }
     }
 
-    fn confirm(&mut self, key: ClientKey, dialog: DialogKey, remote_tag: String, response: &Response) {
+    fn confirm(
+        &mut self,
+        key: ClientKey,
+        dialog: DialogKey,
+        remote_tag: String,
+        response: &Response,
+    ) {
         if let Some(entry) = self.dialogs.get_mut(dialog) {
             entry.dialog.confirm_by(response);
             entry.local_invite = None;
@@ -155,15 +205,24 @@ impl UserAgent {
         }
         if let Some(client) = self.clients.get_mut(key) {
             client.forks.retain(|fork| *fork != dialog);
-            client.answers.push(Answer { remote_tag, dialog, ack: None });
+            client.answers.push(Answer {
+                remote_tag,
+                dialog,
+                ack: None,
+            });
         }
     }
 
     /// A 2xx to an INVITE that was left for another address: nobody wants the session.
     fn end_if_abandoned(&mut self, now: Now, key: ClientKey, dialog: DialogKey) {
-        let purpose = self.clients.get(key).map(|client| (client.purpose, client.dialog));
+        let purpose = self
+            .clients
+            .get(key)
+            .map(|client| (client.purpose, client.dialog));
         // A re-INVITE's dialog belongs to the transaction user and goes on.
-        let Some((Purpose::Abandoned, within)) = purpose else { return };
+        let Some((Purpose::Abandoned, within)) = purpose else {
+            return;
+        };
         // These fail only if the dialog is gone, which is what is wanted here.
         let _ = self.ack(now, dialog, None);
         if within.is_some() {
@@ -180,14 +239,23 @@ impl UserAgent {
         if response.status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
             return;
         }
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let forks = std::mem::take(&mut client.forks);
         let dialog = client.dialog;
         self.end_early_dialogs(now, &forks);
         if let Some(dialog) = dialog {
             self.on_reinvite_refused(now, dialog, key, response.status);
         }
-        self.tell(key, UaEvent::Final { client: key, dialog, response });
+        self.tell(
+            key,
+            UaEvent::Final {
+                client: key,
+                dialog,
+                response,
+            },
+        );
         if over {
             self.finish_client(now, key);
         }
@@ -195,11 +263,21 @@ impl UserAgent {
 
     fn on_other_response(&mut self, now: Now, key: ClientKey, response: Response) {
         let timers = self.config.timers;
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let (dialog, method) = (client.dialog, client.request.method.clone());
-        let Some(attempt) = client.attempt() else { return };
-        let pace = Pace { now: now.moment, timers: &timers, transport: attempt.reliability() };
-        let Some(ClientMachine::NonInvite(machine)) = attempt.machine.take() else { return };
+        let Some(attempt) = client.attempt() else {
+            return;
+        };
+        let pace = Pace {
+            now: now.moment,
+            timers: &timers,
+            transport: attempt.reliability(),
+        };
+        let Some(ClientMachine::NonInvite(machine)) = attempt.machine.take() else {
+            return;
+        };
         let (next, verdict) = machine.on_response(&pace, response.status);
         let over = next.is_none();
         attempt.machine = next.map(ClientMachine::NonInvite);
@@ -209,7 +287,14 @@ impl UserAgent {
             NonInviteResponse::Absorbed => self.counters.responses_absorbed += 1,
             NonInviteResponse::Deliver if status == StatusCode::TRYING => {}
             NonInviteResponse::Deliver if status.is_provisional() => {
-                self.tell(key, UaEvent::Provisional { client: key, dialog, response });
+                self.tell(
+                    key,
+                    UaEvent::Provisional {
+                        client: key,
+                        dialog,
+                        response,
+                    },
+                );
             }
             NonInviteResponse::Deliver => {
                 if status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
@@ -220,7 +305,14 @@ impl UserAgent {
                         entry.dialog.refresh_target(&response.headers);
                     }
                 }
-                self.tell(key, UaEvent::Final { client: key, dialog, response });
+                self.tell(
+                    key,
+                    UaEvent::Final {
+                        client: key,
+                        dialog,
+                        response,
+                    },
+                );
                 self.on_bye_done(now, &method, dialog);
             }
         }
@@ -242,4 +334,3 @@ fn ack_of_refusal(invite: &Request, response: &Response, via: &str) -> Bytes {
     }
     on_wire(&ack, via)
 }
-

@@ -2,13 +2,11 @@
 //! costs.
 
 use ambient::Now;
-use sip_msg::wire::{To, Transmit};
 use sip_msg::StatusCode;
+use sip_msg::wire::{To, Transmit};
 
 use super::{Deadline, UserAgent};
-use crate::client::{
-    Client, ClientMachine, InviteExpiry, NonInviteExpiry, Phase,
-};
+use crate::client::{Client, ClientMachine, InviteExpiry, NonInviteExpiry, Phase};
 use crate::event::{ClientFailure, UaEvent};
 use crate::keys::{ClientKey, ServerKey};
 use crate::resolve::Missing;
@@ -28,7 +26,9 @@ impl UserAgent {
     }
 
     fn on_client_deadline(&mut self, now: Now, key: ClientKey) {
-        let Some(client) = self.clients.get(key) else { return };
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
         match &client.phase {
             Phase::Held { .. } => self.locate_client(now, key, Missing::Wait),
             Phase::Resolving { .. } => self.locate_client(now, key, Missing::Skip),
@@ -44,9 +44,15 @@ impl UserAgent {
 
     fn on_client_timer(&mut self, now: Now, key: ClientKey) {
         let timers = self.config.timers;
-        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else { return };
+        let Some(attempt) = self.clients.get_mut(key).and_then(Client::attempt) else {
+            return;
+        };
         let unheard = attempt.is_unheard();
-        let pace = Pace { now: now.moment, timers: &timers, transport: attempt.reliability() };
+        let pace = Pace {
+            now: now.moment,
+            timers: &timers,
+            transport: attempt.reliability(),
+        };
         let (id, to) = (attempt.transmit, To::Hop(attempt.hop.clone()));
         let mut cancel = false;
         let (next, again, timed_out) = match attempt.machine.take() {
@@ -100,8 +106,14 @@ impl UserAgent {
 
     fn on_server_deadline(&mut self, now: Now, key: ServerKey) {
         let timers = self.config.timers;
-        let Some(server) = self.servers.get_mut(key) else { return };
-        let pace = Pace { now: now.moment, timers: &timers, transport: server.reliability() };
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
+        let pace = Pace {
+            now: now.moment,
+            timers: &timers,
+            transport: server.reliability(),
+        };
         let expiry = match server.machine.take() {
             Some(ServerMachine::Invite(machine)) => {
                 let (next, expiry) = machine.on_timer(&pace);
@@ -135,16 +147,26 @@ impl UserAgent {
     fn on_abandoned(&mut self, now: Now, key: ServerKey) {
         self.counters.abandoned += 1;
         self.refuse(now, key, StatusCode::SERVER_INTERNAL_ERROR);
-        self.out.events.push_back(UaEvent::Cancelled { server: key, reason: Vec::new() });
+        self.out.events.push_back(UaEvent::Cancelled {
+            server: key,
+            reason: Vec::new(),
+        });
     }
 
     fn on_ack_timeout(&mut self, now: Now, key: ServerKey) {
         let waits = |dialog: &crate::keys::DialogKey| {
             self.dialogs.get(*dialog).is_some_and(|entry| {
-                entry.unacknowledged.iter().any(|(_, server)| *server == key)
+                entry
+                    .unacknowledged
+                    .iter()
+                    .any(|(_, server)| *server == key)
             })
         };
-        let dialog = self.servers.get(key).and_then(|server| server.answered).filter(waits);
+        let dialog = self
+            .servers
+            .get(key)
+            .and_then(|server| server.answered)
+            .filter(waits);
         if let Some(dialog) = dialog {
             self.out.events.push_back(UaEvent::AckTimeout { dialog });
             self.on_ack_settled(now, dialog, key);
@@ -153,7 +175,9 @@ impl UserAgent {
 
     /// The transaction is over: nothing of it stays.
     pub(super) fn finish_server(&mut self, now: Now, key: ServerKey) {
-        let Some(server) = self.servers.remove(key) else { return };
+        let Some(server) = self.servers.remove(key) else {
+            return;
+        };
         self.deadlines.cancel(&Deadline::Server(key));
         self.end_early_dialogs(now, &server.made);
     }
