@@ -13,6 +13,10 @@ use crate::counters::{Counter, Tally};
 use crate::stream::CloseReason;
 
 /// What comes up from the transport.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all of what comes is messages"
+)]
 #[derive(Debug)]
 pub enum Incoming {
     /// A message, or what the parser made of one that is none.
@@ -74,7 +78,7 @@ pub(crate) struct Lanes {
 
 /// The lane had no room; the message comes back.
 #[derive(Debug)]
-pub(crate) struct Full(pub(crate) Parsed);
+pub(crate) struct Full(pub(crate) Box<Parsed>);
 
 impl Lanes {
     pub(crate) fn new(first: usize, second: usize, stop: watch::Sender<bool>) -> (Self, Receiver) {
@@ -118,7 +122,7 @@ impl Lanes {
         sender
             .try_send(Incoming::Message(arrival, parsed))
             .map_err(|error| match error.into_inner() {
-                Incoming::Message(_, parsed) => Full(parsed),
+                Incoming::Message(_, parsed) => Full(Box::new(parsed)),
                 Incoming::Report(_)
                 | Incoming::Dns(_)
                 | Incoming::FlowOpened(_)
