@@ -168,7 +168,8 @@ impl SrtpInbound {
         match (near, stream.settled) {
             (Some(near), true) => Ok((near, 1)),
             (Some(near), false) => Ok((near, Self::ROC_ATTEMPTS)),
-            (None, _) => Err(SrtpError::TooOld),
+            (None, false) => Ok((first, Self::ROC_ATTEMPTS)),
+            (None, true) => Err(SrtpError::TooOld),
         }
     }
 }
