@@ -3,7 +3,8 @@ use bytes::Bytes;
 use crate::head::{Flaw, Line, Lines};
 use crate::lex;
 use crate::{
-    HeaderError, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, UriError,
+    HeaderError, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri,
+    UriError, Via,
 };
 
 mod validate;
@@ -124,7 +125,8 @@ pub struct Rejected {
     /// The first rule the message breaks.
     pub error: ParseError,
     /// The request, as far as it could be read, if a response to it can be built: it has a Via to
-    /// send it to and is no ACK. Its URI may be a stand-in, its body is empty.
+    /// send it to and is no ACK. Its URI may be a stand-in, its body is empty, and of a malformed
+    /// topmost Via only what could be read is left.
     pub request: Option<Request>,
     /// The status to answer with.
     pub status: StatusCode,
