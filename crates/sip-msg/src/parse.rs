@@ -402,12 +402,16 @@ impl Draft {
     }
 }
 
-fn answerable(start: Start, headers: Headers) -> Option<Request> {
+fn answerable(start: Start, mut headers: Headers) -> Option<Request> {
     let Start::Request(Some(method), uri) = start else {
         return None;
     };
-    if method == Method::Ack || headers.top_via().is_err() {
+    if method == Method::Ack {
         return None;
+    }
+    if headers.top_via().is_err() {
+        let via = Via::repair(headers.get(&HeaderName::Via)?)?;
+        headers.replace_nth(&HeaderName::Via, 0, via.to_string());
     }
     let uri = uri.unwrap_or_else(|| Uri::sip(None, "invalid", None));
     Some(Request {

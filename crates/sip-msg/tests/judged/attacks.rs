@@ -104,5 +104,5 @@ fn seeds_of_other_fuzzers_do_no_harm() {
             read_any += u32::from(matches!(read("udp", bytes), Ok(Some(_))));
         }
     }
-    assert!(read_any > 2, "{read_any} of the seeds are messages");
+    assert!(read_any > 1, "{read_any} of the seeds are messages");
 }
