@@ -2,11 +2,11 @@
 
 use media_relay::MediaEvent;
 use serde::{Deserialize, Serialize};
-use sip_msg::{Request, Response};
+use sip_msg::{ReasonValue, Request, Response};
 use sip_ua::{ClientFailure, ClientKey, DialogKey, ServerKey};
 
+use super::ending::End;
 use crate::key::Side;
-use crate::record::EndCause;
 
 /// Something that concerns one call.
 #[derive(Debug)]
@@ -18,19 +18,21 @@ pub(crate) enum Event {
     /// A request of ours got no response.
     Failed { client: ClientKey, error: ClientFailure },
     /// The caller gave up; 487 was sent already.
-    Cancelled { reason: Vec<sip_msg::ReasonValue> },
+    Cancelled { reason: Vec<ReasonValue> },
     /// A request within one of the call's dialogs.
-    Request { server: ServerKey, side: Side, request: Request },
+    Request { server: ServerKey, dialog: DialogKey, side: Side, request: Request },
     /// ACK to a 2xx of ours.
-    Acked { side: Side, ack: Request },
+    Acked { dialog: DialogKey, side: Side, ack: Request },
     /// A 2xx of ours was never acknowledged.
-    AckTimeout { side: Side },
+    AckTimeout { dialog: DialogKey, side: Side },
+    /// A re-INVITE that met one of the party's may be sent again (RFC 3261 §14.1).
+    RetryInvite { side: Side },
     /// A time limit of the call has passed.
     Timer(Timer),
     /// The media of one leg has something to say.
     Media { side: Side, event: MediaEvent },
     /// The gateway itself ends the call.
-    HangUp(EndCause),
+    HangUp(End),
 }
 
 /// The time limits of a call. Each runs at most once at a time.
@@ -45,12 +47,21 @@ pub(crate) enum Timer {
     NoAnswer,
     /// The call has lasted as long as it may.
     Duration,
-    /// A leg heard no media for too long.
-    Inactivity(Side),
-    /// Time to try a re-INVITE again.
-    Retry(Side),
-    /// The peer of this leg promised to refresh the session and did not (RFC 4028).
+    /// The party of this leg promised to refresh the session and did not (RFC 4028).
     Session(Side),
     /// The media statistics of an ended call did not come.
     Closing,
+}
+
+impl Timer {
+    /// Every timer, to stop them all.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Attempt,
+        Self::Budget,
+        Self::NoAnswer,
+        Self::Duration,
+        Self::Session(Side::A),
+        Self::Session(Side::B),
+        Self::Closing,
+    ];
 }

@@ -30,11 +30,11 @@ pub(crate) enum Exchange {
     /// Nothing: a re-INVITE of ours may be sent.
     Idle,
     /// A 2xx of ours waits for its ACK, which must bring an answer if the 2xx was an offer.
-    AwaitAck { offer: Option<Box<PendingOffer>>, conveying: Direction },
+    AwaitAck { offer: Option<(Bytes, Box<PendingOffer>)> },
     /// A re-INVITE of ours waits for its final response.
     Offering { client: ClientKey, offer: Box<PendingOffer>, body: Bytes, conveying: Direction },
-    /// The re-INVITE met one of the party's (491) and will be tried again.
-    Retrying { tries: u8 },
+    /// The re-INVITE met one of the party's (491); the user agent says when to try again.
+    Retrying,
     /// The party refused what we asked for; it is not asked again until something changes.
     Refused { conveying: Direction },
 }
@@ -46,31 +46,17 @@ pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
     Policy { allow: patterns.clone(), prefer: patterns, hold: trunk.hold, ..Policy::default() }
 }
 
-impl Session {
-    /// A session that began with the party's offer and our answer to it.
-    pub(crate) fn answered(
-        told: Bytes,
-        heard: Bytes,
-        negotiated: Negotiated,
-        conveyed: Direction,
-    ) -> Self {
-        let intends = negotiated.remote.direction;
-        Self { told, heard, negotiated, intends, conveyed }
-    }
+/// What the party of a leg said, in terms of the formats both agreed on.
+pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
+    let formats = negotiated.formats.iter();
+    let formats = formats.map(|common| sdp::Format { pt: common.their_pt, ..common.format.clone() });
+    Audio { formats: formats.collect(), direction: intends, ..negotiated.remote.clone() }
+}
 
-    /// What the party said in terms of the formats both agreed on: the basis of what the other leg
-    /// is offered or answered.
-    pub(crate) fn voice_of_party(&self) -> Audio {
-        let formats = self.negotiated.formats.iter();
-        let formats = formats.map(|common| sdp::Format {
-            pt: common.their_pt,
-            ..common.format.clone()
-        });
-        Audio {
-            formats: formats.collect(),
-            direction: self.intends,
-            ..self.negotiated.remote.clone()
-        }
+impl Session {
+    /// What the party said: the basis of what the other leg is offered or answered.
+    fn said(&self) -> Audio {
+        agreed(&self.negotiated, self.intends)
     }
 
     /// Answers an offer of the party on behalf of `across`.
@@ -82,7 +68,7 @@ impl Session {
         across: &Self,
         policy: &Policy,
     ) -> Result<(), AnswerError> {
-        let (answer, negotiated) = answer_for(offer, &across.voice_of_party(), local, policy)?;
+        let (answer, negotiated) = answer_for(offer, &across.said(), local, policy)?;
         self.intends = negotiated.remote.direction;
         self.conveyed = across.intends;
         self.told = answer.to_bytes().into();
@@ -99,7 +85,7 @@ impl Session {
         across: &Self,
         policy: &Policy,
     ) -> Result<(Bytes, PendingOffer), OfferError> {
-        let mut audio = across.voice_of_party();
+        let mut audio = across.said();
         let mut formats: Vec<sdp::Format> = Vec::with_capacity(audio.formats.len());
         for format in &audio.formats {
             let ours = self.negotiated.formats.iter();
