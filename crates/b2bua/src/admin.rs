@@ -6,6 +6,7 @@ use ambient::WallTime;
 use sip_msg::wire::TrunkName;
 
 use crate::key::CallKey;
+use crate::record::Number;
 
 /// A request of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub struct CallSummary {
     /// Where it goes to, or is being tried.
     pub to: Option<TrunkName>,
     /// The number called, as the caller wrote it.
-    pub called: String,
+    pub called: Number,
     /// The number calling, as the caller wrote it.
-    pub calling: Option<String>,
+    pub calling: Option<Number>,
 }

@@ -9,6 +9,7 @@ use sip_msg::{Response, StatusCode};
 use sip_ua::DialogKey;
 
 use super::attempt::{Fork, Trying};
+use super::ending::{End, Ending};
 use super::offered::{Caller, Offered};
 use super::refresh::SessionTimer;
 use super::setup::{EarlyAnswer, Setup};
@@ -22,11 +23,11 @@ use crate::passlist;
 use crate::profile::EarlyMedia;
 
 /// What the caller is told in the 2xx.
-struct ToldCaller {
-    body: Bytes,
-    /// `None` until its ACK answers our offer.
-    negotiated: Option<Negotiated>,
-    offer: Option<PendingOffer>,
+enum ToldCaller {
+    /// The answer to its offer.
+    Answer(Bytes, Box<Negotiated>),
+    /// An offer, for its ACK to answer.
+    Offer(Bytes, Box<PendingOffer>),
 }
 
 /// The called party that accepted.
@@ -55,7 +56,9 @@ impl Setup {
         dialog: Option<DialogKey>,
         response: &Response,
     ) -> Phase {
-        let Some(trying) = self.trying.as_mut() else { return Phase::Setup(self) };
+        let Some(trying) = self.trying.as_mut() else {
+            return Phase::Setup(self);
+        };
         trying.spoke = true;
         core.disarm(head.key, Timer::Attempt);
         if let Some(dialog) = dialog {
@@ -81,13 +84,18 @@ impl Setup {
         dialog: Option<DialogKey>,
         body: &Bytes,
     ) {
-        let Some(trying) = self.trying.as_mut() else { return };
+        let Some(trying) = self.trying.as_mut() else {
+            return;
+        };
         if !trying.take_fork(core, dialog, body.clone()) {
             return;
         }
-        if let (None, EarlyMedia::Forward, Some(offer), Some(fork)) =
-            (&self.early, trying.trunk.early_media, &self.offer, trying.forks.first())
-        {
+        if let (None, EarlyMedia::Forward, Some(offer), Some(fork)) = (
+            &self.early,
+            trying.trunk.early_media,
+            &self.offer,
+            trying.forks.first(),
+        ) {
             let policy = policy(&head.trunk);
             let other = agreed(&fork.negotiated, fork.negotiated.remote.direction);
             let answer = answer_for(offer, &other, &mut self.media.local, &policy);
@@ -101,19 +109,27 @@ impl Setup {
         if let (Some(early), Some(fork)) = (&self.early, trying.forks.first()) {
             let across = Some(&fork.negotiated);
             let remotes = [&early.negotiated];
-            let params = self.media.answered(&head.trunk, &remotes, across, Flows::BOTH);
+            let params = self
+                .media
+                .answered(&head.trunk, &remotes, across, Flows::BOTH);
             self.media.update(core, params);
         }
     }
 
     /// Passes a provisional response on: one To tag and at most one answer, however many forks.
     fn alert(&mut self, core: &mut Core, head: &mut Head, response: &Response) {
-        let Some(trying) = self.trying.as_ref() else { return };
+        let Some(trying) = self.trying.as_ref() else {
+            return;
+        };
         let early = self.early.as_ref().filter(|_| !response.body.is_empty());
         let status = match early {
             None if response.status == StatusCode::SESSION_PROGRESS && self.offer.is_some() => {
                 // Progress without media is ringing to a caller that was given none (I-05).
-                if self.early.is_some() { response.status } else { StatusCode::RINGING }
+                if self.early.is_some() {
+                    response.status
+                } else {
+                    StatusCode::RINGING
+                }
             }
             _ => response.status,
         };
@@ -154,15 +170,29 @@ impl Setup {
         };
         core.own_dialog(dialog, head.key, Side::B);
         core.acknowledge(dialog);
-        core.index.clients.insert(trying.client, Owner::Nobody { keep: Some(dialog) });
+        core.index
+            .clients
+            .insert(trying.client, Owner::Nobody { keep: Some(dialog) });
         let fork = answer_of(&trying, dialog, &response.body);
-        let told = fork.as_ref().and_then(|fork| self.answer_caller(head, fork).ok());
+        let told = fork
+            .as_ref()
+            .and_then(|fork| self.answer_caller(head, fork).ok());
         let (Some(fork), Some(told)) = (fork, told) else {
             core.bye(dialog, &Cause::BEARER_NOT_IMPLEMENTED.into());
             self.trying = Some(trying);
             return self.failed(core, head, AttemptFailure::Negotiation);
         };
-        self.connect(core, head, Party { trying, dialog, fork }, told, response)
+        self.connect(
+            core,
+            head,
+            Party {
+                trying,
+                dialog,
+                fork,
+            },
+            told,
+            response,
+        )
     }
 
     /// What the caller is told in the 2xx.
@@ -171,18 +201,18 @@ impl Setup {
         let other = agreed(&fork.negotiated, fork.negotiated.remote.direction);
         match (&self.offer, self.early.take()) {
             (Some(_), Some(EarlyAnswer { body, negotiated })) => {
-                Ok(ToldCaller { body, negotiated: Some(negotiated), offer: None })
+                Ok(ToldCaller::Answer(body, Box::new(negotiated)))
             }
             (Some(offer), None) => {
                 let (answer, negotiated) =
                     answer_for(offer, &other, &mut self.media.local, &policy)?;
                 let body = answer.to_bytes().into();
-                Ok(ToldCaller { body, negotiated: Some(negotiated), offer: None })
+                Ok(ToldCaller::Answer(body, Box::new(negotiated)))
             }
             (None, _) => {
                 let (offer, pending) = offer_for(&other, &mut self.media.local, &policy)?;
                 let body = offer.to_bytes().into();
-                Ok(ToldCaller { body, negotiated: None, offer: Some(pending) })
+                Ok(ToldCaller::Offer(body, Box::new(pending)))
             }
         }
     }
@@ -195,10 +225,21 @@ impl Setup {
         caller: ToldCaller,
         response: &Response,
     ) -> Phase {
-        let Self { server, invite, permit, media, offer, .. } = *self;
+        let Self {
+            server,
+            invite,
+            permit,
+            media,
+            offer,
+            ..
+        } = *self;
         core.disarm_attempt(head.key);
         core.disarm(head.key, Timer::Budget);
-        let Party { trying, dialog, fork } = party;
+        let Party {
+            trying,
+            dialog,
+            fork,
+        } = party;
         let callee_intends = fork.negotiated.remote.direction;
         let caller_intends = offer.as_ref().and_then(SessionDescription::audio);
         let caller_intends = caller_intends.map_or(Direction::SendRecv, |audio| audio.direction);
@@ -217,7 +258,10 @@ impl Setup {
             },
             exchange: Exchange::Idle,
         };
-        let mut reply = Reply::new(StatusCode::OK).dialog(&invite).body(caller.body.clone());
+        let (ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _)) = &caller;
+        let mut reply = Reply::new(StatusCode::OK)
+            .dialog(&invite)
+            .body(body.clone());
         let phase = passlist::Phase::Answer;
         passlist::carry(phase, &response.headers, &head.trunk, &mut reply.headers);
         let timer = SessionTimer::wanted(&invite.headers);
@@ -227,25 +271,33 @@ impl Setup {
         }
         let Some(dialog) = core.reply(server, &head.trunk, reply) else {
             // The caller is gone although nobody said so: there is nobody to talk to.
-            return callee.abandon(core, head, permit, media);
+            let end = End::lost(Side::A);
+            let legs = [callee.media.id, media.id];
+            callee.end(core, Some(&end));
+            core.gate.release(permit);
+            media.close(core);
+            return Ending::begin(core, head, end, legs);
         };
         core.own_dialog(dialog, head.key, Side::A);
-        note_answered(core, head, &callee);
-        let offering = caller.offer;
-        let caller_leg = Caller { permit, dialog, media };
-        match (caller.negotiated, offering) {
-            (Some(negotiated), _) => {
+        note_answered(core, head);
+        let caller_leg = Caller {
+            permit,
+            dialog,
+            media,
+        };
+        match caller {
+            ToldCaller::Answer(told, negotiated) => {
                 let session = Session {
-                    told: caller.body,
+                    told,
                     heard: invite.body,
-                    negotiated,
+                    negotiated: *negotiated,
                     intends: caller_intends,
                     conveyed: callee_intends,
                 };
                 let leg = caller_leg.agreed(&head.trunk, session);
                 Talking::begin(core, head, leg, callee)
             }
-            (None, offer) => Offered::begin(caller_leg, caller.body, offer, callee),
+            ToldCaller::Offer(told, offer) => Offered::begin(caller_leg, told, *offer, callee),
         }
     }
 }
@@ -254,20 +306,26 @@ impl Setup {
 fn answer_of(trying: &Trying, dialog: DialogKey, body: &Bytes) -> Option<Fork> {
     if body.is_empty() {
         // The answer came in an earlier provisional response of the same dialog.
-        let early = trying.forks.iter().find(|fork| fork.dialog == Some(dialog))?;
+        let early = trying
+            .forks
+            .iter()
+            .find(|fork| fork.dialog == Some(dialog))?;
         return Some(early.clone());
     }
     let answer = SessionDescription::parse(body).ok()?;
     let negotiated = trying.offer.fork().answered(&answer).ok()?;
-    Some(Fork { dialog: Some(dialog), heard: body.clone(), negotiated })
+    Some(Fork {
+        dialog: Some(dialog),
+        heard: body.clone(),
+        negotiated,
+    })
 }
 
-fn note_answered(core: &Core, head: &mut Head, callee: &Leg) {
+fn note_answered(core: &Core, head: &mut Head) {
     head.record.answered = Some(core.now.wall);
     head.record.status = Some(StatusCode::OK.code());
     if let Some(attempt) = head.record.attempts.last_mut() {
         attempt.settled = Some(core.now.wall);
         attempt.status = Some(StatusCode::OK.code());
     }
-    let _ = callee;
 }

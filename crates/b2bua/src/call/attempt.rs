@@ -6,7 +6,7 @@ use bytes::Bytes;
 use media_relay::{LegParams, MediaCommand};
 use routing::Attempt;
 use sdp::{Negotiated, PendingOffer, SessionDescription, offer_for, offer_from_codecs};
-use sip_msg::{HeaderName, StatusCode};
+use sip_msg::Headers;
 use sip_ua::{ClientKey, DialogKey};
 
 use super::Head;
@@ -58,24 +58,35 @@ impl Trying {
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
         let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
         let permit = permit.map_err(AttemptFailure::Limit)?;
-        let Some(mut media) = LegMedia::open(core, &trunk, head.key, Side::B) else {
+        let Some(mut media) = LegMedia::open(
+            core,
+            &trunk,
+            head.key,
+            Side::B,
+            Some(setup.media.lease.shard()),
+        ) else {
             core.gate.release(permit);
             return Err(AttemptFailure::NoMediaPort);
         };
-        let policy = policy(&trunk).narrowed_to(&self::policy(&head.trunk));
+        let sdp_policy = policy(&trunk).narrowed_to(&policy(&head.trunk));
         let offer = match setup.offer.as_ref().and_then(SessionDescription::audio) {
-            Some(caller) => offer_for(caller, &mut media.local, &policy),
-            None => offer_from_codecs(&default_codecs(), &mut media.local, &policy),
+            Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
+            None => offer_from_codecs(&default_codecs(), &mut media.local, &sdp_policy),
         };
         let Ok((offered, offer)) = offer else {
             media.close(core);
             core.gate.release(permit);
             return Err(AttemptFailure::Negotiation);
         };
-        core.media(MediaCommand::Join { a: setup.media.id, b: media.id });
+        core.media(MediaCommand::Join {
+            a: setup.media.id,
+            b: media.id,
+        });
         let offered = Bytes::from(offered.to_bytes());
-        let out = invite(core, &head.trunk, &trunk, &setup.invite, attempt, offered.clone());
-        head.record.attempts.push(record(core, attempt, &out.request.headers));
+        let out = invite(core, &trunk, &setup.invite, attempt, offered.clone());
+        head.record
+            .attempts
+            .push(record(core, attempt, &out.request.headers));
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,
@@ -102,16 +113,26 @@ impl Trying {
         if known || !room {
             return false;
         }
-        let Ok(answer) = SessionDescription::parse(&heard) else { return false };
-        let Ok(negotiated) = self.offer.fork().answered(&answer) else { return false };
-        self.forks.push(Fork { dialog, heard, negotiated });
+        let Ok(answer) = SessionDescription::parse(&heard) else {
+            return false;
+        };
+        let Ok(negotiated) = self.offer.fork().answered(&answer) else {
+            return false;
+        };
+        self.forks.push(Fork {
+            dialog,
+            heard,
+            negotiated,
+        });
         true
     }
 
     /// Tells the relay of every fork that has answered.
     pub(crate) fn update_media(&self, core: &mut Core, across: Option<&Negotiated>) {
         let remotes: Vec<&Negotiated> = self.forks.iter().map(|fork| &fork.negotiated).collect();
-        let params = self.media.answered(&self.trunk, &remotes, across, Flows::BOTH);
+        let params = self
+            .media
+            .answered(&self.trunk, &remotes, across, Flows::BOTH);
         self.media.update(core, params);
     }
 
@@ -152,8 +173,14 @@ impl Trying {
     }
 }
 
-fn record(core: &Core, attempt: &Attempt, headers: &sip_msg::Headers) -> AttemptRecord {
+fn record(core: &Core, attempt: &Attempt, headers: &Headers) -> AttemptRecord {
     let call_id = headers.call_id().unwrap_or_default().to_owned();
     let called = Number::new(attempt.request_uri.user().unwrap_or_default());
-    AttemptRecord::begin(attempt.trunk.clone(), attempt.peer, call_id, called, core.now.wall)
+    AttemptRecord::begin(
+        attempt.trunk.clone(),
+        attempt.peer,
+        call_id,
+        called,
+        core.now.wall,
+    )
 }

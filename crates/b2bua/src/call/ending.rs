@@ -34,13 +34,23 @@ impl End {
             Side::B => EndedBy::Called,
         };
         let cause = q850(reasons).unwrap_or(Cause::NORMAL_CLEARING);
-        Self { by, status: Some(StatusCode::OK), cause, failure: None }
+        Self {
+            by,
+            status: Some(StatusCode::OK),
+            cause,
+            failure: None,
+        }
     }
 
     /// The caller gave up before the answer.
     pub(crate) fn cancelled(reasons: &[ReasonValue]) -> Self {
         let cause = q850(reasons).unwrap_or(Cause::NORMAL_CLEARING);
-        Self { by: EndedBy::Caller, status: None, cause, failure: None }
+        Self {
+            by: EndedBy::Caller,
+            status: None,
+            cause,
+            failure: None,
+        }
     }
 
     /// An operator ended it.
@@ -53,9 +63,29 @@ impl End {
         }
     }
 
+    /// The party of one leg does not answer any more.
+    pub(crate) fn lost(side: Side) -> Self {
+        let by = match side {
+            Side::A => EndedBy::Caller,
+            Side::B => EndedBy::Called,
+        };
+        let failure = Some(FailureClass::Timeout);
+        Self {
+            by,
+            status: None,
+            cause: Cause::TIMER_EXPIRY,
+            failure,
+        }
+    }
+
     /// A limit or a fault of ours ended it.
     pub(crate) fn gateway(failure: FailureClass, cause: Cause) -> Self {
-        Self { by: EndedBy::Gateway, status: None, cause, failure: Some(failure) }
+        Self {
+            by: EndedBy::Gateway,
+            status: None,
+            cause,
+            failure: Some(failure),
+        }
     }
 
     /// What all attempts came to.
@@ -70,28 +100,36 @@ impl End {
             | FailureClass::Internal => EndedBy::Gateway,
         };
         let status = Some(verdict.status);
-        Self { by, status, cause: verdict.cause, failure: Some(verdict.class) }
+        Self {
+            by,
+            status,
+            cause: verdict.cause,
+            failure: Some(verdict.class),
+        }
     }
 
     /// The call was refused before any attempt was made.
     pub(crate) fn refused(status: StatusCode, failure: FailureClass) -> Self {
         let cause = cause_from_status(status);
-        Self { by: EndedBy::Gateway, status: Some(status), cause, failure: Some(failure) }
+        Self {
+            by: EndedBy::Gateway,
+            status: Some(status),
+            cause,
+            failure: Some(failure),
+        }
     }
 
     /// `Reason` header field for a BYE, CANCEL or final response of ours (RFC 3326).
     pub(crate) fn reason(&self) -> ReasonValue {
-        ReasonValue {
-            protocol: "Q.850".to_owned(),
-            cause: Some(u16::from(self.cause.value())),
-            text: None,
-        }
+        self.cause.into()
     }
 }
 
 /// The Q.850 cause among the values of a `Reason` header field.
 pub(crate) fn q850(reasons: &[ReasonValue]) -> Option<Cause> {
-    let q850 = reasons.iter().find(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"))?;
+    let q850 = reasons
+        .iter()
+        .find(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"))?;
     Cause::new(u8::try_from(q850.cause?).ok()?)
 }
 
@@ -117,18 +155,26 @@ impl Ending {
         head.record.status = head.record.status.or(end.status.map(StatusCode::code));
         core.disarm_all(head.key);
         core.arm(head.key, Timer::Closing, STATS_WAIT);
-        Phase::Ending(Self { waiting: legs.into_iter().collect() })
+        Phase::Ending(Self {
+            waiting: legs.into_iter().collect(),
+        })
     }
 
     pub(crate) fn on(mut self, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         match event {
-            Event::Media { side, event: MediaEvent::Closed { leg, stats } } => {
+            Event::Media {
+                side,
+                event: MediaEvent::Closed { leg, stats },
+                ..
+            } => {
                 if self.waiting.remove(&leg) {
                     note_stats(head, side, &stats);
                 }
             }
             Event::Timer(Timer::Closing) => self.waiting.clear(),
-            Event::Request { server, request, .. } => core.answer_stray(server, &request),
+            Event::Request {
+                server, request, ..
+            } => core.answer_stray(server, &request),
             Event::Provisional { .. }
             | Event::Final { .. }
             | Event::Failed { .. }
@@ -163,5 +209,6 @@ pub(crate) fn note_stats(head: &mut Head, side: Side, stats: &LegStats) {
         Side::A => &mut head.record.media_a,
         Side::B => &mut head.record.media_b,
     };
-    media.get_or_insert_default().count(stats);
+    let media = media.get_or_insert_default();
+    media.received = stats.received;
 }

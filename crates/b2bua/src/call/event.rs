@@ -1,6 +1,6 @@
 //! What can happen to a call, translated from the layers below.
 
-use media_relay::MediaEvent;
+use media_relay::{LegId, MediaEvent};
 use serde::{Deserialize, Serialize};
 use sip_msg::{ReasonValue, Request, Response};
 use sip_ua::{ClientFailure, ClientKey, DialogKey, ServerKey};
@@ -12,25 +12,44 @@ use crate::key::Side;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// 101 to 199 to a request of ours.
-    Provisional { client: ClientKey, dialog: Option<DialogKey>, response: Response },
+    Provisional {
+        client: ClientKey,
+        dialog: Option<DialogKey>,
+        response: Response,
+    },
     /// A final response to a request of ours.
-    Final { client: ClientKey, dialog: Option<DialogKey>, response: Response },
+    Final {
+        client: ClientKey,
+        dialog: Option<DialogKey>,
+        response: Response,
+    },
     /// A request of ours got no response.
-    Failed { client: ClientKey, error: ClientFailure },
+    Failed {
+        client: ClientKey,
+        error: ClientFailure,
+    },
     /// The caller gave up; 487 was sent already.
     Cancelled { reason: Vec<ReasonValue> },
     /// A request within one of the call's dialogs.
-    Request { server: ServerKey, dialog: DialogKey, side: Side, request: Request },
+    Request {
+        server: ServerKey,
+        side: Side,
+        request: Request,
+    },
     /// ACK to a 2xx of ours.
-    Acked { dialog: DialogKey, side: Side, ack: Request },
+    Acked { side: Side, ack: Request },
     /// A 2xx of ours was never acknowledged.
-    AckTimeout { dialog: DialogKey, side: Side },
+    AckTimeout { side: Side },
     /// A re-INVITE that met one of the party's may be sent again (RFC 3261 §14.1).
     RetryInvite { side: Side },
     /// A time limit of the call has passed.
     Timer(Timer),
     /// The media of one leg has something to say.
-    Media { side: Side, event: MediaEvent },
+    Media {
+        side: Side,
+        leg: LegId,
+        event: MediaEvent,
+    },
     /// The gateway itself ends the call.
     HangUp(End),
 }

@@ -29,10 +29,11 @@ pub(crate) use talking::Talking;
 
 use std::sync::Arc;
 
+use ambient::WallTime;
+
 use crate::admin::{CallSummary, Stage};
 use crate::core::Core;
 use crate::key::CallKey;
-use crate::limits::Permit;
 use crate::profile::TrunkProfile;
 use crate::record::CallRecord;
 
@@ -77,6 +78,36 @@ impl Call {
                 None
             }
             phase => Some(Self { head, phase }),
+        }
+    }
+}
+
+impl Call {
+    /// How far the call has come.
+    pub(crate) fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Setup(_) => Stage::Setup,
+            Phase::Offered(_) => Stage::Answered,
+            Phase::Talking(talking) if talking.is_acknowledged() => Stage::Established,
+            Phase::Talking(_) => Stage::Answered,
+            Phase::Ending(_) => Stage::Ending,
+        }
+    }
+
+    /// One line of a list of calls.
+    pub(crate) fn summary(&self, now: WallTime) -> CallSummary {
+        let record = &self.head.record;
+        CallSummary {
+            key: self.head.key,
+            stage: self.stage(),
+            started: record.started,
+            talking: record
+                .answered
+                .map(|answered| now.saturating_since(answered)),
+            from: record.from_trunk.clone(),
+            to: record.to_trunk().cloned(),
+            called: record.called.clone(),
+            calling: record.calling.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sdp::{Direction, PendingOffer, SessionDescription};
+use sdp::{PendingOffer, SessionDescription};
 use sip_msg::{Method, StatusCode};
 use sip_ua::DialogKey;
 
@@ -14,10 +14,9 @@ use super::{Event, Head, Phase};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
-use crate::leg::{Exchange, Leg, LegMedia, Session, policy};
+use crate::leg::{Exchange, Leg, LegMedia, Session};
 use crate::limits::Permit;
 use crate::profile::TrunkProfile;
-
 
 /// The caller's side of a call that has been answered.
 #[derive(Debug)]
@@ -53,17 +52,29 @@ pub(crate) struct Offered {
 
 impl Offered {
     pub(crate) fn begin(caller: Caller, told: Bytes, offer: PendingOffer, callee: Leg) -> Phase {
-        Phase::Offered(Box::new(Self { caller, told, offer, callee }))
+        Phase::Offered(Box::new(Self {
+            caller,
+            told,
+            offer,
+            callee,
+        }))
     }
 
     pub(crate) fn on(self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         match event {
-            Event::Acked { side: Side::A, ack, .. } => self.answered(core, head, ack.body),
+            Event::Acked {
+                side: Side::A, ack, ..
+            } => self.answered(core, head, ack.body),
             Event::AckTimeout { .. } => {
                 let end = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
                 self.hang_up(core, head, end, None)
             }
-            Event::Request { server, side, request, .. } => {
+            Event::Request {
+                server,
+                side,
+                request,
+                ..
+            } => {
                 let trunk = match side {
                     Side::A => Arc::clone(&head.trunk),
                     Side::B => Arc::clone(&self.callee.trunk),
@@ -89,18 +100,34 @@ impl Offered {
     }
 
     fn answered(self: Box<Self>, core: &mut Core, head: &mut Head, heard: Bytes) -> Phase {
-        let Self { caller, told, offer, callee } = *self;
+        let Self {
+            caller,
+            told,
+            offer,
+            callee,
+        } = *self;
         let answer = SessionDescription::parse(&heard).ok();
         let offer_again = offer.fork();
         let negotiated = answer.and_then(|answer| offer.answered(&answer).ok());
         let Some(negotiated) = negotiated else {
             let end = End::gateway(FailureClass::Protocol, Cause::BEARER_NOT_IMPLEMENTED);
-            let unanswered = Self { caller, told, offer: offer_again, callee };
+            let unanswered = Self {
+                caller,
+                told,
+                offer: offer_again,
+                callee,
+            };
             return Box::new(unanswered).hang_up(core, head, end, None);
         };
         let intends = negotiated.remote.direction;
         let conveyed = callee.session.intends;
-        let session = Session { told, heard, negotiated, intends, conveyed };
+        let session = Session {
+            told,
+            heard,
+            negotiated,
+            intends,
+            conveyed,
+        };
         let mut leg = caller.agreed(&head.trunk, session);
         leg.exchange = Exchange::Idle;
         Talking::begin(core, head, leg, callee)

@@ -18,9 +18,14 @@ impl SessionTimer {
     /// The session timer that a request asks for, if it is one that the party keeps up itself.
     pub(crate) fn wanted(headers: &Headers) -> Option<Self> {
         let asked = headers.session_expires().ok().flatten()?;
-        let supports = headers.supported().iter().any(|tag| tag.eq_ignore_ascii_case("timer"));
+        let supports = headers
+            .supported()
+            .iter()
+            .any(|tag| tag.eq_ignore_ascii_case("timer"));
         let by_party = asked.refresher != Some(Refresher::Uas);
-        (supports && by_party).then_some(Self { interval: asked.interval })
+        (supports && by_party).then_some(Self {
+            interval: asked.interval,
+        })
     }
 
     /// Whether a request asks for an interval that is too short, to be answered 422 with `Min-SE`.
@@ -32,13 +37,17 @@ impl SessionTimer {
     /// Header fields of the 2xx (RFC 4028 §9).
     pub(crate) fn write(self, headers: &mut Headers) {
         let seconds = self.interval.as_secs();
-        headers.push(HeaderName::SessionExpires, format!("{seconds};refresher=uac"));
+        headers.push(
+            HeaderName::SessionExpires,
+            format!("{seconds};refresher=uac"),
+        );
         headers.push(HeaderName::Require, "timer");
     }
 
     /// When a session that was not refreshed is ended (RFC 4028 §10): before the interval is over
     /// by a third of it, or 32 s if that is less.
     pub(crate) fn deadline(self) -> Duration {
-        self.interval.saturating_sub((self.interval / 3).min(Duration::from_secs(32)))
+        self.interval
+            .saturating_sub((self.interval / 3).min(Duration::from_secs(32)))
     }
 }

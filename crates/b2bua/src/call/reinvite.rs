@@ -32,7 +32,9 @@ impl Talking {
         if SessionTimer::too_short(&request.headers) {
             let status = StatusCode::SESSION_INTERVAL_TOO_SMALL;
             let mut reply = Reply::new(status);
-            reply.headers.push(HeaderName::MinSe, MIN_SE.as_secs().to_string());
+            reply
+                .headers
+                .push(HeaderName::MinSe, MIN_SE.as_secs().to_string());
             core.reply(server, &trunk, reply);
             return;
         }
@@ -66,12 +68,18 @@ impl Talking {
             own.exchange = exchange;
             return true;
         };
-        let Some((told, offer)) = offer else { return true };
-        let Ok(answer) = SessionDescription::parse(&ack.body) else { return false };
+        let Some((told, offer)) = offer else {
+            return true;
+        };
+        let Ok(answer) = SessionDescription::parse(&ack.body) else {
+            return false;
+        };
         let policy = policy(&own.trunk);
         let conveying = across.session.intends;
         let heard = ack.body.clone();
-        let taken = own.session.take_answer(*offer, told, &answer, heard, conveying, &policy);
+        let taken = own
+            .session
+            .take_answer(*offer, told, &answer, heard, conveying, &policy);
         if taken.is_ok() {
             own.media.local = own.session.negotiated.local.clone();
             self.update_media(core);
@@ -89,14 +97,23 @@ impl Talking {
     pub(super) fn reinvited(&mut self, core: &mut Core, side: Side, response: &Response) -> bool {
         let own = self.leg_mut(side);
         let exchange = std::mem::replace(&mut own.exchange, Exchange::Idle);
-        let Exchange::Offering { offer, body, conveying, .. } = exchange else { return true };
+        let Exchange::Offering {
+            offer,
+            body,
+            conveying,
+            ..
+        } = exchange
+        else {
+            return true;
+        };
         if response.status.is_success() {
             core.acknowledge(own.dialog);
             let policy = policy(&own.trunk);
             let heard = response.body.clone();
             let answer = SessionDescription::parse(&heard).ok();
             let taken = answer.map(|answer| {
-                own.session.take_answer(*offer, body, &answer, heard, conveying, &policy)
+                own.session
+                    .take_answer(*offer, body, &answer, heard, conveying, &policy)
             });
             match taken {
                 Some(Ok(())) => self.update_media(core),
@@ -108,7 +125,9 @@ impl Talking {
         match response.status {
             StatusCode::REQUEST_PENDING => own.exchange = Exchange::Retrying,
             // RFC 3261 §12.2.1.2.
-            StatusCode::CALL_DOES_NOT_EXIST | StatusCode::REQUEST_TIMEOUT => return false,
+            StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST | StatusCode::REQUEST_TIMEOUT => {
+                return false;
+            }
             _ => own.exchange = Exchange::Refused { conveying },
         }
         true
@@ -120,7 +139,6 @@ impl Talking {
             let (own, across) = self.pair(side);
             convey(core, head, own, across);
         }
-        self.checkpoint(core, head);
     }
 }
 
@@ -136,21 +154,31 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg) {
         return;
     }
     let policy = policy(&own.trunk);
-    let Ok((body, offer)) = own.session.offer(&mut own.media.local, &across.session, &policy) else {
+    let Ok((body, offer)) = own
+        .session
+        .offer(&mut own.media.local, &across.session, &policy)
+    else {
         return;
     };
     let capabilities = own.trunk.capability_headers(&core.software);
-    let asked = core.ua.dialog_request(core.now, own.dialog, Method::Invite, |request| {
-        for (name, value) in capabilities {
-            request.headers.push(name, value);
-        }
-        request.set_body(SDP, body.clone());
-    });
+    let asked = core
+        .ua
+        .dialog_request(core.now, own.dialog, Method::Invite, |request| {
+            for (name, value) in capabilities {
+                request.headers.push(name, value);
+            }
+            request.set_body(SDP, body.clone());
+        });
     own.exchange = match asked {
         Ok(client) => {
             core.index.clients.insert(client, Owner::Call(head.key));
             let offer = Box::new(offer);
-            Exchange::Offering { client, offer, body, conveying: wanted }
+            Exchange::Offering {
+                client,
+                offer,
+                body,
+                conveying: wanted,
+            }
         }
         // The user agent knows of an INVITE of the party that we have not seen yet; what comes of
         // it leads back here.
@@ -164,7 +192,9 @@ type Answered = (Bytes, Exchange);
 /// An offer of ours in the 2xx to a re-INVITE without one: all we agreed on so far.
 fn offer_again(own: &mut Leg, across: &Leg) -> Result<Answered, StatusCode> {
     let policy = policy(&own.trunk);
-    let offered = own.session.offer(&mut own.media.local, &across.session, &policy);
+    let offered = own
+        .session
+        .offer(&mut own.media.local, &across.session, &policy);
     let (body, offer) = offered.map_err(|_| StatusCode::SERVER_INTERNAL_ERROR)?;
     let waiting = Some((body.clone(), Box::new(offer)));
     Ok((body, Exchange::AwaitAck { offer: waiting }))
@@ -177,7 +207,13 @@ fn answer(own: &mut Leg, across: &Leg, body: &Bytes) -> Result<Answered, StatusC
         let offer = offer.map_err(|error| status(error.status()))?;
         let policy = policy(&own.trunk);
         own.session
-            .answer(&offer, body.clone(), &mut own.media.local, &across.session, &policy)
+            .answer(
+                &offer,
+                body.clone(),
+                &mut own.media.local,
+                &across.session,
+                &policy,
+            )
             .map_err(|error| status(error.status()))?;
     }
     Ok((own.session.told.clone(), Exchange::AwaitAck { offer: None }))

@@ -1,6 +1,7 @@
 //! The caller waits: attempts are made one after the other until one is answered.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use media_relay::MediaEvent;
@@ -13,7 +14,7 @@ use super::attempt::Trying;
 use super::ending::{End, Ending};
 use super::{Event, Head, Phase, Timer};
 use crate::core::{Core, Reply};
-use crate::failure::{self, AttemptFailure, Cause, FailureClass, Verdict};
+use crate::failure::{self, AttemptFailure, FailureClass, Verdict};
 use crate::key::Side;
 use crate::leg::LegMedia;
 use crate::limits::Permit;
@@ -52,12 +53,18 @@ pub(crate) struct EarlyAnswer {
 impl Setup {
     pub(crate) fn on(self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         match event {
-            Event::Provisional { client, dialog, response } if self.is_trying(client) => {
-                self.progressed(core, head, dialog, &response)
-            }
-            Event::Final { client, dialog, response } if self.is_trying(client) => {
+            Event::Provisional {
+                client,
+                dialog,
+                response,
+            } if self.is_trying(client) => self.progressed(core, head, dialog, &response),
+            Event::Final {
+                client,
+                dialog,
+                response,
+            } if self.is_trying(client) => {
                 if response.status.is_success() {
-                    self.accepted(core, head, dialog, response)
+                    self.accepted(core, head, dialog, &response)
                 } else {
                     let failure = AttemptFailure::Final {
                         status: response.status,
@@ -74,11 +81,17 @@ impl Setup {
             Event::Timer(Timer::Budget) => self.failed(core, head, AttemptFailure::SetupBudget),
             Event::Timer(Timer::NoAnswer) => self.failed(core, head, AttemptFailure::NoAnswer),
             Event::Cancelled { reason } => self.over(core, head, End::cancelled(&reason)),
-            Event::Request { server, side, request, .. } => {
-                self.asked(core, head, server, side, &request)
-            }
+            Event::Request {
+                server,
+                side,
+                request,
+                ..
+            } => self.asked(core, head, server, side, &request),
             Event::HangUp(end) => self.give_up(core, head, end),
-            Event::Media { event: MediaEvent::Failed { .. }, .. } => {
+            Event::Media {
+                event: MediaEvent::Failed { .. },
+                ..
+            } => {
                 let end = End::refused(StatusCode::SERVICE_UNAVAILABLE, FailureClass::Internal);
                 self.give_up(core, head, end)
             }
@@ -94,11 +107,13 @@ impl Setup {
     }
 
     fn is_trying(&self, client: ClientKey) -> bool {
-        self.trying.as_ref().is_some_and(|trying| trying.client == client)
+        self.trying
+            .as_ref()
+            .is_some_and(|trying| trying.client == client)
     }
 
     /// The attempt under way came to nothing: the next one, or the end.
-    fn failed(
+    pub(super) fn failed(
         mut self: Box<Self>,
         core: &mut Core,
         head: &mut Head,
@@ -122,7 +137,11 @@ impl Setup {
         while let Some(attempt) = self.plan.pop_front() {
             match Trying::start(core, head, &self, &attempt) {
                 Ok(trying) => {
-                    core.arm(head.key, Timer::Attempt, trying.trunk.timers.attempt_timeout);
+                    core.arm(
+                        head.key,
+                        Timer::Attempt,
+                        trying.trunk.timers.attempt_timeout,
+                    );
                     self.trying = Some(trying);
                     return Phase::Setup(self);
                 }
@@ -153,13 +172,21 @@ impl Setup {
         let status = end.status.unwrap_or(StatusCode::TEMPORARILY_UNAVAILABLE);
         let reply = Reply::new(status).reason(&end.reason());
         core.reply(self.server, &head.trunk, reply);
-        let end = End { status: Some(status), ..end };
+        let end = End {
+            status: Some(status),
+            ..end
+        };
         self.over(core, head, end)
     }
 
     /// The INVITE has its final response: everything is given back.
     fn over(self: Box<Self>, core: &mut Core, head: &mut Head, end: End) -> Phase {
-        let Self { permit, media, trying, .. } = *self;
+        let Self {
+            permit,
+            media,
+            trying,
+            ..
+        } = *self;
         if let Some(trying) = trying {
             trying.cancel(core, head, &end);
         }
@@ -192,8 +219,8 @@ impl Setup {
                     (Some(trying), Side::B) => &trying.trunk,
                     _ => &head.trunk,
                 };
-                let status = core.status_of_unwanted(trunk, request);
-                core.reply(server, trunk, Reply::new(status));
+                let trunk = Arc::clone(trunk);
+                core.answer_unwanted(server, &trunk, request);
                 Phase::Setup(self)
             }
         }

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use media_relay::{MediaEvent, MediaCommand};
-use sdp::SessionDescription;
-use sip_msg::{Method, Request};
-use sip_ua::{DialogKey, ServerKey};
+use media_relay::MediaEvent;
+use sip_msg::{Method, Request, StatusCode};
+use sip_ua::ServerKey;
 
 use super::ending::{End, Ending};
 use super::{Event, Head, Phase, Timer};
-use crate::core::{Core, Owner, Reply};
+use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
 use crate::leg::{Exchange, Flows, Leg};
-use crate::profile::TrunkProfile;
 
 /// The phase of an answered call.
 #[derive(Debug)]
@@ -37,7 +35,12 @@ impl Talking {
 
     pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         match event {
-            Event::Request { server, side, request, .. } => {
+            Event::Request {
+                server,
+                side,
+                request,
+                ..
+            } => {
                 return self.asked(core, head, server, side, &request);
             }
             Event::Acked { side, ack, .. } => {
@@ -50,7 +53,9 @@ impl Talking {
                 let end = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
                 return self.hang_up(core, head, end, None);
             }
-            Event::Final { client, response, .. } => match self.offering(client) {
+            Event::Final {
+                client, response, ..
+            } => match self.offering(client) {
                 Some(side) if self.reinvited(core, side, &response) => {}
                 Some(side) => {
                     let end = End::lost(side);
@@ -77,7 +82,7 @@ impl Talking {
             Event::Timer(Timer::Session(side)) => {
                 return self.hang_up(core, head, End::lost(side), None);
             }
-            Event::Media { side, event } => {
+            Event::Media { side, event, .. } => {
                 if let Some(end) = heard_of_media(core, head, side, event) {
                     return self.hang_up(core, head, end, None);
                 }
@@ -87,6 +92,11 @@ impl Talking {
         }
         self.settle(core, head);
         Phase::Talking(self)
+    }
+
+    /// Whether the caller has acknowledged the answer.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        !matches!(self.a.exchange, Exchange::AwaitAck { .. })
     }
 
     pub(crate) fn leg(&self, side: Side) -> &Leg {
@@ -120,7 +130,7 @@ impl Talking {
         let trunk = Arc::clone(&self.leg(side).trunk);
         match request.method {
             Method::Bye => {
-                core.reply(server, &trunk, Reply::new(sip_msg::StatusCode::OK));
+                core.reply(server, &trunk, Reply::new(StatusCode::OK));
                 let end = End::bye(side, &request.headers.reason());
                 return self.hang_up(core, head, end, Some(side));
             }
@@ -170,9 +180,9 @@ impl Talking {
         let Self { a, b } = *self;
         let legs = [a.media.id, b.media.id];
         for leg in [a, b] {
-            leg.end(core, (gone != Some(leg.side)).then_some(&end));
+            let bye = gone != Some(leg.side);
+            leg.end(core, bye.then_some(&end));
         }
-        core.forget_checkpoint(head.key);
         Ending::begin(core, head, end, legs)
     }
 }
@@ -184,9 +194,10 @@ fn heard_of_media(core: &mut Core, head: &mut Head, side: Side, event: MediaEven
             let by_us = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
             Some(by_us)
         }
-        MediaEvent::Failed { .. } => {
-            Some(End::gateway(FailureClass::Internal, Cause::RESOURCE_UNAVAILABLE))
-        }
+        MediaEvent::Failed { .. } => Some(End::gateway(
+            FailureClass::Internal,
+            Cause::RESOURCE_UNAVAILABLE,
+        )),
         MediaEvent::Stats { stats, .. } => {
             super::ending::note_stats(head, side, &stats);
             None

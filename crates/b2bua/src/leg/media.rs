@@ -1,11 +1,9 @@
 //! The media of one leg: its ports, key and SSRC, which never change while the leg lives, and the
 //! parameters that the relay is told.
 
-use std::net::SocketAddr;
-
 use media_relay::{
-    G711, LegId, LegParams, MediaCommand, MasterKey, PtMap, RemoteCandidate, SrtpParams, Suite,
-    ToneCodec,
+    G711, LegId, LegParams, MasterKey, MediaCommand, PtMap, RemoteCandidate, ShardId, SrtpParams,
+    Suite, ToneCodec,
 };
 use sdp::{LocalCrypto, LocalMedia, Negotiated, payload_type_map};
 
@@ -33,16 +31,24 @@ impl LegMedia {
         trunk: &TrunkProfile,
         call: CallKey,
         side: Side,
+        prefer: Option<ShardId>,
     ) -> Option<Self> {
-        let lease = core.ports.lease(trunk.media_interface)?;
+        let lease = core
+            .ports
+            .lease(core.now.moment, trunk.media_interface, prefer)
+            .ok()?;
         let id = LegId(core.tokens.next_u64());
         // RFC 4566 readers keep the session id in a signed word.
         let session_id = core.tokens.next_u64() >> 1;
-        let (rtp, rtcp) = lease.advertised();
+        let (rtp, rtcp) = core.advertised(&lease);
         let mut local = if trunk.srtp {
             let mut key = [0; sdp::MasterKey::LEN];
             core.keys.fill(&mut key);
-            LocalMedia::secure(rtp, session_id, LocalCrypto::new(sdp::MasterKey::from_bytes(key)))
+            LocalMedia::secure(
+                rtp,
+                session_id,
+                LocalCrypto::new(sdp::MasterKey::from_bytes(key)),
+            )
         } else {
             LocalMedia::plain(rtp, session_id)
         };
@@ -51,9 +57,19 @@ impl LegMedia {
         let ssrc = u32::try_from(core.tokens.below(u64::from(u32::MAX))).unwrap_or(1);
         let cname = core.tokens.tag().into();
         core.index.media.insert(id, (call, side));
-        let media = Self { id, lease, local, ssrc, cname };
+        let media = Self {
+            id,
+            lease,
+            local,
+            ssrc,
+            cname,
+        };
         let params = Box::new(media.unanswered(trunk));
-        core.media(MediaCommand::OpenLeg { leg: id, ports: media.lease.pair(), params });
+        core.media(MediaCommand::OpenLeg {
+            leg: id,
+            ports: media.lease.pair(),
+            params,
+        });
         Some(media)
     }
 
@@ -64,7 +80,10 @@ impl LegMedia {
 
     /// Tells the shard what was signalled for this leg.
     pub(crate) fn update(&self, core: &mut Core, params: LegParams) {
-        core.media(MediaCommand::UpdateLeg { leg: self.id, params: Box::new(params) });
+        core.media(MediaCommand::UpdateLeg {
+            leg: self.id,
+            params: Box::new(params),
+        });
     }
 
     /// Parameters while nothing is known of the remote end.
@@ -89,9 +108,13 @@ impl LegMedia {
         flows: Flows,
     ) -> LegParams {
         let base = self.unanswered(trunk);
-        let Some(own) = remotes.first() else { return base };
+        let Some(own) = remotes.first() else {
+            return base;
+        };
         let voice = own.voice();
-        let pairs = across.map(|across| payload_type_map(across, own)).unwrap_or_default();
+        let pairs = across
+            .map(|across| payload_type_map(across, own))
+            .unwrap_or_default();
         let map = |map: PtMap, (from, to): (u8, u8)| map.with(from, to);
         LegParams {
             remotes: remotes.iter().map(|remote| candidate(remote)).collect(),
@@ -119,7 +142,10 @@ pub(crate) struct Flows {
 
 impl Flows {
     /// Early media: the caller only listens, but nothing is gained by refusing what it says.
-    pub(crate) const BOTH: Self = Self { send: true, receive: true };
+    pub(crate) const BOTH: Self = Self {
+        send: true,
+        receive: true,
+    };
 }
 
 fn candidate(negotiated: &Negotiated) -> RemoteCandidate {
@@ -128,7 +154,11 @@ fn candidate(negotiated: &Negotiated) -> RemoteCandidate {
         key: MasterKey::from_bytes(crypto.key.as_bytes()),
         mki_len: crypto.mki.as_ref().map_or(0, |mki| mki.length),
     });
-    RemoteCandidate { rtp: negotiated.remote.addr, rtcp: negotiated.remote.rtcp, inbound }
+    RemoteCandidate {
+        rtp: negotiated.remote.addr,
+        rtcp: negotiated.remote.rtcp,
+        inbound,
+    }
 }
 
 fn outbound(crypto: &LocalCrypto) -> SrtpParams {
@@ -154,6 +184,9 @@ fn tone(negotiated: &Negotiated) -> Option<ToneCodec> {
     };
     negotiated.formats.iter().find_map(|format| {
         let law = law(&format.format.encoding)?;
-        Some(ToneCodec { law, payload_type: format.their_pt })
+        Some(ToneCodec {
+            law,
+            payload_type: format.their_pt,
+        })
     })
 }

@@ -62,13 +62,20 @@ impl Leg {
         }
         let theirs = across.session.negotiated.voice();
         let ours = self.session.negotiated.formats.iter();
-        !ours.into_iter().any(|format| format.format.same_encoding(&theirs.format))
+        !ours
+            .into_iter()
+            .any(|format| format.format.same_encoding(&theirs.format))
     }
 
     /// Gives the leg back; with BYE if there is a reason to tell its party.
     pub(crate) fn end(self, core: &mut Core, bye: Option<&End>) {
         if let Exchange::Offering { client, .. } = self.exchange {
-            core.index.clients.insert(client, Owner::Nobody { keep: Some(self.dialog) });
+            core.index.clients.insert(
+                client,
+                Owner::Nobody {
+                    keep: Some(self.dialog),
+                },
+            );
         }
         if let Some(end) = bye {
             core.bye(self.dialog, &end.reason());

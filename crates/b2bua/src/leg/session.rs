@@ -30,9 +30,16 @@ pub(crate) enum Exchange {
     /// Nothing: a re-INVITE of ours may be sent.
     Idle,
     /// A 2xx of ours waits for its ACK, which must bring an answer if the 2xx was an offer.
-    AwaitAck { offer: Option<(Bytes, Box<PendingOffer>)> },
+    AwaitAck {
+        offer: Option<(Bytes, Box<PendingOffer>)>,
+    },
     /// A re-INVITE of ours waits for its final response.
-    Offering { client: ClientKey, offer: Box<PendingOffer>, body: Bytes, conveying: Direction },
+    Offering {
+        client: ClientKey,
+        offer: Box<PendingOffer>,
+        body: Bytes,
+        conveying: Direction,
+    },
     /// The re-INVITE met one of the party's (491); the user agent says when to try again.
     Retrying,
     /// The party refused what we asked for; it is not asked again until something changes.
@@ -41,16 +48,31 @@ pub(crate) enum Exchange {
 
 /// The SDP policy towards a trunk.
 pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
-    let patterns: Vec<CodecPattern> =
-        trunk.codecs.iter().filter_map(|name| CodecPattern::parse(name)).collect();
-    Policy { allow: patterns.clone(), prefer: patterns, hold: trunk.hold, ..Policy::default() }
+    let patterns: Vec<CodecPattern> = trunk
+        .codecs
+        .iter()
+        .filter_map(|name| CodecPattern::parse(name))
+        .collect();
+    Policy {
+        allow: patterns.clone(),
+        prefer: patterns,
+        hold: trunk.hold,
+        ..Policy::default()
+    }
 }
 
 /// What the party of a leg said, in terms of the formats both agreed on.
 pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
     let formats = negotiated.formats.iter();
-    let formats = formats.map(|common| sdp::Format { pt: common.their_pt, ..common.format.clone() });
-    Audio { formats: formats.collect(), direction: intends, ..negotiated.remote.clone() }
+    let formats = formats.map(|common| sdp::Format {
+        pt: common.their_pt,
+        ..common.format.clone()
+    });
+    Audio {
+        formats: formats.collect(),
+        direction: intends,
+        ..negotiated.remote.clone()
+    }
 }
 
 impl Session {
@@ -101,7 +123,10 @@ impl Session {
         }
         audio.formats = formats;
         let (offer, pending) = offer_for(&audio, local, policy)?;
-        Ok((offer.to_bytes().into(), pending.over(self.negotiated.clone())))
+        Ok((
+            offer.to_bytes().into(),
+            pending.over(self.negotiated.clone()),
+        ))
     }
 
     /// Takes the party's answer to an offer of ours that said `conveying`.
@@ -118,8 +143,16 @@ impl Session {
         let offered = policy.hold.express(conveying);
         let answered = negotiated.remote.direction;
         // The party could only narrow what it was offered; for the rest it has not spoken.
-        let sends = if offered.receives() { answered.sends() } else { self.intends.sends() };
-        let receives = if offered.sends() { answered.receives() } else { self.intends.receives() };
+        let sends = if offered.receives() {
+            answered.sends()
+        } else {
+            self.intends.sends()
+        };
+        let receives = if offered.sends() {
+            answered.receives()
+        } else {
+            self.intends.receives()
+        };
         self.intends = Direction::new(sends, receives);
         self.conveyed = conveying;
         self.told = told;
