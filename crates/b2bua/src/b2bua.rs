@@ -203,7 +203,7 @@ impl B2bua {
                 }
             }
             UaEvent::AckTimeout { dialog } => {
-                if let Some(&(key, side)) = self.core.index.dialogs.get(&dialog) {
+                if let Some(&(key, _)) = self.core.index.dialogs.get(&dialog) {
                     self.tell(key, Event::AckTimeout);
                 }
             }
