@@ -1,6 +1,8 @@
 //! Real and hostile descriptions: nothing panics, every answer is valid against its offer, and
 //! what another product made of an offer means the same as what this crate makes of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::BTreeSet;
 use std::fs;
 
