@@ -13,7 +13,11 @@ fn rfc_3261_9_1_cancel_waits_for_a_provisional_response() {
     let mut bench = Bench::new();
     let call = bench.send(Method::Invite);
     let invite = bench.sent().remove(0);
-    let reason = ReasonValue { protocol: "SIP".into(), cause: Some(200), text: None };
+    let reason = ReasonValue {
+        protocol: "SIP".into(),
+        cause: Some(200),
+        text: None,
+    };
     bench.ua.cancel(bench.now(), call, &[reason]);
     assert!(bench.sent_lines().is_empty());
     bench.answer(&invite, 100, "");
@@ -58,7 +62,13 @@ fn a_cancelled_invite_without_an_answer_is_given_up_after_64_t1() {
     let events = bench.events();
     assert!(matches!(
         events[..],
-        [UaEvent::Failed { error: ClientFailure::TimedOut, .. }, UaEvent::ClientDone { .. }]
+        [
+            UaEvent::Failed {
+                error: ClientFailure::TimedOut,
+                ..
+            },
+            UaEvent::ClientDone { .. }
+        ]
     ));
     assert_eq!(bench.ua.load().dialogs, 0);
 }
@@ -80,12 +90,21 @@ fn rfc_3261_9_2_cancel_is_answered_200_with_the_tag_of_the_invite() {
     let cancel = incoming("CANCEL", "z9hG4bK1") + "Reason: SIP;cause=200;text=\"elsewhere\"\n";
     bench.receive(&cancel);
     let sent = bench.sent();
-    assert_eq!(sent.iter().map(super::bench::brief).collect::<Vec<_>>(), ["200 CANCEL", "487 INVITE"]);
+    assert_eq!(
+        sent.iter().map(super::bench::brief).collect::<Vec<_>>(),
+        ["200 CANCEL", "487 INVITE"]
+    );
     assert_eq!(field(&sent[0], "To"), field(&sent[1], "To"));
     let events = bench.events();
-    assert!(matches!(&events[..], [UaEvent::Cancelled { reason, .. }] if reason[0].cause == Some(200)));
+    assert!(
+        matches!(&events[..], [UaEvent::Cancelled { reason, .. }] if reason[0].cause == Some(200))
+    );
     bench.receive(&cancel);
-    assert_eq!(bench.sent_lines(), ["200 CANCEL"], "a repeated CANCEL is absorbed");
+    assert_eq!(
+        bench.sent_lines(),
+        ["200 CANCEL"],
+        "a repeated CANCEL is absorbed"
+    );
     bench.receive(&within("ACK", 1, "z9hG4bK1", "x"));
     assert!(bench.events().is_empty());
 }
@@ -94,7 +113,9 @@ fn rfc_3261_9_2_cancel_is_answered_200_with_the_tag_of_the_invite() {
 fn rfc_3261_9_2_cancel_after_the_final_response_changes_nothing() {
     let mut bench = Bench::new();
     bench.receive(&incoming("INVITE", "z9hG4bK1"));
-    let Some(UaEvent::Request { server, .. }) = bench.events().pop() else { panic!() };
+    let Some(UaEvent::Request { server, .. }) = bench.events().pop() else {
+        panic!()
+    };
     let busy = bench.ua.respond_to(server, StatusCode::BUSY_HERE).unwrap();
     bench.ua.respond(bench.now(), server, busy, None).unwrap();
     bench.sent();
@@ -110,7 +131,9 @@ fn cancel_and_200_may_cross_at_any_millisecond() {
     for answer_ms in 0..=50 {
         let mut net = Net::new(answer_ms, Link::GOOD);
         let call = net.invite();
-        let UaEvent::Request { server, .. } = net.next_event(BOB) else { panic!() };
+        let UaEvent::Request { server, .. } = net.next_event(BOB) else {
+            panic!()
+        };
         net.answer(BOB, server, StatusCode::RINGING);
         let ringing = net.moment;
         let cancel_at = ringing + Duration::from_millis(25);
@@ -125,10 +148,15 @@ fn cancel_and_200_may_cross_at_any_millisecond() {
             }
         }
         net.run_for(Duration::from_millis(100));
-        let accepted = net.parties[ALICE].inbox.iter().find_map(|event| match event {
-            UaEvent::Final { response, dialog, .. } if response.status.is_success() => *dialog,
-            _ => None,
-        });
+        let accepted = net.parties[ALICE]
+            .inbox
+            .iter()
+            .find_map(|event| match event {
+                UaEvent::Final {
+                    response, dialog, ..
+                } if response.status.is_success() => *dialog,
+                _ => None,
+            });
         if let Some(dialog) = accepted {
             net.ack(ALICE, dialog);
             net.request(ALICE, dialog, Method::Bye);
@@ -138,18 +166,21 @@ fn cancel_and_200_may_cross_at_any_millisecond() {
             };
             net.answer(BOB, server, StatusCode::OK);
         } else {
-            assert!(net.parties[ALICE].heard.contains(&"Final 487".to_owned()), "{answer_ms} ms");
-            assert!(net.parties[BOB].heard.contains(&"Cancelled".to_owned()), "{answer_ms} ms");
+            assert!(
+                net.parties[ALICE].heard.contains(&"Final 487".to_owned()),
+                "{answer_ms} ms"
+            );
+            assert!(
+                net.parties[BOB].heard.contains(&"Cancelled".to_owned()),
+                "{answer_ms} ms"
+            );
         }
         net.run_for(Duration::from_secs(70));
         net.assert_empty();
     }
 }
 
-fn in_order(
-    cancel: ambient::Moment,
-    answer: ambient::Moment,
-) -> [(ambient::Moment, bool); 2] {
+fn in_order(cancel: ambient::Moment, answer: ambient::Moment) -> [(ambient::Moment, bool); 2] {
     match answer < cancel {
         true => [(answer, true), (cancel, false)],
         false => [(cancel, false), (answer, true)],

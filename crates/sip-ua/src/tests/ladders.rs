@@ -14,7 +14,9 @@ fn assert_ladder(net: &Net, expected: &str) {
 }
 
 fn request(event: UaEvent) -> crate::ServerKey {
-    let UaEvent::Request { server, .. } = event else { panic!("not a request: {event:?}") };
+    let UaEvent::Request { server, .. } = event else {
+        panic!("not a request: {event:?}")
+    };
     server
 }
 
@@ -26,8 +28,12 @@ fn rfc_3665_3_1_session_establishment() {
     net.answer(BOB, server, StatusCode::RINGING);
     net.run_for(Duration::from_secs(2));
     let bob = net.answer(BOB, server, StatusCode::OK).unwrap();
-    let UaEvent::Provisional { dialog: early, .. } = net.next_event(ALICE) else { panic!() };
-    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else { panic!() };
+    let UaEvent::Provisional { dialog: early, .. } = net.next_event(ALICE) else {
+        panic!()
+    };
+    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else {
+        panic!()
+    };
     assert_eq!(early, dialog, "the 200 confirms the early dialog");
     net.ack(ALICE, dialog.unwrap());
     net.next_event(BOB);
@@ -56,7 +62,9 @@ fn rfc_3665_3_7_session_where_the_200_is_lost_once() {
     net.invite();
     let server = request(net.next_event(BOB));
     net.answer(BOB, server, StatusCode::OK);
-    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else { panic!() };
+    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else {
+        panic!()
+    };
     net.ack(ALICE, dialog.unwrap());
     net.run_for(Duration::from_secs(5));
     assert_ladder(
@@ -76,7 +84,9 @@ fn the_ack_is_repeated_when_the_200_is() {
     net.invite();
     let server = request(net.next_event(BOB));
     net.answer(BOB, server, StatusCode::OK);
-    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else { panic!() };
+    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else {
+        panic!()
+    };
     net.ack(ALICE, dialog.unwrap());
     net.run_for(Duration::from_secs(5));
     assert_ladder(
@@ -115,7 +125,10 @@ fn rfc_3665_3_8_unsuccessful_no_answer() {
         40  A ---> B  ACK",
     );
     assert_eq!(net.parties[BOB].heard, ["Request INVITE", "Cancelled"]);
-    assert_eq!(net.parties[ALICE].heard, ["Provisional 180", "Final 487", "ClientDone"]);
+    assert_eq!(
+        net.parties[ALICE].heard,
+        ["Provisional 180", "Final 487", "ClientDone"]
+    );
     net.assert_empty();
 }
 
@@ -147,7 +160,9 @@ fn a_bye_waits_for_the_ack_of_our_200() {
     let server = request(net.next_event(BOB));
     let bob = net.answer(BOB, server, StatusCode::OK).unwrap();
     net.request(BOB, bob, Method::Bye);
-    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else { panic!() };
+    let UaEvent::Final { dialog, .. } = net.next_event(ALICE) else {
+        panic!()
+    };
     net.ack(ALICE, dialog.unwrap());
     let server = request(net.next_event(ALICE));
     net.answer(ALICE, server, StatusCode::OK);
@@ -179,5 +194,8 @@ fn a_call_that_nobody_acknowledges_is_reported_after_64_t1() {
         net.parties[BOB].inbox.pop_front(),
         Some(UaEvent::AckTimeout { dialog }) if dialog == bob
     ));
-    assert!(net.parties[BOB].ua.dialog(bob).is_some(), "to be ended with a BYE");
+    assert!(
+        net.parties[BOB].ua.dialog(bob).is_some(),
+        "to be ended with a BYE"
+    );
 }

@@ -2,12 +2,12 @@
 
 mod bench;
 mod cancel;
-//mod dialogs;
-//mod failover;
-//mod forks;
+mod dialogs;
+mod failover;
+mod forks;
 mod ladders;
-//mod limits;
-//mod matching;
+mod limits;
+mod matching;
 mod net;
 mod seeds;
 mod timers;

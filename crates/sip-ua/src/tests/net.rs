@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ambient::{Moment, Now, TokenRng};
 use bytes::Bytes;
-use sip_msg::{Message, Method, StatusCode, TransportKind};
+use sip_msg::{Method, StatusCode, TransportKind};
 
 use super::bench::{arrival, brief, destination, name, now_at, outgoing, read, settings};
 use crate::{ClientKey, DialogKey, ServerKey, UaConfig, UaEvent, UserAgent};
@@ -24,7 +24,11 @@ pub(super) struct Link {
 
 impl Link {
     /// Loses nothing; 10 ms one way.
-    pub(super) const GOOD: Self = Self { loss_percent: 0, twice_percent: 0, delay_ms: (10, 10) };
+    pub(super) const GOOD: Self = Self {
+        loss_percent: 0,
+        twice_percent: 0,
+        delay_ms: (10, 10),
+    };
 }
 
 /// One side: a user agent and what its transaction user has heard.
@@ -43,7 +47,12 @@ impl Party {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let ua = UserAgent::new(UaConfig::default(), TokenRng::from_seed(bytes));
         let addr = ["192.0.2.1:5060", "192.0.2.2:5060"][index].parse().unwrap();
-        Self { ua, addr, inbox: VecDeque::new(), heard: Vec::new() }
+        Self {
+            ua,
+            addr,
+            inbox: VecDeque::new(),
+            heard: Vec::new(),
+        }
     }
 }
 
@@ -93,8 +102,14 @@ impl Net {
                 self.parties[side].heard.push(name(&event));
                 self.parties[side].inbox.push_back(event);
             }
-            assert!(self.parties[side].ua.poll_query().is_none(), "numeric hosts need no DNS");
-            assert!(self.parties[side].ua.audit(), "a transaction has no deadline");
+            assert!(
+                self.parties[side].ua.poll_query().is_none(),
+                "numeric hosts need no DNS"
+            );
+            assert!(
+                self.parties[side].ua.audit(),
+                "a transaction has no deadline"
+            );
         }
     }
 
@@ -121,7 +136,10 @@ impl Net {
             let (least, most) = self.link.delay_ms;
             let delay = Duration::from_millis(least + self.rng.below(most - least + 1));
             self.sent += 1;
-            self.wire.insert((self.moment + delay, self.sent), (1 - from, message.clone()));
+            self.wire.insert(
+                (self.moment + delay, self.sent),
+                (1 - from, message.clone()),
+            );
         }
     }
 
@@ -129,7 +147,10 @@ impl Net {
     pub(super) fn step(&mut self, end: Moment) -> bool {
         self.drain();
         let packet = self.wire.first_key_value().map(|((at, _), _)| *at);
-        let timers = self.parties.iter().filter_map(|party| party.ua.poll_timeout());
+        let timers = self
+            .parties
+            .iter()
+            .filter_map(|party| party.ua.poll_timeout());
         let Some(next) = timers.chain(packet).min().filter(|at| *at <= end) else {
             self.moment = end.max(self.moment);
             return false;
@@ -139,7 +160,9 @@ impl Net {
         if packet == Some(next) {
             let (_, (to, message)) = self.wire.pop_first().unwrap();
             let arrival = arrival(self.transport, self.parties[1 - to].addr);
-            self.parties[to].ua.handle_message(now, arrival, read(message));
+            self.parties[to]
+                .ua
+                .handle_message(now, arrival, read(message));
         } else {
             for party in &mut self.parties {
                 party.ua.handle_timeout(now);
@@ -162,12 +185,19 @@ impl Net {
             if let Some(event) = self.parties[side].inbox.pop_front() {
                 return event;
             }
-            assert!(self.step(end), "nothing is heard; so far: {:#?}", self.ladder);
+            assert!(
+                self.step(end),
+                "nothing is heard; so far: {:#?}",
+                self.ladder
+            );
         }
     }
 
     pub(super) fn invite(&mut self) -> ClientKey {
-        let next_hop = format!("sip:{};transport={}", self.parties[BOB].addr, self.transport);
+        let next_hop = format!(
+            "sip:{};transport={}",
+            self.parties[BOB].addr, self.transport
+        );
         let out = outgoing(Method::Invite, "sip:bob@192.0.2.2:5060", &next_hop);
         let now = self.now();
         self.parties[ALICE].ua.send(now, out)
@@ -185,12 +215,19 @@ impl Net {
         let mut response = party.ua.respond_to(server, status)?;
         let contact = format!("<sip:{}>", party.addr);
         response.headers.push(sip_msg::HeaderName::Contact, contact);
-        party.ua.respond(now, server, response, Some(&settings())).ok().flatten()
+        party
+            .ua
+            .respond(now, server, response, Some(&settings()))
+            .ok()
+            .flatten()
     }
 
     pub(super) fn request(&mut self, side: usize, dialog: DialogKey, method: Method) -> ClientKey {
         let now = self.now();
-        self.parties[side].ua.dialog_request(now, dialog, method, |_| {}).unwrap()
+        self.parties[side]
+            .ua
+            .dialog_request(now, dialog, method, |_| {})
+            .unwrap()
     }
 
     pub(super) fn ack(&mut self, side: usize, dialog: DialogKey) {
@@ -201,12 +238,18 @@ impl Net {
     /// A call answered at once and acknowledged: the dialog on both sides.
     pub(super) fn established(&mut self) -> [DialogKey; 2] {
         self.invite();
-        let UaEvent::Request { server, .. } = self.next_event(BOB) else { panic!("no INVITE") };
+        let UaEvent::Request { server, .. } = self.next_event(BOB) else {
+            panic!("no INVITE")
+        };
         let bob = self.answer(BOB, server, StatusCode::OK).unwrap();
-        let UaEvent::Final { dialog, .. } = self.next_event(ALICE) else { panic!("no 200") };
+        let UaEvent::Final { dialog, .. } = self.next_event(ALICE) else {
+            panic!("no 200")
+        };
         let alice = dialog.unwrap();
         self.ack(ALICE, alice);
-        let UaEvent::Acked { .. } = self.next_event(BOB) else { panic!("no ACK") };
+        let UaEvent::Acked { .. } = self.next_event(BOB) else {
+            panic!("no ACK")
+        };
         [alice, bob]
     }
 
@@ -224,10 +267,5 @@ impl Net {
             ];
             assert_eq!(held, [0; 6], "something stays: {:#?}", self.ladder);
         }
-    }
-
-    /// The bytes on the wire, for whoever wants to look inside.
-    pub(super) fn in_flight(&self) -> Vec<Message> {
-        self.wire.values().map(|(_, message)| read(message.clone())).collect()
     }
 }

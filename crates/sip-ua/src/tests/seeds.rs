@@ -22,8 +22,12 @@ impl Plan {
     fn of(seed: u64) -> Self {
         Self {
             ring_ms: seed * 37 % 3000,
-            answer: [StatusCode::OK, StatusCode::OK, StatusCode::OK, StatusCode::BUSY_HERE]
-                [usize::try_from(seed % 4).unwrap()],
+            answer: [
+                StatusCode::OK,
+                StatusCode::OK,
+                StatusCode::OK,
+                StatusCode::BUSY_HERE,
+            ][usize::try_from(seed % 4).unwrap()],
             cancel_ms: (seed % 5 == 0).then_some(seed * 53 % 4000),
             reinvite: seed % 3 == 0,
             hang_up: usize::try_from(seed % 2).unwrap(),
@@ -66,7 +70,12 @@ impl Script {
 
     fn on_event(&mut self, net: &mut Net, side: usize, event: UaEvent) {
         match event {
-            UaEvent::Request { server, dialog, request, .. } => match request.method {
+            UaEvent::Request {
+                server,
+                dialog,
+                request,
+                ..
+            } => match request.method {
                 Method::Invite if dialog.is_none() => {
                     net.answer(side, server, StatusCode::RINGING);
                     self.put_off(net, side, self.plan.ring_ms, Todo::Answer(server));
@@ -75,9 +84,12 @@ impl Script {
                     net.answer(side, server, StatusCode::OK);
                 }
             },
-            UaEvent::Final { dialog: Some(dialog), response, .. }
-                if response.status.is_success()
-                    && response.headers.cseq().unwrap().method == Method::Invite =>
+            UaEvent::Final {
+                dialog: Some(dialog),
+                response,
+                ..
+            } if response.status.is_success()
+                && response.headers.cseq().unwrap().method == Method::Invite =>
             {
                 net.ack(side, dialog);
                 if self.plan.reinvite && !self.reinvited {
@@ -111,10 +123,14 @@ impl Script {
             Todo::Cancel(client) => net.parties[side].ua.cancel(now, client, &[]),
             // The dialog may have ended meanwhile, or be at an INVITE: both are legal answers.
             Todo::HangUp(dialog) => {
-                let _ = net.parties[side].ua.dialog_request(now, dialog, Method::Bye, |_| {});
+                let _ = net.parties[side]
+                    .ua
+                    .dialog_request(now, dialog, Method::Bye, |_| {});
             }
             Todo::Reinvite(dialog) => {
-                let _ = net.parties[side].ua.dialog_request(now, dialog, Method::Invite, |_| {});
+                let _ = net.parties[side]
+                    .ua
+                    .dialog_request(now, dialog, Method::Invite, |_| {});
             }
         }
     }
@@ -123,7 +139,11 @@ impl Script {
 fn play(seed: u64) -> Net {
     let plan = Plan::of(seed);
     let mut net = Net::new(seed, bad_link(seed));
-    let mut script = Script { plan, agenda: BTreeMap::new(), reinvited: false };
+    let mut script = Script {
+        plan,
+        agenda: BTreeMap::new(),
+        reinvited: false,
+    };
     let call = net.invite();
     if let Some(after) = plan.cancel_ms {
         script.put_off(&net, ALICE, after, Todo::Cancel(call));
@@ -142,7 +162,9 @@ fn play(seed: u64) -> Net {
         if net.step(until) {
             continue;
         }
-        let Some(((_, side), todo)) = script.agenda.pop_first() else { return net };
+        let Some(((_, side), todo)) = script.agenda.pop_first() else {
+            return net;
+        };
         Script::perform(&mut net, side, plan, todo);
     }
 }
@@ -156,8 +178,16 @@ fn a_thousand_calls_over_bad_links_leave_nothing_behind() {
         let outcomes = finals
             .filter(|line| line.starts_with("Final") || line.starts_with("Failed"))
             .count();
-        let clients = net.parties[ALICE].heard.iter().filter(|line| *line == "ClientDone").count();
-        assert_eq!(outcomes, clients, "seed {seed}: {:#?}\n{:#?}", net.parties[ALICE].heard, net.ladder);
+        let clients = net.parties[ALICE]
+            .heard
+            .iter()
+            .filter(|line| *line == "ClientDone")
+            .count();
+        assert_eq!(
+            outcomes, clients,
+            "seed {seed}: {:#?}\n{:#?}",
+            net.parties[ALICE].heard, net.ladder
+        );
     }
 }
 
@@ -174,11 +204,18 @@ fn calls_go_through_when_the_link_is_merely_bad() {
         let plan = Plan::of(*seed);
         plan.cancel_ms.is_none()
             && plan.answer == StatusCode::OK
-            && play(*seed).parties[ALICE].heard.iter().any(|line| line == "Final 200")
+            && play(*seed).parties[ALICE]
+                .heard
+                .iter()
+                .any(|line| line == "Final 200")
     });
     let meant = (0..200).filter(|seed| {
         let plan = Plan::of(*seed);
         plan.cancel_ms.is_none() && plan.answer == StatusCode::OK
     });
-    assert_eq!(through.count(), meant.count(), "retransmission repairs 30 % loss");
+    assert_eq!(
+        through.count(),
+        meant.count(),
+        "retransmission repairs 30 % loss"
+    );
 }
