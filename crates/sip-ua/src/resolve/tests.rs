@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sip_msg::dns::{Naptr, Srv};
+use sip_msg::dns::{DnsError, Naptr, RecordType, Records, Srv};
 
 use super::*;
 

@@ -1,5 +1,10 @@
 //! The user agent as a whole, on a virtual clock.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks at the events it is about"
+)]
+
 mod bench;
 mod cancel;
 mod dialogs;

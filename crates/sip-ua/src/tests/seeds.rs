@@ -28,8 +28,8 @@ impl Plan {
                 StatusCode::OK,
                 StatusCode::BUSY_HERE,
             ][usize::try_from(seed % 4).unwrap()],
-            cancel_ms: (seed % 5 == 0).then_some(seed * 53 % 4000),
-            reinvite: seed % 3 == 0,
+            cancel_ms: seed.is_multiple_of(5).then_some(seed * 53 % 4000),
+            reinvite: seed.is_multiple_of(3),
             hang_up: usize::try_from(seed % 2).unwrap(),
         }
     }
