@@ -195,7 +195,7 @@ impl World {
             doc
         });
         let document = Document { trunks: trunks.collect(), routes: self.routes.clone() };
-        Arc::new(Snapshot::compile(document).expect("the routes of a test compile"))
+        Arc::new(Snapshot::compile(&document).expect("the routes of a test compile"))
     }
 
     fn add_plain(
