@@ -1,7 +1,7 @@
 //! The run: a queue of events in the order of time, and what tests ask of it.
 
-mod flows;
 mod ask;
+mod flows;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,15 +35,38 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Something that will happen.
 enum Event {
-    ToGateway { party: usize, flow: FlowId, octets: Vec<u8> },
-    ToParty { party: usize, flow: FlowId, octets: Vec<u8> },
-    Wake { party: usize, wake: Wake },
+    ToGateway {
+        party: usize,
+        flow: FlowId,
+        octets: Vec<u8>,
+    },
+    ToParty {
+        party: usize,
+        flow: FlowId,
+        octets: Vec<u8>,
+    },
+    Wake {
+        party: usize,
+        wake: Wake,
+    },
     Dns(DnsAnswer),
     Report(TransportReport),
-    MediaToGateway { from: SocketAddr, to: SocketAddr, octets: Vec<u8> },
-    MediaToParty { to: SocketAddr, octets: Vec<u8> },
-    Talk { handle: Handle, left: u32 },
-    Ping { party: usize },
+    MediaToGateway {
+        from: SocketAddr,
+        to: SocketAddr,
+        octets: Vec<u8>,
+    },
+    MediaToParty {
+        to: SocketAddr,
+        octets: Vec<u8>,
+    },
+    Talk {
+        handle: Handle,
+        left: u32,
+    },
+    Ping {
+        party: usize,
+    },
 }
 
 /// A party with its place in the world.
@@ -66,22 +89,15 @@ pub struct Sim {
     next_call: u32,
     hosts: BTreeMap<String, Vec<IpAddr>>,
     ladder: Ladder,
-    restarts: Restarts,
     leaks: Vec<String>,
-}
-
-/// When the gateway is replaced by one that was restored from checkpoints.
-#[derive(Default)]
-struct Restarts {
-    everywhere: bool,
-    /// Something happened since the last one.
-    due: bool,
-    done: usize,
 }
 
 impl Sim {
     pub(crate) fn start(world: World) -> Self {
-        let now = Now { moment: Moment::from_nanos(1_000_000_000), wall: START };
+        let now = Now {
+            moment: Moment::from_nanos(1_000_000_000),
+            wall: START,
+        };
         let chance = world.chance("gateway");
         let gateway = Gateway::new(now, world.config(), world.snapshot(), chance);
         let mut columns: Vec<String> = Vec::new();
@@ -99,7 +115,14 @@ impl Sim {
         for ((party, trunk, listener, link), (inward, outward)) in
             world.parties.into_iter().zip(fates)
         {
-            seats.push(Seat { party, trunk, listener, link, inward, outward });
+            seats.push(Seat {
+                party,
+                trunk,
+                listener,
+                link,
+                inward,
+                outward,
+            });
         }
         let mut sim = Self {
             now,
@@ -110,7 +133,6 @@ impl Sim {
             next_call: 0,
             hosts: world.hosts,
             ladder: Ladder::new(columns),
-            restarts: Restarts::default(),
             leaks: Vec::new(),
         };
         sim.settle();
@@ -119,7 +141,8 @@ impl Sim {
 
     fn schedule(&mut self, after: Duration, event: Event) {
         self.events += 1;
-        self.queue.insert((self.now.moment + after, self.events), event);
+        self.queue
+            .insert((self.now.moment + after, self.events), event);
     }
 
     /// Does the next thing, unless that lies beyond `until`.
@@ -145,13 +168,19 @@ impl Sim {
 
     fn advance(&mut self, to: Moment) {
         let to = to.max(self.now.moment);
-        self.now = Now { moment: to, wall: self.now.wall_at(to) };
+        self.now = Now {
+            moment: to,
+            wall: self.now.wall_at(to),
+        };
     }
 
     fn dispatch(&mut self, event: Event) {
         match event {
-            Event::ToGateway { party, flow, octets } => {
-                self.restarts.due = true;
+            Event::ToGateway {
+                party,
+                flow,
+                octets,
+            } => {
                 let arrival = self.arrival(party, flow);
                 let framing = self.framing(party);
                 let input = match parse(octets.into(), &Limits::default(), framing) {
@@ -160,13 +189,19 @@ impl Sim {
                 };
                 self.gateway.handle(self.now, input);
             }
-            Event::ToParty { party, flow, octets } => {
-                self.restarts.due = true;
+            Event::ToParty {
+                party,
+                flow,
+                octets,
+            } => {
                 let framing = self.framing(party);
                 let seat = &mut self.seats[party];
                 match parse(octets.into(), &Limits::default(), framing) {
                     Ok(message) => seat.party.handle(flow.0, message),
-                    Err(rejected) => seat.party.faults.push(format!("malformed: {}", rejected.error)),
+                    Err(rejected) => seat
+                        .party
+                        .faults
+                        .push(format!("malformed: {}", rejected.error)),
                 }
             }
             Event::Wake { party, wake } => self.seats[party].party.wake(wake),
@@ -205,7 +240,10 @@ impl Sim {
             }
             while let Some(packet) = self.gateway.packets.pop_front() {
                 busy = true;
-                let event = Event::MediaToParty { to: packet.to, octets: packet.octets };
+                let event = Event::MediaToParty {
+                    to: packet.to,
+                    octets: packet.octets,
+                };
                 self.schedule(Duration::from_millis(10), event);
             }
             for index in 0..self.seats.len() {
@@ -217,9 +255,6 @@ impl Sim {
             if !busy {
                 break;
             }
-        }
-        if self.restarts.everywhere && self.restarts.due {
-            self.restore_if_quiet();
         }
     }
 
@@ -236,19 +271,29 @@ impl Sim {
                     return;
                 }
                 let reliable = seat.party.transport != TransportKind::Udp;
-                let times = seat.inward.deliveries(seat.link.lane(Toward::Gateway), reliable);
+                let times = seat
+                    .inward
+                    .deliveries(seat.link.lane(Toward::Gateway), reliable);
                 let octets = render(&seat.party.style, &message);
                 self.note(self.column(index), 1, &message, times.len());
                 for after in times {
                     let octets = octets.clone();
-                    self.schedule(after, Event::ToGateway { party: index, flow, octets });
+                    self.schedule(
+                        after,
+                        Event::ToGateway {
+                            party: index,
+                            flow,
+                            octets,
+                        },
+                    );
                 }
             }
         }
     }
 
     fn note(&mut self, from: usize, to: usize, message: &Message, arrivals: usize) {
-        self.ladder.add(self.now.moment, from, to, message, arrivals);
+        self.ladder
+            .add(self.now.moment, from, to, message, arrivals);
     }
 
     /// The column of a party; the gateway has the second one.
