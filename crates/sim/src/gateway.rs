@@ -8,7 +8,7 @@ use ambient::{KeyRng, Moment, Now, TokenRng};
 use b2bua::profile::CoreConfig;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceEntry;
-use b2bua::{B2bua, Input, Output};
+use b2bua::{B2bua, CallKey, Checkpoint, CheckpointUpdate, Input, Output};
 use media_relay::{
     Arrival, LegId, MediaCommand, MediaEvent, PortPair, PortPairId, Relay, RelayConfig, ShardId,
     Verdict,
@@ -48,6 +48,9 @@ pub(crate) struct Gateway {
     pub(crate) packets: VecDeque<MediaPacket>,
     pub(crate) records: Vec<CallRecord>,
     pub(crate) trace: Vec<TraceEntry>,
+    pub(crate) saved: BTreeMap<CallKey, Checkpoint>,
+    /// How often a call was written down.
+    pub(crate) saves: usize,
 }
 
 impl Gateway {
@@ -77,6 +80,8 @@ impl Gateway {
             packets: VecDeque::new(),
             records: Vec::new(),
             trace: Vec::new(),
+            saved: BTreeMap::new(),
+            saves: 0,
         };
         gateway.drain(now);
         gateway
@@ -94,6 +99,13 @@ impl Gateway {
                 Output::Transmit(transmit) => self.transmits.push_back(transmit),
                 Output::Media(command) => self.command(now, command),
                 Output::Record(record) => self.records.push(*record),
+                Output::Checkpoint(CheckpointUpdate::Save(checkpoint)) => {
+                    self.saves += 1;
+                    self.saved.insert(checkpoint.call, *checkpoint);
+                }
+                Output::Checkpoint(CheckpointUpdate::Remove(call)) => {
+                    self.saved.remove(&call);
+                }
                 Output::Trace(entry) => self.trace.push(entry),
                 Output::Query(query) => self.queries.push_back(query),
                 Output::Timeout(wake) => {
@@ -271,6 +283,21 @@ impl Gateway {
         self.bound.insert(pair.id, pair);
         self.at.insert(pair.rtp, (pair.id, false));
         self.at.insert(pair.rtcp, (pair.id, true));
+    }
+
+    /// Replaces the core and the shards by new ones that know nothing but what was written down.
+    pub(crate) fn restart(&mut self, now: Now) {
+        let checkpoints = std::mem::take(&mut self.saved);
+        self.core = new_core(now, &self.config, &self.snapshot, &mut self.chance);
+        self.relays = new_relays(&self.config);
+        self.shard_of.clear();
+        self.events.clear();
+        self.drain(now);
+        for checkpoint in checkpoints.into_values() {
+            let written = serde_json::to_string(&checkpoint).expect("a checkpoint is written down");
+            let read = serde_json::from_str(&written).expect("and read back");
+            self.handle(now, Input::Restore(Box::new(read)));
+        }
     }
 
     pub(crate) fn core(&self) -> &B2bua {

@@ -57,6 +57,7 @@ enum Event {
         octets: Vec<u8>,
     },
     MediaToParty {
+        from: SocketAddr,
         to: SocketAddr,
         octets: Vec<u8>,
     },
@@ -89,7 +90,17 @@ pub struct Sim {
     next_call: u32,
     hosts: BTreeMap<String, Vec<IpAddr>>,
     ladder: Ladder,
+    restarts: Restarts,
     leaks: Vec<String>,
+}
+
+/// When the gateway is replaced by one that was restored from checkpoints.
+#[derive(Default)]
+struct Restarts {
+    everywhere: bool,
+    /// Something happened since the last one.
+    due: bool,
+    done: usize,
 }
 
 impl Sim {
@@ -133,6 +144,7 @@ impl Sim {
             next_call: 0,
             hosts: world.hosts,
             ladder: Ladder::new(columns),
+            restarts: Restarts::default(),
             leaks: Vec::new(),
         };
         sim.settle();
@@ -181,6 +193,7 @@ impl Sim {
                 flow,
                 octets,
             } => {
+                self.restarts.due = true;
                 let arrival = self.arrival(party, flow);
                 let framing = self.framing(party);
                 let input = match parse(octets.into(), &Limits::default(), framing) {
@@ -194,6 +207,7 @@ impl Sim {
                 flow,
                 octets,
             } => {
+                self.restarts.due = true;
                 let framing = self.framing(party);
                 let seat = &mut self.seats[party];
                 match parse(octets.into(), &Limits::default(), framing) {
@@ -210,7 +224,7 @@ impl Sim {
             Event::MediaToGateway { from, to, octets } => {
                 self.gateway.hear(self.now, from, to, &octets);
             }
-            Event::MediaToParty { to, octets } => self.media_to_party(to, octets),
+            Event::MediaToParty { from, to, octets } => self.media_to_party(from, to, octets),
             Event::Talk { handle, left } => self.talk_on(handle, left),
             Event::Ping { party } => self.seats[party].party.ping(),
         }
@@ -241,6 +255,7 @@ impl Sim {
             while let Some(packet) = self.gateway.packets.pop_front() {
                 busy = true;
                 let event = Event::MediaToParty {
+                    from: packet.from,
                     to: packet.to,
                     octets: packet.octets,
                 };
@@ -255,6 +270,9 @@ impl Sim {
             if !busy {
                 break;
             }
+        }
+        if self.restarts.everywhere && self.restarts.due {
+            self.restore_if_quiet();
         }
     }
 

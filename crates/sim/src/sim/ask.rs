@@ -153,7 +153,7 @@ impl Sim {
         );
     }
 
-    pub(super) fn media_to_party(&mut self, to: SocketAddr, octets: Vec<u8>) {
+    pub(super) fn media_to_party(&mut self, from: SocketAddr, to: SocketAddr, octets: Vec<u8>) {
         let calls = self
             .seats
             .iter_mut()
@@ -164,7 +164,7 @@ impl Sim {
                 .get(1)
                 .is_some_and(|second| (192..=223).contains(second));
             if !is_rtcp {
-                call.media.hear(octets);
+                call.media.hear(from, octets);
             }
         }
     }
@@ -204,6 +204,44 @@ impl Sim {
         !waits && self.seats.iter().all(|seat| seat.party.is_idle())
     }
 
+    /// From now on, replaces the gateway at every quiescent point by one that was restored from
+    /// its checkpoints. Nobody may notice.
+    pub fn restore_everywhere(&mut self) {
+        self.restarts.everywhere = true;
+    }
+
+    /// Replaces the gateway now by one that was restored from its checkpoints.
+    pub fn restore(&mut self) {
+        self.gateway.restart(self.now);
+        self.restarts.done += 1;
+        self.restarts.due = false;
+        self.settle();
+    }
+
+    /// How often the gateway was replaced.
+    #[must_use]
+    pub fn restored(&self) -> usize {
+        self.restarts.done
+    }
+
+    pub(super) fn restore_if_quiet(&mut self) {
+        let calls = self.seats.iter().flat_map(|seat| seat.party.calls());
+        // A checkpoint holds confirmed calls; early dialogs may be lost with the process.
+        let early = calls
+            .into_iter()
+            .any(|(_, call)| !call.is_up() && !call.is_over());
+        let under_way = self.queue.values().any(|event| {
+            matches!(
+                event,
+                Event::ToGateway { .. } | Event::ToParty { .. } | Event::Dns(_)
+            )
+        });
+        let idle = self.seats.iter().all(|seat| seat.party.is_idle());
+        if !early && !under_way && idle {
+            self.restore();
+        }
+    }
+
     /// The clock.
     #[must_use]
     pub fn now(&self) -> Moment {
@@ -231,6 +269,12 @@ impl Sim {
     #[must_use]
     pub fn trace(&self) -> &[TraceEntry] {
         &self.gateway.trace
+    }
+
+    /// Calls that are written down now.
+    #[must_use]
+    pub fn checkpoints(&self) -> usize {
+        self.gateway.saved.len()
     }
 
     /// Legs that the media shards carry now.
@@ -264,12 +308,13 @@ impl Sim {
         self.leaks.iter().cloned().chain(parties).collect()
     }
 
-    /// Asserts that nothing is left of any call: no leg, no fault.
+    /// Asserts that nothing is left of any call: no leg, no checkpoint, no fault.
     ///
     /// # Panics
     /// If there is; the ladder is in the message.
     pub fn assert_clean(&self) {
         assert_eq!(self.faults(), Vec::<String>::new(), "\n{}", self.ladder);
+        assert_eq!(self.checkpoints(), 0, "checkpoints left\n{}", self.ladder);
         assert_eq!(self.media_legs(), 0, "media legs left\n{}", self.ladder);
     }
 }
