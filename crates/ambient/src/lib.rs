@@ -1,2 +1,15 @@
-//! .
+//! Time and randomness as plain values, handed in instead of taken.
+//!
+//! Nothing in this crate asks the operating system for anything. A shell reads the clocks once for
+//! each input and passes a [`Now`]; it reads entropy once at start and makes a [`TokenRng`] and a
+//! [`KeyRng`] of it. Everything else is a function of these values, so that a run can be repeated
+//! from a seed and thirty-second timers are tested in microseconds.
 #![forbid(unsafe_code)]
+
+mod deadlines;
+mod rng;
+mod time;
+
+pub use deadlines::Deadlines;
+pub use rng::{KeyRng, TokenRng};
+pub use time::{Moment, Now, WallTime};

@@ -1,0 +1,189 @@
+//! Which formats a leg may use, and in which order.
+
+use crate::audio::Format;
+use crate::crypto::Suite;
+use crate::direction::HoldDialect;
+
+/// Names formats: an encoding, at one clock rate or at any.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CodecPattern {
+    encoding: String,
+    clock: Option<u32>,
+}
+
+impl CodecPattern {
+    /// Reads `PCMU`, `SILK/16000`. `None` when the name is empty or the clock is not a number.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (encoding, clock) = match text.split_once('/') {
+            Some((encoding, clock)) => (encoding, Some(clock.parse().ok()?)),
+            None => (text, None),
+        };
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+".contains(&byte);
+        let valid = !encoding.is_empty() && encoding.bytes().all(token);
+        valid.then(|| Self {
+            encoding: encoding.to_owned(),
+            clock,
+        })
+    }
+
+    /// Whether a format is meant.
+    #[must_use]
+    pub fn matches(&self, format: &Format) -> bool {
+        self.encoding.eq_ignore_ascii_case(&format.encoding)
+            && self.clock.is_none_or(|clock| clock == format.clock)
+    }
+}
+
+/// What the operator decided about the descriptions of one leg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Voice formats that may be used; empty means any. Events and comfort noise need no mention.
+    pub allow: Vec<CodecPattern>,
+    /// Formats that are never used, events and comfort noise included.
+    pub deny: Vec<CodecPattern>,
+    /// Voice formats put first in an offer, in this order; the others keep theirs.
+    pub prefer: Vec<CodecPattern>,
+    /// How this leg's peer understands hold.
+    pub hold: HoldDialect,
+    /// Crypto suites accepted, best first.
+    pub suites: Vec<Suite>,
+    /// Milliseconds a packet written in offers when the other leg names none.
+    pub ptime: Option<u16>,
+}
+
+impl Default for Policy {
+    /// Every format, RFC 3264 hold, the 80-bit suite before the 32-bit one, 20 ms.
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            prefer: Vec::new(),
+            hold: HoldDialect::Standard,
+            suites: vec![Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32],
+            ptime: Some(20),
+        }
+    }
+}
+
+impl Policy {
+    /// This policy, further narrowed to what `other` allows: an offer towards one leg names only
+    /// what the other leg may use as well.
+    #[must_use]
+    pub fn narrowed_to(&self, other: &Self) -> Self {
+        let both = |pattern: &&CodecPattern| {
+            other.allow.is_empty()
+                || other.allow.iter().any(|theirs| {
+                    theirs.encoding.eq_ignore_ascii_case(&pattern.encoding)
+                        && (theirs.clock.is_none() || theirs.clock == pattern.clock)
+                })
+        };
+        let allow = if self.allow.is_empty() {
+            other.allow.clone()
+        } else {
+            let kept: Vec<_> = self.allow.iter().filter(both).cloned().collect();
+            // An empty list would mean "any": nothing in common keeps ours and the answer decides.
+            if kept.is_empty() {
+                self.allow.clone()
+            } else {
+                kept
+            }
+        };
+        let deny = self.deny.iter().chain(&other.deny).cloned().collect();
+        Self {
+            allow,
+            deny,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a format may be used.
+    #[must_use]
+    pub fn allows(&self, format: &Format) -> bool {
+        let named = |list: &[CodecPattern]| list.iter().any(|pattern| pattern.matches(format));
+        !named(&self.deny) && (self.allow.is_empty() || !format.is_voice() || named(&self.allow))
+    }
+
+    /// The allowed formats in the order of an offer: preferred voice, other voice, then events and
+    /// comfort noise.
+    pub(crate) fn ordered(&self, formats: &[Format]) -> Vec<Format> {
+        let rank = |format: &Format| {
+            if format.is_voice() {
+                let preferred = self
+                    .prefer
+                    .iter()
+                    .position(|pattern| pattern.matches(format));
+                preferred.unwrap_or(self.prefer.len())
+            } else {
+                usize::MAX
+            }
+        };
+        let mut kept: Vec<_> = formats.iter().filter(|f| self.allows(f)).cloned().collect();
+        kept.sort_by_key(rank);
+        kept
+    }
+}
+
+/// A format to offer when no other leg has named any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codec {
+    /// Encoding name of `a=rtpmap`.
+    pub encoding: String,
+    /// RTP clock rate in Hz.
+    pub clock: u32,
+    /// Channels.
+    pub channels: u8,
+    /// Parameters of `a=fmtp`.
+    pub fmtp: Option<String>,
+    /// The payload type usually given to it; another one is taken when it is in use.
+    pub pt: u8,
+}
+
+impl Codec {
+    /// The formats Microsoft's media processors and carriers have in common, with the payload types
+    /// usually seen: G.722, PCMU, PCMA, G.729 and RFC 4733 events.
+    #[must_use]
+    pub fn defaults() -> Vec<Self> {
+        let codec = |encoding: &str, pt, fmtp: Option<&str>| Self {
+            encoding: encoding.to_owned(),
+            clock: 8000,
+            channels: 1,
+            fmtp: fmtp.map(str::to_owned),
+            pt,
+        };
+        vec![
+            codec("G722", 9, None),
+            codec("PCMU", 0, None),
+            codec("PCMA", 8, None),
+            codec("G729", 18, Some("annexb=no")),
+            codec("telephone-event", 101, Some("0-16")),
+        ]
+    }
+
+    /// Formats for an offer, every payload type once; those that find none are left out.
+    pub(crate) fn assign(codecs: &[Self]) -> Vec<Format> {
+        let mut formats = Vec::<Format>::with_capacity(codecs.len());
+        for codec in codecs {
+            let free = |pt: &u8| formats.iter().all(|format| format.pt != *pt);
+            let dynamic = || (96..=127_u8).find(free);
+            let Some(pt) = Some(codec.pt)
+                .filter(|pt| *pt < 128)
+                .filter(free)
+                .or_else(dynamic)
+            else {
+                continue;
+            };
+            let format = Format {
+                pt,
+                encoding: codec.encoding.clone(),
+                clock: codec.clock,
+                channels: codec.channels,
+                fmtp: codec.fmtp.clone(),
+            };
+            if !formats.iter().any(|other| other.same_encoding(&format)) {
+                formats.push(format);
+            }
+        }
+        formats
+    }
+}

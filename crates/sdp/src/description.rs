@@ -1,0 +1,216 @@
+//! A session description as a value.
+
+use std::fmt;
+
+use sdp_types::Session;
+use zeroize::Zeroize as _;
+
+use crate::audio::Audio;
+use crate::error::{SdpError, Unusable};
+use crate::local::{Layout, RefusedMedia};
+use crate::normalise::normalise;
+
+/// Bounds of a body we are willing to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of the whole body.
+    pub octets: usize,
+    /// Lines of the whole body.
+    pub lines: usize,
+    /// Media descriptions.
+    pub media: usize,
+}
+
+impl Default for Limits {
+    /// 32 KiB, 1024 lines, 32 media descriptions: several times what a browser writes.
+    fn default() -> Self {
+        Self {
+            octets: 32 * 1024,
+            lines: 1024,
+            media: 32,
+        }
+    }
+}
+
+/// A session description (RFC 8866), received or written by us.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionDescription {
+    session: Session,
+    audios: Vec<Audio>,
+    unusable: Unusable,
+}
+
+impl SessionDescription {
+    /// Reads a body within the default [`Limits`].
+    ///
+    /// Tolerated: bare LF, Latin-1 octets, spaces in the user name of `o=`, a huge version, missing
+    /// `o=`, `s=` and `t=`, malformed `b=`, lines out of order.
+    ///
+    /// # Errors
+    /// [`SdpError`] when a bound is passed or a line that matters cannot be read.
+    pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        Self::parse_within(body, &Limits::default())
+    }
+
+    /// Reads a body within the given bounds.
+    ///
+    /// # Errors
+    /// As [`SessionDescription::parse`].
+    pub fn parse_within(body: &[u8], limits: &Limits) -> Result<Self, SdpError> {
+        if body.len() > limits.octets {
+            return Err(SdpError::TooLong);
+        }
+        let mut text = normalise(body, limits.lines)?;
+        let media = text
+            .split(|&byte| byte == b'\n')
+            .filter(|line| line.starts_with(b"m="));
+        let parsed = if media.count() > limits.media {
+            Err(SdpError::TooManyMedia)
+        } else {
+            Session::parse(&text).map_err(|error| grammar_error(&error))
+        };
+        text.zeroize();
+        Ok(Self::from_session(parsed?))
+    }
+
+    pub(crate) fn from_session(session: Session) -> Self {
+        let mut audios = Vec::new();
+        let mut unusable = Unusable::NoAudio;
+        for index in 0..session.medias.len() {
+            match Audio::read(&session, index) {
+                Ok(audio) => audios.push(audio),
+                // The reason reported is that of the line that came nearest to being used.
+                Err(reason) => unusable = unusable.max(reason),
+            }
+        }
+        Self {
+            session,
+            audios,
+            unusable,
+        }
+    }
+
+    /// The body as written on the wire, CRLF line ends.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        self.session
+            .write(&mut out)
+            .expect("writing to a vector cannot fail");
+        out
+    }
+
+    /// The first audio media description that can be carried.
+    #[must_use]
+    pub fn audio(&self) -> Option<&Audio> {
+        self.audios.first()
+    }
+
+    /// The first audio media description that can be carried, or why there is none.
+    ///
+    /// # Errors
+    /// [`Unusable`], the reason of the line that came nearest.
+    pub fn usable_audio(&self) -> Result<&Audio, Unusable> {
+        self.audios.first().ok_or(self.unusable)
+    }
+
+    /// The first usable audio media description that is secure, or that is not.
+    pub(crate) fn audio_secured(&self, secure: bool) -> Option<&Audio> {
+        self.audios
+            .iter()
+            .find(|audio| audio.profile.is_secure() == secure)
+    }
+
+    pub(crate) fn audio_at(&self, index: usize) -> Option<&Audio> {
+        self.audios.iter().find(|audio| audio.index == index)
+    }
+
+    /// How many media descriptions there are.
+    #[must_use]
+    pub fn media_count(&self) -> usize {
+        self.session.medias.len()
+    }
+
+    /// Whether the media description at `index` has port 0 (RFC 3264 §6: refused or disabled).
+    #[must_use]
+    pub fn is_disabled(&self, index: usize) -> bool {
+        self.session
+            .medias
+            .get(index)
+            .is_none_or(|media| media.port == 0)
+    }
+
+    /// The version of `o=`.
+    #[must_use]
+    pub fn origin_version(&self) -> u64 {
+        self.session.origin.sess_version
+    }
+
+    /// The order of media descriptions that all later descriptions of the session keep
+    /// (RFC 3264 §8), with `carried` as the audio that goes on.
+    pub(crate) fn layout(&self, carried: usize) -> Layout {
+        let others = self.session.medias.iter().enumerate();
+        let others = others
+            .filter(|(index, _)| *index != carried)
+            .map(|(_, media)| RefusedMedia {
+                media: media.media.clone(),
+                proto: media.proto.clone(),
+                fmt: media.fmt.clone(),
+            });
+        Layout {
+            audio: carried,
+            refused: others.collect(),
+        }
+    }
+}
+
+impl fmt::Debug for SessionDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionDescription")
+            .field("media", &self.session.medias.len())
+            .field("audio", &self.audios)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for SessionDescription {
+    fn drop(&mut self) {
+        let medias = self
+            .session
+            .medias
+            .iter_mut()
+            .flat_map(|media| &mut media.attributes);
+        for attribute in medias.chain(&mut self.session.attributes) {
+            if attribute.attribute.eq_ignore_ascii_case("crypto") {
+                attribute.value.zeroize();
+            }
+        }
+    }
+}
+
+fn grammar_error(error: &sdp_types::ParserError) -> SdpError {
+    use sdp_types::ParserError as E;
+    // The library may add variants; whatever they are, the line cannot be read.
+    #[allow(clippy::wildcard_enum_match_arm)]
+    let (line, rule) = match *error {
+        E::InvalidLineFormat(line, rule)
+        | E::InvalidFieldEncoding(line, rule)
+        | E::InvalidFieldFormat(line, rule)
+        | E::MissingField(line, rule)
+        | E::FieldTrailingData(line, rule) => (line, rule),
+        E::InvalidVersion(line, _) => (line, "version is not 0"),
+        E::NoVersion => (0, "no v= line"),
+        E::MultipleVersions(line)
+        | E::MultipleOrigins(line)
+        | E::MultipleSessionNames(line)
+        | E::MultipleSessionDescription(line)
+        | E::MultipleUris(line)
+        | E::MultipleConnections(line)
+        | E::MultipleTimeZones(line)
+        | E::MultipleMediaTitles(line)
+        | E::MultipleKeys(line) => (line, "line appears twice"),
+        E::RepeatWithoutTime(line) => (line, "r= without t="),
+        _ => (0, "line"),
+    };
+    SdpError::Grammar { line, rule }
+}

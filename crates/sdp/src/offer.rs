@@ -1,0 +1,188 @@
+//! Making offers, and the offer in flight.
+
+use crate::answer::{Negotiated, name_formats, negotiate};
+use crate::audio::{Audio, Format};
+use crate::codec::{Codec, Policy};
+use crate::crypto::LocalCrypto;
+use crate::description::SessionDescription;
+use crate::direction::Direction;
+use crate::error::{AnswerError, OfferError, Unusable};
+use crate::local::LocalMedia;
+use crate::write::{Content, write};
+
+/// Offers to this leg what the other leg said: its formats as `policy` orders them, its direction as
+/// this leg's peer understands it, its packet time; our own address, origin and key.
+///
+/// `local.origin` is brought up to date. An offer never names more than one crypto attribute.
+///
+/// # Errors
+/// [`OfferError`] when no voice format is left or the profile is secure and has no key.
+pub fn offer_for(
+    other: &Audio,
+    local: &mut LocalMedia,
+    policy: &Policy,
+) -> Result<(SessionDescription, PendingOffer), OfferError> {
+    if !other.has_voice() {
+        return Err(OfferError::Unusable(Unusable::NoFormat));
+    }
+    let ptime = other.ptime.or(policy.ptime);
+    let direction = policy.hold.express(other.direction);
+    offer(
+        policy.ordered(&other.formats),
+        direction,
+        (ptime, other.maxptime),
+        local,
+    )
+}
+
+/// Offers these codecs to this leg, in this order but for `policy`: what a party that asked for an
+/// offer (an INVITE without a description) is given while no other leg has said anything.
+///
+/// # Errors
+/// As [`offer_for`].
+pub fn offer_from_codecs(
+    codecs: &[Codec],
+    local: &mut LocalMedia,
+    policy: &Policy,
+) -> Result<(SessionDescription, PendingOffer), OfferError> {
+    let formats = policy.ordered(&Codec::assign(codecs));
+    offer(formats, Direction::SendRecv, (policy.ptime, None), local)
+}
+
+fn offer(
+    formats: Vec<Format>,
+    direction: Direction,
+    (ptime, maxptime): (Option<u16>, Option<u16>),
+    local: &mut LocalMedia,
+) -> Result<(SessionDescription, PendingOffer), OfferError> {
+    if !formats.iter().any(Format::is_voice) {
+        return Err(OfferError::NoFormatAllowed);
+    }
+    let crypto = local.crypto.clone().filter(|_| local.profile.is_secure());
+    if local.profile.is_secure() && crypto.is_none() {
+        return Err(OfferError::NoKey);
+    }
+    let content = Content {
+        profile: local.profile,
+        formats: &formats,
+        direction,
+        ptime,
+        maxptime,
+        rtcp_mux: local.rtcp_mux,
+        crypto: crypto.as_ref(),
+    };
+    let description = write(local, &content);
+    let pending = PendingOffer {
+        local: local.clone(),
+        formats,
+        direction,
+        crypto,
+        previous: None,
+    };
+    Ok((description, pending))
+}
+
+/// An offer of ours that waits for its answer. Consumed by the answer or by its refusal, so that
+/// one offer cannot be answered twice; dropping it rolls back.
+#[derive(Debug)]
+#[must_use = "an offer is answered or rejected"]
+pub struct PendingOffer {
+    local: LocalMedia,
+    formats: Vec<Format>,
+    direction: Direction,
+    crypto: Option<LocalCrypto>,
+    previous: Option<Box<Negotiated>>,
+}
+
+impl PendingOffer {
+    /// Remembers what holds until the answer, and stays when the offer is refused (RFC 3264 §8).
+    pub fn over(self, previous: Negotiated) -> Self {
+        Self {
+            previous: Some(Box::new(previous)),
+            ..self
+        }
+    }
+
+    /// Our side as offered.
+    #[must_use]
+    pub fn local(&self) -> &LocalMedia {
+        &self.local
+    }
+
+    /// Takes an answer. Several answers of one forked INVITE each take their own copy of the offer:
+    /// see [`PendingOffer::fork`].
+    ///
+    /// # Errors
+    /// [`AnswerError`] when the answer refuses the audio or breaks RFC 3264 §6 or RFC 4568 §5.1.3
+    /// in a way that cannot be tolerated.
+    pub fn answered(self, answer: &SessionDescription) -> Result<Negotiated, AnswerError> {
+        let index = self.local.layout.audio;
+        if answer.media_count() != self.local.layout.refused.len() + 1 {
+            return Err(AnswerError::MediaCount);
+        }
+        let Some(audio) = answer.audio_at(index) else {
+            let reason = if answer.is_disabled(index) {
+                Unusable::PortZero
+            } else {
+                answer.usable_audio().err().unwrap_or(Unusable::NoAudio)
+            };
+            return Err(AnswerError::Answer(reason));
+        };
+        let secure = self.local.profile.is_secure();
+        match (audio.profile.is_secure(), secure) {
+            (false, true) => return Err(AnswerError::NotSecure),
+            (true, false) => return Err(AnswerError::Secure),
+            (true, true) | (false, false) => {}
+        }
+        let inbound = match &self.crypto {
+            Some(ours) => Some(matching_crypto(audio, ours)?),
+            None => None,
+        };
+        let mut remote = audio.clone();
+        name_formats(&mut remote, &self.formats);
+        let pairs = remote.formats.iter().filter_map(|theirs| {
+            let ours = self
+                .formats
+                .iter()
+                .filter(|ours| ours.same_encoding(theirs));
+            let best = ours.max_by_key(|ours| (ours.pt == theirs.pt, ours.fmtp == theirs.fmtp))?;
+            Some((best.clone(), theirs.pt))
+        });
+        let pairs = pairs.collect();
+        let outbound = self.crypto;
+        negotiate(remote, self.local, self.direction, pairs, inbound, outbound)
+    }
+
+    /// Another copy of the offer, for the next early dialog of a forked INVITE
+    /// (RFC 3261 §13.2.2.4): each of them answers the same offer once.
+    pub fn fork(&self) -> Self {
+        Self {
+            local: self.local.clone(),
+            formats: self.formats.clone(),
+            direction: self.direction,
+            crypto: self.crypto.clone(),
+            previous: self.previous.clone(),
+        }
+    }
+
+    /// The offer was refused: what held before goes on, or nothing for a first offer.
+    #[must_use]
+    pub fn rejected(self) -> Option<Negotiated> {
+        self.previous.map(|previous| *previous)
+    }
+}
+
+/// The one line of the answer that takes up ours.
+fn matching_crypto(
+    audio: &Audio,
+    ours: &LocalCrypto,
+) -> Result<crate::CryptoAttribute, AnswerError> {
+    if audio.cryptos.is_empty() {
+        return Err(AnswerError::NoCrypto);
+    }
+    let matching = audio
+        .cryptos
+        .iter()
+        .find(|c| c.tag == ours.tag && c.suite == ours.suite);
+    matching.cloned().ok_or(AnswerError::CryptoMismatch)
+}

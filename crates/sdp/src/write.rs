@@ -1,0 +1,123 @@
+//! Our own descriptions: nothing in them comes from the other leg but what was understood.
+
+use sdp_types::{Attribute, Connection, Media, Origin as OriginLine, Session, Time};
+use zeroize::Zeroize as _;
+
+use crate::audio::{Format, Profile};
+use crate::crypto::LocalCrypto;
+use crate::description::SessionDescription;
+use crate::direction::Direction;
+use crate::local::{LocalMedia, RefusedMedia};
+
+/// The parts of an audio media description that differ from one description to the next.
+pub(crate) struct Content<'a> {
+    pub(crate) profile: Profile,
+    pub(crate) formats: &'a [Format],
+    pub(crate) direction: Direction,
+    pub(crate) ptime: Option<u16>,
+    pub(crate) maxptime: Option<u16>,
+    pub(crate) rtcp_mux: bool,
+    pub(crate) crypto: Option<&'a LocalCrypto>,
+}
+
+/// Writes a description and accounts for it in `local.origin`.
+pub(crate) fn write(local: &mut LocalMedia, content: &Content<'_>) -> SessionDescription {
+    let origin = OriginLine::with_ip_addr(local.origin.session_id, 0, local.origin.addr);
+    let mut session = Session::new(origin, "-");
+    session.connection = Some(Connection::from_ip_addr(local.addr.ip()));
+    session.times.push(Time::new(0, 0));
+    session
+        .medias
+        .extend(local.layout.refused.iter().map(refused));
+    let position = local.layout.audio.min(session.medias.len());
+    session.medias.insert(position, audio(local, content));
+    local.origin.advance(fingerprint(&session));
+    session.origin.sess_version = local.origin.version;
+    SessionDescription::from_session(session)
+}
+
+fn refused(line: &RefusedMedia) -> Media {
+    Media {
+        media: line.media.clone(),
+        port: 0,
+        num_ports: None,
+        proto: line.proto.clone(),
+        fmt: line.fmt.clone(),
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes: Vec::new(),
+    }
+}
+
+fn audio(local: &LocalMedia, content: &Content<'_>) -> Media {
+    let formats: Vec<_> = content
+        .formats
+        .iter()
+        .map(|format| format.pt.to_string())
+        .collect();
+    let mut media = refused(&RefusedMedia {
+        media: "audio".to_owned(),
+        proto: content.profile.as_str().to_owned(),
+        fmt: formats.join(" "),
+    });
+    media.port = local.addr.port();
+    let mut push = |name: &str, value: Option<String>| {
+        media.attributes.push(Attribute {
+            attribute: name.to_owned(),
+            value,
+        });
+    };
+    for format in content.formats {
+        push("rtpmap", Some(rtpmap(format)));
+        if let Some(fmtp) = &format.fmtp {
+            push("fmtp", Some(format!("{} {fmtp}", format.pt)));
+        }
+    }
+    if let Some(ms) = content.ptime {
+        push("ptime", Some(ms.to_string()));
+    }
+    if let Some(ms) = content.maxptime {
+        push("maxptime", Some(ms.to_string()));
+    }
+    if local.addr.port().checked_add(1) != Some(local.rtcp_port) {
+        push("rtcp", Some(local.rtcp_port.to_string()));
+    }
+    if content.rtcp_mux {
+        push("rtcp-mux", None);
+    }
+    if let Some(crypto) = content.crypto {
+        push("crypto", Some(crypto.to_attribute().to_string()));
+    }
+    push(content.direction.as_str(), None);
+    media
+}
+
+fn rtpmap(format: &Format) -> String {
+    let Format {
+        pt,
+        encoding,
+        clock,
+        channels,
+        ..
+    } = format;
+    if *channels == 1 {
+        format!("{pt} {encoding}/{clock}")
+    } else {
+        format!("{pt} {encoding}/{clock}/{channels}")
+    }
+}
+
+/// FNV-1a over the description as written with version 0.
+fn fingerprint(session: &Session) -> u64 {
+    let mut bytes = Vec::with_capacity(512);
+    session
+        .write(&mut bytes)
+        .expect("writing to a vector cannot fail");
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    bytes.zeroize();
+    hash
+}
