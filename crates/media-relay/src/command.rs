@@ -1,0 +1,282 @@
+//! What the signalling side tells the media side.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rtp::{MasterKey, Suite};
+
+use crate::event::LegCheckpoint;
+use crate::{LegId, PortPair, PortPairId, ShardId};
+
+/// A command from the signalling side. Every outcome that matters comes back as a
+/// [`MediaEvent`](crate::MediaEvent).
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaCommand {
+    /// Bind `count` pairs of ports on `interface`; answered by `PortsBound` or `PortsFailed`.
+    BindPorts {
+        /// The shard that binds and serves them.
+        shard: ShardId,
+        /// The interface, as the configuration numbers them.
+        interface: u16,
+        /// How many pairs.
+        count: u16,
+    },
+    /// Ask for the leg's [`LegCheckpoint`]; answered by `LegState`.
+    Checkpoint {
+        /// The leg.
+        leg: LegId,
+    },
+    /// The leg is over: its state goes, its ports stay bound. Answered by `Closed`.
+    CloseLeg {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Carry packets between two legs; a leg joined elsewhere is split first.
+    Join {
+        /// One leg.
+        a: LegId,
+        /// The other leg.
+        b: LegId,
+    },
+    /// A leg begins to use a pair of ports.
+    OpenLeg {
+        /// The leg, new.
+        leg: LegId,
+        /// A bound pair that no other leg uses.
+        ports: PortPair,
+        /// What was signalled so far.
+        params: Box<LegParams>,
+    },
+    /// Close the sockets of pairs that no leg uses.
+    ReleasePorts {
+        /// The pairs.
+        pairs: Vec<PortPairId>,
+    },
+    /// Like `OpenLeg`, continuing what a checkpoint describes. Keys come from `params`.
+    RestoreLeg {
+        /// The leg, new to this process.
+        leg: LegId,
+        /// A bound pair with the addresses the peer knows.
+        ports: PortPair,
+        /// What was signalled, as at the time of the checkpoint.
+        params: Box<LegParams>,
+        /// Where the packet streams stood.
+        state: Box<LegCheckpoint>,
+    },
+    /// Send a source of our own to the leg instead of the joined leg's packets.
+    Source {
+        /// The leg that is to hear it.
+        leg: LegId,
+        /// What it is to hear.
+        source: Source,
+    },
+    /// Carry nothing to or from the leg.
+    Split {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Something was signalled anew. Contexts whose key stays keep their ROC and replay list; a new
+    /// key starts at ROC 0.
+    UpdateLeg {
+        /// The leg.
+        leg: LegId,
+        /// Everything that now holds, not only what changed.
+        params: Box<LegParams>,
+    },
+}
+
+/// What was signalled for a leg.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegParams {
+    /// The remote ends, one for each early dialog of a fork, at most [`LegParams::MAX_REMOTES`];
+    /// more are ignored. None while the answer is not known.
+    pub remotes: Vec<RemoteCandidate>,
+    /// Our key towards the leg. `Some` makes the leg an SRTP leg: nothing plain is sent or heard.
+    pub outbound: Option<SrtpParams>,
+    /// RTCP shares the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Packets may be sent to the leg (`sendrecv` or `sendonly` from our side). RTCP always is.
+    pub send: bool,
+    /// Packets from the leg are carried (`sendrecv` or `recvonly` from our side).
+    pub receive: bool,
+    /// Which sources other than the signalled one may win.
+    pub latch: LatchPolicy,
+    /// The payload type sent to this leg for each payload type the joined leg sends.
+    pub pt_map: PtMap,
+    /// The payload type of `telephone-event` that this leg sends (RFC 4733).
+    pub telephone_event: Option<u8>,
+    /// What tones are encoded with towards this leg; `None` where no G.711 was negotiated.
+    pub tone: Option<ToneCodec>,
+    /// Milliseconds of sound in a packet, 10..=60; 0 means 20.
+    pub ptime_ms: u8,
+    /// RTP clock rate in Hz of the negotiated codec; 0 means 8000.
+    pub clock: u32,
+    /// Report [`MediaEvent::Silence`](crate::MediaEvent::Silence) when nothing was heard for so
+    /// long although `receive` holds.
+    pub silence_after: Option<Duration>,
+    /// Our SSRC towards the leg, for all its life.
+    pub ssrc: u32,
+    /// Our canonical name towards the leg (RFC 3550 §6.5.1); cut at 63 octets.
+    pub cname: Box<str>,
+}
+
+impl LegParams {
+    /// The most remote candidates a leg holds.
+    pub const MAX_REMOTES: usize = 8;
+
+    /// A plain leg with no remote yet: both directions, 20 ms at 8000 Hz, payload types unchanged.
+    pub fn new(ssrc: u32) -> Self {
+        Self {
+            remotes: Vec::new(),
+            outbound: None,
+            rtcp_mux: false,
+            send: true,
+            receive: true,
+            latch: LatchPolicy::Signalled,
+            pt_map: PtMap::identity(),
+            telephone_event: None,
+            tone: None,
+            ptime_ms: 20,
+            clock: 8000,
+            silence_after: None,
+            ssrc,
+            cname: "media".into(),
+        }
+    }
+}
+
+/// One remote end of a leg: the answer of one early dialog.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteCandidate {
+    /// Where the remote end signalled it hears RTP.
+    pub rtp: SocketAddr,
+    /// Where it hears RTCP; the same as `rtp` when multiplexed.
+    pub rtcp: SocketAddr,
+    /// Its key; required on an SRTP leg, where a candidate without one is never heard.
+    pub inbound: Option<SrtpParams>,
+}
+
+/// Suite, master key and MKI of one direction (RFC 4568 §6.1).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SrtpParams {
+    /// The cryptographic suite.
+    pub suite: Suite,
+    /// The master key with its salt.
+    pub key: MasterKey,
+    /// Octets of MKI before each tag, 0..=128; it is skipped inbound and never sent.
+    pub mki_len: u8,
+}
+
+/// Which source other than the signalled one may become the source of a leg.
+///
+/// On an SRTP leg authentication decides and the policy is not asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LatchPolicy {
+    /// Only authenticated sources move; a plain leg hears its signalled address alone.
+    Authenticated,
+    /// The signalled host from any port, and moves as under `Signalled`: for peers behind a NAT
+    /// that signals the right address and maps the port.
+    SameHost,
+    /// The signalled address; later another port of the same host, if it carries on the same SSRC
+    /// and sequence while the old source is silent.
+    #[default]
+    Signalled,
+}
+
+/// Payload types towards a leg by the payload type that arrived from the joined leg.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PtMap {
+    map: [u8; 128],
+}
+
+impl PtMap {
+    const UNMAPPED: u8 = 0xff;
+
+    /// Every payload type passes unchanged.
+    pub fn identity() -> Self {
+        let mut map = [0; 128];
+        for (pt, to) in (0u8..).zip(map.iter_mut()) {
+            *to = pt;
+        }
+        Self { map }
+    }
+
+    /// Nothing passes; add with [`PtMap::with`].
+    pub fn empty() -> Self {
+        Self {
+            map: [Self::UNMAPPED; 128],
+        }
+    }
+
+    /// Lets `from` leave as `to`. Payload types above 127 do not exist and are ignored.
+    pub fn with(mut self, from: u8, to: u8) -> Self {
+        if let (Some(entry), 0..=127) = (self.map.get_mut(usize::from(from)), to) {
+            *entry = to;
+        }
+        self
+    }
+
+    /// What `from` becomes, `None` where it must not pass.
+    pub fn map(&self, from: u8) -> Option<u8> {
+        self.map
+            .get(usize::from(from))
+            .copied()
+            .filter(|to| *to != Self::UNMAPPED)
+    }
+}
+
+impl Default for PtMap {
+    fn default() -> Self {
+        Self::identity()
+    }
+}
+
+impl std::fmt::Debug for PtMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if *self == Self::identity() {
+            return f.write_str("PtMap(identity)");
+        }
+        let pairs = (0..128u8).filter_map(|from| Some((from, self.map(from)?)));
+        f.debug_map().entries(pairs).finish()
+    }
+}
+
+/// What a leg hears instead of the leg it is joined to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The joined leg again.
+    Off,
+    /// Packets of silence, so that the stream goes on.
+    Silence,
+    /// A tone.
+    Tone(ToneKind),
+}
+
+/// Call progress tones with the cadence of ITU-T E.180 / North America.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToneKind {
+    /// 480 and 620 Hz, half a second on and off.
+    Busy,
+    /// 480 and 620 Hz, a quarter of a second on and off.
+    Congestion,
+    /// 440 and 480 Hz, two seconds on, four off.
+    Ringback,
+}
+
+/// The codec and payload type of tones towards a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToneCodec {
+    /// The companding law.
+    pub law: G711,
+    /// Its payload type on this leg.
+    pub payload_type: u8,
+}
+
+/// The two laws of ITU-T G.711.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum G711 {
+    /// A-law, `PCMA`.
+    Alaw,
+    /// µ-law, `PCMU`.
+    Ulaw,
+}

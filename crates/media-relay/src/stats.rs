@@ -1,0 +1,164 @@
+//! Counters of a leg.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::{Index, IndexMut};
+
+macro_rules! drop_reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a packet was not carried.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum DropReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// All reasons, in the order of their counters.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$variant,)+];
+            /// How many reasons there are.
+            pub const COUNT: usize = [$($name,)+].len();
+
+            /// The reason as a label of a metric, in snake case.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// The tag is wrong under every key that could apply (RFC 3711 §3.3).
+    BadTag = "bad_tag",
+    /// SRTP before its key was signalled.
+    BeforeKey = "before_key",
+    /// The direction that was signalled lets nothing pass.
+    Direction = "direction",
+    /// The packet was here already.
+    Duplicate = "duplicate",
+    /// The key has protected as many packets as it may.
+    KeyExhausted = "key_exhausted",
+    /// Not a well-formed RTP packet.
+    Malformed = "malformed",
+    /// Not a well-formed RTCP compound packet.
+    MalformedRtcp = "malformed_rtcp",
+    /// The joined leg has no address to send to yet.
+    NoDestination = "no_destination",
+    /// No leg uses the port.
+    NoLeg = "no_leg",
+    /// Neither RTP nor RTCP: STUN, DTLS or noise.
+    NotRtp = "not_rtp",
+    /// The leg is joined to no other.
+    NotJoined = "not_joined",
+    /// The payload type was not negotiated on the other side.
+    PayloadType = "payload_type",
+    /// The joined leg hears a tone instead.
+    Replaced = "replaced",
+    /// The index was here already, or is older than the replay window (RFC 3711 §3.3.2).
+    Replay = "replay",
+    /// RTCP that was read and has nothing for the other leg.
+    RtcpAbsorbed = "rtcp_absorbed",
+    /// More RTCP than a leg may send.
+    RtcpRate = "rtcp_rate",
+    /// A late packet of a source that another one has taken over from.
+    StaleSource = "stale_source",
+    /// Not from the signalled source nor from one that may take its place.
+    Stranger = "stranger",
+    /// Too late: older than what is remembered of the stream.
+    TooLate = "too_late",
+    /// Longer than a packet may be.
+    TooLong = "too_long",
+    /// More SSRCs under one key than are kept.
+    TooManyStreams = "too_many_streams",
+    /// RTCP on the RTP port without rtcp-mux, or RTP on the RTCP port.
+    WrongPort = "wrong_port",
+}
+
+/// One counter for each [`DropReason`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Dropped(pub [u64; DropReason::COUNT]);
+
+impl Dropped {
+    /// The sum over all reasons.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Each reason with its counter.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.into_iter().zip(self.0.iter().copied())
+    }
+}
+
+impl Default for Dropped {
+    fn default() -> Self {
+        Self([0; DropReason::COUNT])
+    }
+}
+
+impl Index<DropReason> for Dropped {
+    type Output = u64;
+
+    fn index(&self, reason: DropReason) -> &u64 {
+        &self.0[reason as usize]
+    }
+}
+
+impl IndexMut<DropReason> for Dropped {
+    fn index_mut(&mut self, reason: DropReason) -> &mut u64 {
+        &mut self.0[reason as usize]
+    }
+}
+
+impl fmt::Debug for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = self.iter().filter(|(_, count)| *count > 0);
+        f.debug_map()
+            .entries(seen.map(|(reason, count)| (reason.name(), count)))
+            .finish()
+    }
+}
+
+/// The counters of a leg since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegStats {
+    /// RTP packets accepted from the leg.
+    pub received: u64,
+    /// Octets of RTP payload accepted from the leg.
+    pub received_octets: u64,
+    /// RTP packets sent to the leg.
+    pub sent: u64,
+    /// Octets of RTP payload sent to the leg.
+    pub sent_octets: u64,
+    /// RTCP packets accepted from the leg.
+    pub received_rtcp: u64,
+    /// RTCP packets sent to the leg.
+    pub sent_rtcp: u64,
+    /// RTP packets that never came, by sequence numbers (RFC 3550 A.3), over all streams.
+    pub lost: u64,
+    /// RTP packets that came twice.
+    pub duplicates: u64,
+    /// RTP packets that came after a later one.
+    pub reordered: u64,
+    /// Interarrival jitter of the present stream in microseconds (RFC 3550 A.8).
+    pub jitter_us: u32,
+    /// Streams (SSRCs) heard.
+    pub streams: u32,
+    /// The SSRC heard last.
+    pub ssrc: Option<u32>,
+    /// Where packets to the leg go now.
+    pub destination: Option<SocketAddr>,
+    /// How often the destination moved without being signalled.
+    pub moves: u32,
+    /// Telephone events heard.
+    pub dtmf: u32,
+    /// Fraction lost in the peer's last report about us, in 1/256 (RFC 3550 §6.4.1).
+    pub remote_fraction_lost: u8,
+    /// Cumulative loss in that report.
+    pub remote_lost: u32,
+    /// Jitter in that report, in units of the RTP clock.
+    pub remote_jitter: u32,
+    /// Packets from the leg that were not carried, by reason.
+    pub dropped: Dropped,
+}

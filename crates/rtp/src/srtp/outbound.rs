@@ -1,0 +1,156 @@
+//! From RTP to SRTP.
+
+use super::{
+    ENCRYPTED, LAST_RTCP_INDEX, LAST_RTP_INDEX, MasterKey, RTCP_CLEAR, RTCP_INDEX_LEN, SessionKey,
+    SrtpError, SrtpState, StreamState, Streams, Suite, WindowError, rtcp_ssrc,
+};
+use crate::{ExtendedSequence, Header};
+
+/// Encrypts and authenticates what this end sends under one master key.
+///
+/// Takes [`SrtpOutbound::MAX_STREAMS`] SSRCs and refuses to use any index twice.
+#[derive(Clone)]
+pub struct SrtpOutbound {
+    suite: Suite,
+    master: MasterKey,
+    rtp_key: SessionKey,
+    rtcp_key: SessionKey,
+    rtp: Streams,
+    /// The SRTCP index of the next packet. One count for all SSRCs: simple, and never used twice.
+    next_rtcp: u32,
+}
+
+impl SrtpOutbound {
+    /// The most SSRCs sent under one key. A leg keeps its SSRC, so one is the rule.
+    pub const MAX_STREAMS: usize = 4;
+
+    /// A context under which nothing was sent yet.
+    pub fn new(suite: Suite, key: &MasterKey) -> Self {
+        Self {
+            suite,
+            master: key.clone(),
+            rtp_key: SessionKey::rtp(key),
+            rtcp_key: SessionKey::rtcp(key),
+            rtp: Streams::new(Self::MAX_STREAMS),
+            next_rtcp: 0,
+        }
+    }
+
+    /// The context that [`SrtpOutbound::export`] described.
+    ///
+    /// If packets were sent since, those made anew must skip ahead (see the module's
+    /// documentation); [`SrtpOutbound::skip_rtcp`] does so for RTCP.
+    pub fn import(state: &SrtpState) -> Self {
+        let highest = state.rtcp.iter().map(|stream| stream.highest).max();
+        let next = highest.map_or(0, |highest| highest.saturating_add(1));
+        Self {
+            rtp: Streams::import(Self::MAX_STREAMS, &state.rtp),
+            next_rtcp: u32::try_from(next).map_or(ENCRYPTED, |next| next.min(ENCRYPTED)),
+            ..Self::new(state.suite, &state.key)
+        }
+    }
+
+    /// This context as a plain value.
+    pub fn export(&self) -> SrtpState {
+        let last = self.next_rtcp.checked_sub(1);
+        let rtcp = last.map(|last| StreamState {
+            ssrc: 0,
+            highest: last.into(),
+            seen: u128::MAX,
+        });
+        SrtpState {
+            suite: self.suite,
+            key: self.master.clone(),
+            mki_len: 0,
+            rtp: self.rtp.export(),
+            rtcp: rtcp.into_iter().collect(),
+        }
+    }
+
+    /// Whether this context was made of these parameters.
+    pub fn is_keyed_by(&self, suite: Suite, key: &MasterKey) -> bool {
+        self.suite == suite && self.master == *key
+    }
+
+    /// The SRTCP index of the next RTCP packet; 2^31 once there is none left.
+    pub fn next_rtcp_index(&self) -> u32 {
+        self.next_rtcp
+    }
+
+    /// Leaves all SRTCP indexes below `index` unused.
+    pub fn skip_rtcp(&mut self, index: u32) {
+        self.next_rtcp = self.next_rtcp.max(index.min(ENCRYPTED));
+    }
+
+    /// The index that continues the stream `ssrc` with `sequence`: the one nearest to the highest
+    /// sent, or of ROC 0 for a new stream.
+    pub fn index_near(&self, ssrc: u32, sequence: u16) -> Option<u64> {
+        match self.rtp.get(ssrc) {
+            None => Some(sequence.into()),
+            Some(stream) => ExtendedSequence(stream.window.highest())
+                .near(sequence)
+                .map(|near| near.0),
+        }
+    }
+
+    /// Turns the RTP packet in the first `len` octets of `buf` into SRTP and returns its length
+    /// (RFC 3711 §3.3). `index` is the packet index, ROC above the sequence number. On an error
+    /// nothing has changed.
+    pub fn protect_rtp(
+        &mut self,
+        buf: &mut [u8],
+        len: usize,
+        index: u64,
+    ) -> Result<usize, SrtpError> {
+        let tag_len = self.suite.rtp_tag_len();
+        let total = len.checked_add(tag_len).filter(|total| *total <= buf.len());
+        let total = total.ok_or(SrtpError::NoRoom)?;
+        let header = Header::read(&buf[..len])?;
+        if index > LAST_RTP_INDEX {
+            return Err(SrtpError::KeyExhausted);
+        }
+        let index = ExtendedSequence(index);
+        if index.sequence() != header.sequence {
+            return Err(SrtpError::IndexMismatch);
+        }
+        match self
+            .rtp
+            .find(header.ssrc)
+            .map(|stream| stream.window.check(index.0))
+        {
+            Some(Err(WindowError::TooOld)) => return Err(SrtpError::TooOld),
+            Some(Err(WindowError::Used)) => return Err(SrtpError::IndexUsed),
+            None if self.rtp.is_full() => return Err(SrtpError::TooManyStreams),
+            Some(Ok(())) | None => {}
+        }
+        self.rtp.insert(header.ssrc, index.0);
+        self.rtp_key
+            .apply(header.ssrc, index.0, &mut buf[header.len..len]);
+        let tag = self.rtp_key.tag(&buf[..len], &index.roc().to_be_bytes());
+        buf[len..total].copy_from_slice(&tag[..tag_len]);
+        Ok(total)
+    }
+
+    /// Turns the RTCP packet in the first `len` octets of `buf` into SRTCP under the next index and
+    /// returns its length (§3.4). On an error nothing has changed.
+    pub fn protect_rtcp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        let tag_len = self.suite.rtcp_tag_len();
+        let total = len
+            .checked_add(RTCP_INDEX_LEN + tag_len)
+            .filter(|total| *total <= buf.len());
+        let total = total.ok_or(SrtpError::NoRoom)?;
+        let ssrc = rtcp_ssrc(&buf[..len])?;
+        let index = self.next_rtcp;
+        if index > LAST_RTCP_INDEX {
+            return Err(SrtpError::KeyExhausted);
+        }
+        self.next_rtcp += 1;
+        self.rtcp_key
+            .apply(ssrc, index.into(), &mut buf[RTCP_CLEAR..len]);
+        let signed = len + RTCP_INDEX_LEN;
+        buf[len..signed].copy_from_slice(&(index | ENCRYPTED).to_be_bytes());
+        let tag = self.rtcp_key.tag(&buf[..signed], &[]);
+        buf[signed..total].copy_from_slice(&tag[..tag_len]);
+        Ok(total)
+    }
+}
