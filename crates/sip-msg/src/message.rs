@@ -1,0 +1,311 @@
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{HeaderName, Headers, Method, NameAddr, StatusCode, Uri};
+
+/// A request, RFC 3261 §7.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The Request-URI.
+    pub uri: Uri,
+    /// The header fields; Content-Length is corrected when the request is printed.
+    pub headers: Headers,
+    /// The body, empty if there is none.
+    pub body: Bytes,
+}
+
+/// A response, RFC 3261 §7.2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: StatusCode,
+    /// The reason phrase, in whatever encoding it came; it may be empty.
+    pub reason: Bytes,
+    /// The header fields; Content-Length is corrected when the response is printed.
+    pub headers: Headers,
+    /// The body, empty if there is none.
+    pub body: Bytes,
+}
+
+/// A message of either kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A request.
+    Request(Request),
+    /// A response.
+    Response(Response),
+}
+
+impl Request {
+    /// A request without header fields.
+    pub fn new(method: Method, uri: Uri) -> Self {
+        Self {
+            method,
+            uri,
+            headers: Headers::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// Gives the request a body and sets Content-Type and Content-Length.
+    pub fn set_body(&mut self, content_type: &str, body: impl Into<Bytes>) {
+        self.body = body.into();
+        describe_body(&mut self.headers, content_type, &self.body);
+    }
+
+    /// Removes the body and what describes it.
+    pub fn clear_body(&mut self) {
+        self.body = Bytes::new();
+        forget_body(&mut self.headers);
+    }
+
+    /// The request as on the wire, with the right Content-Length.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = buffer(&self.headers, &self.body, self.uri.as_str().len());
+        self.put_first_line(&mut out);
+        out.put_slice(b"\r\n");
+        finish(out, &self.headers, &self.body)
+    }
+
+    fn put_first_line(&self, out: &mut BytesMut) {
+        put_neutral(out, self.method.as_str().as_bytes());
+        out.put_u8(b' ');
+        out.put_slice(self.uri.as_str().as_bytes());
+        out.put_slice(b" SIP/2.0");
+    }
+}
+
+impl Response {
+    /// A response without header fields, with the default reason phrase.
+    pub fn new(status: StatusCode) -> Self {
+        let reason = Bytes::from_static(status.default_reason().as_bytes());
+        Self {
+            status,
+            reason,
+            headers: Headers::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// The skeleton of the response to `request`, RFC 3261 §8.2.6: Via, From, To, Call-ID and CSeq
+    /// copied, Timestamp into a 100, Record-Route into 18x and 2xx (§12.1.1).
+    ///
+    /// `to_tag` is added to To unless To has a tag. Give none for a 100.
+    pub fn to_request(request: &Request, status: StatusCode, to_tag: Option<&str>) -> Self {
+        let mut response = Self::new(status);
+        let dialog = matches!(status.code(), 101..=299);
+        for field in request.headers.iter() {
+            let copied = match field.name() {
+                HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq => true,
+                HeaderName::Timestamp => status == StatusCode::TRYING,
+                HeaderName::RecordRoute => dialog,
+                HeaderName::To => {
+                    response
+                        .headers
+                        .push(HeaderName::To, tagged(field.value(), to_tag));
+                    false
+                }
+                _ => false,
+            };
+            if copied {
+                response.headers.push(field.name(), field.value());
+            }
+        }
+        response
+    }
+
+    /// This response with another reason phrase; CR, LF and NUL become spaces.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl AsRef<[u8]>) -> Self {
+        let neutral = |&byte: &u8| {
+            if matches!(byte, b'\r' | b'\n' | 0) {
+                b' '
+            } else {
+                byte
+            }
+        };
+        self.reason = reason
+            .as_ref()
+            .iter()
+            .map(neutral)
+            .collect::<Vec<_>>()
+            .into();
+        self
+    }
+
+    /// Gives the response a body and sets Content-Type and Content-Length.
+    pub fn set_body(&mut self, content_type: &str, body: impl Into<Bytes>) {
+        self.body = body.into();
+        describe_body(&mut self.headers, content_type, &self.body);
+    }
+
+    /// Removes the body and what describes it.
+    pub fn clear_body(&mut self) {
+        self.body = Bytes::new();
+        forget_body(&mut self.headers);
+    }
+
+    /// The response as on the wire, with the right Content-Length.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = buffer(&self.headers, &self.body, self.reason.len());
+        self.put_first_line(&mut out);
+        out.put_slice(b"\r\n");
+        finish(out, &self.headers, &self.body)
+    }
+
+    fn put_first_line(&self, out: &mut BytesMut) {
+        out.put_slice(b"SIP/2.0 ");
+        put_number(out, usize::from(self.status.code()));
+        out.put_u8(b' ');
+        put_neutral(out, &self.reason);
+    }
+}
+
+impl Message {
+    /// The header fields.
+    pub fn headers(&self) -> &Headers {
+        match self {
+            Self::Request(request) => &request.headers,
+            Self::Response(response) => &response.headers,
+        }
+    }
+
+    /// The header fields, to be changed.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        match self {
+            Self::Request(request) => &mut request.headers,
+            Self::Response(response) => &mut response.headers,
+        }
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Bytes {
+        match self {
+            Self::Request(request) => &request.body,
+            Self::Response(response) => &response.body,
+        }
+    }
+
+    /// The message as on the wire, with the right Content-Length.
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Request(request) => request.to_bytes(),
+            Self::Response(response) => response.to_bytes(),
+        }
+    }
+
+    /// The request line or status line, for people.
+    pub fn first_line(&self) -> String {
+        let mut line = BytesMut::new();
+        match self {
+            Self::Request(request) => request.put_first_line(&mut line),
+            Self::Response(response) => response.put_first_line(&mut line),
+        }
+        String::from_utf8_lossy(&line).into_owned()
+    }
+}
+
+impl From<Request> for Message {
+    fn from(request: Request) -> Self {
+        Self::Request(request)
+    }
+}
+
+impl From<Response> for Message {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// A To value with a tag; left as it is if it has one or cannot be read.
+fn tagged(to: &[u8], tag: Option<&str>) -> Vec<u8> {
+    let mut value = to.to_vec();
+    if let Some(tag) = tag
+        && let Ok(addr) = NameAddr::parse(value.clone())
+        && addr.tag().is_none()
+        && crate::lex::token(tag.as_bytes()).is_some()
+    {
+        value.extend_from_slice(b";tag=");
+        value.extend_from_slice(tag.as_bytes());
+    }
+    value
+}
+
+fn describe_body(headers: &mut Headers, content_type: &str, body: &Bytes) {
+    headers.set(HeaderName::ContentType, content_type);
+    headers.set(HeaderName::ContentLength, body.len().to_string());
+}
+
+fn forget_body(headers: &mut Headers) {
+    for name in [
+        HeaderName::ContentType,
+        HeaderName::ContentEncoding,
+        HeaderName::ContentDisposition,
+        HeaderName::ContentLanguage,
+    ] {
+        headers.remove(&name);
+    }
+    headers.set(HeaderName::ContentLength, "0");
+}
+
+fn buffer(headers: &Headers, body: &Bytes, first_line: usize) -> BytesMut {
+    let fields: usize = headers
+        .iter()
+        .map(|field| field.raw_name().len() + field.value().len() + 4)
+        .sum();
+    BytesMut::with_capacity(first_line + fields + body.len() + 64)
+}
+
+/// Writes the header fields, one Content-Length where the first was or at the end, and the body.
+fn finish(mut out: BytesMut, headers: &Headers, body: &Bytes) -> Bytes {
+    let mut has_length = false;
+    for field in headers.iter() {
+        let is_length = field.is(&HeaderName::ContentLength);
+        if is_length && std::mem::replace(&mut has_length, true) {
+            continue;
+        }
+        out.put_slice(field.raw_name());
+        out.put_slice(b": ");
+        if is_length {
+            put_number(&mut out, body.len());
+        } else {
+            out.put_slice(field.value());
+        }
+        out.put_slice(b"\r\n");
+    }
+    if !has_length {
+        out.put_slice(b"Content-Length: ");
+        put_number(&mut out, body.len());
+        out.put_slice(b"\r\n");
+    }
+    out.put_slice(b"\r\n");
+    out.put_slice(body);
+    out.freeze()
+}
+
+fn put_number(out: &mut BytesMut, number: usize) {
+    const DIGITS: usize = 20;
+    let mut digits = [0; DIGITS];
+    let (mut at, mut rest) = (DIGITS, number);
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789"[rest % 10];
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.put_slice(&digits[at..]);
+}
+
+/// Method and reason phrase are public fields; nothing in them may end the line.
+fn put_neutral(out: &mut BytesMut, text: &[u8]) {
+    for &byte in text {
+        out.put_u8(if matches!(byte, b'\r' | b'\n') {
+            b' '
+        } else {
+            byte
+        });
+    }
+}

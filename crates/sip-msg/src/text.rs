@@ -1,0 +1,86 @@
+use std::fmt;
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+/// UTF-8 text that shares the buffer it came in. Cloning is cheap.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// The text in `bytes`; `None` if they are not UTF-8.
+    pub fn new(bytes: Bytes) -> Option<Self> {
+        str::from_utf8(&bytes).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("checked when it was made")
+    }
+
+    /// The buffer.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> &str {
+        self.as_str().get(range).unwrap_or_default()
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// `bytes` as text; what is not UTF-8 is read as Latin-1, which RFC 2543 elements still send.
+pub(crate) fn decode(bytes: Bytes) -> Text {
+    match Text::new(bytes.clone()) {
+        Some(text) => text,
+        None => bytes
+            .iter()
+            .map(|&byte| char::from(byte))
+            .collect::<String>()
+            .into(),
+    }
+}
