@@ -10,13 +10,13 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sip_msg::wire::{ListenerId, TransportKind, TrunkName};
+use sip_msg::TransportKind;
+use sip_msg::wire::{ListenerId, TrunkName};
 use toml::Spanned;
 
 use super::diagnostic::{Findings, nearest};
 use super::load::Document;
-pub use network::Network;
-pub use trunk::{Peer, Preset, Trunk};
+pub use trunk::{Peer, Trunk};
 
 /// A configuration in which every name stands for something.
 #[derive(Clone, Debug, Default)]

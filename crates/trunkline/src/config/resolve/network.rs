@@ -1,84 +1,9 @@
 //! Addresses, port ranges and networks: text to values, with what is wrong about the text.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
-use sip_msg::wire::TransportKind;
-
-/// One network in CIDR notation; a bare address is a network of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Network {
-    /// The network's address, host bits cleared.
-    pub address: IpAddr,
-    /// Prefix length, 0–32 or 0–128.
-    pub prefix: u8,
-}
-
-impl Network {
-    /// The network that is one address.
-    pub fn host(address: IpAddr) -> Self {
-        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
-    }
-
-    /// Whether `address` lies in the network.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = mask(self.prefix.into(), 32) as u32;
-                u32::from(network) & mask == u32::from(address) & mask
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = mask(self.prefix.into(), 128);
-                u128::from(network) & mask == u128::from(address) & mask
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
-
-    /// Whether the two have an address in common.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.contains(other.address) || other.contains(self.address)
-    }
-}
-
-fn mask(prefix: u32, bits: u32) -> u128 {
-    let host_bits = bits.saturating_sub(prefix);
-    if host_bits >= bits { 0 } else { (u128::MAX >> (128 - bits)) << host_bits }
-}
-
-impl FromStr for Network {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WANTED: &str = "a network is written 198.51.100.0/28 or 2001:db8::/32";
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().map_err(|_| WANTED)?;
-        let whole = Self::host(address);
-        let Some(prefix) = prefix else { return Ok(whole) };
-        let prefix: u8 = prefix.trim().parse().map_err(|_| WANTED)?;
-        if prefix > whole.prefix {
-            return Err("the prefix is longer than the address");
-        }
-        let cleared = match address {
-            IpAddr::V4(v4) => {
-                IpAddr::V4((u32::from(v4) & mask(prefix.into(), 32) as u32).into())
-            }
-            IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & mask(prefix.into(), 128)).into()),
-        };
-        Ok(Self { address: cleared, prefix })
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
+use sip_msg::TransportKind;
 
 /// `udp:0.0.0.0:5060`: a transport and a local address.
 pub fn listen(text: &str) -> Result<(TransportKind, SocketAddr), &'static str> {
@@ -183,21 +108,6 @@ fn transport_of(text: &str) -> Result<(TransportKind, &str), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_hold_their_addresses_and_no_others() {
-        let network: Network = "198.51.100.7/28".parse().unwrap();
-        assert_eq!(network.to_string(), "198.51.100.0/28");
-        assert!(network.contains("198.51.100.15".parse().unwrap()));
-        assert!(!network.contains("198.51.100.16".parse().unwrap()));
-        let everything: Network = "0.0.0.0/0".parse().unwrap();
-        assert!(everything.contains("203.0.113.9".parse().unwrap()));
-        assert!(!everything.contains("2001:db8::1".parse().unwrap()));
-        let v6: Network = "2001:db8::/32".parse().unwrap();
-        assert!(v6.contains("2001:db8:ffff::1".parse().unwrap()));
-        assert!("198.51.100.0/33".parse::<Network>().is_err());
-        assert!("198.51.100/24".parse::<Network>().is_err());
-    }
 
     #[test]
     fn peers_are_names_or_addresses_with_a_transport() {

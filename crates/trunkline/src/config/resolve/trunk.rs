@@ -4,44 +4,18 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use sip_msg::wire::{ListenerId, TransportKind, TrunkName};
+use b2bua::profile::{
+    IpNet, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset,
+};
+use sip_msg::TransportKind;
+use sip_msg::wire::{ListenerId, TrunkName};
 use toml::Spanned;
 
-use super::network::{self, Network, PeerText};
+use super::network::{self, PeerText};
 use super::{Config, DEFAULT, Listener, choice};
 use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
 use crate::config::raw;
-
-/// What kind of peer a trunk leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Preset {
-    /// Azure Communication Services, SIP Interface.
-    Acs,
-    /// A carrier's SIP trunk.
-    Carrier,
-    /// An office PBX.
-    Pbx,
-    /// Teams Direct Routing.
-    Teams,
-}
-
-impl Preset {
-    /// Whether Microsoft's rules hold on this trunk.
-    pub fn is_microsoft(self) -> bool {
-        matches!(self, Self::Acs | Self::Teams)
-    }
-
-    /// As it is written in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Acs => "acs",
-            Self::Carrier => "carrier",
-            Self::Pbx => "pbx",
-            Self::Teams => "teams",
-        }
-    }
-}
 
 /// One peer of a trunk.
 pub type Peer = PeerText;
@@ -58,7 +32,7 @@ pub struct Trunk {
     /// Peers in the order they are tried.
     pub peers: Vec<Peer>,
     /// Networks its peer's messages come from.
-    pub allow: Vec<Network>,
+    pub allow: Vec<IpNet>,
     /// Index into [`Config::interfaces`].
     pub interface: usize,
     /// Index into [`Config::certificates`]; `None` where the trunk does without TLS.
@@ -91,11 +65,6 @@ pub struct Trunk {
     pub span: Range<usize>,
 }
 
-/// Microsoft's connection points, in the order they are tried (N-01).
-const MICROSOFT: [&str; 3] =
-    ["sip.pstnhub.microsoft.com", "sip2.pstnhub.microsoft.com", "sip3.pstnhub.microsoft.com"];
-/// Ranges Microsoft's signalling comes from (N-05).
-const MICROSOFT_NETWORKS: [&str; 2] = ["52.112.0.0/14", "52.120.0.0/14"];
 const CODECS: [&str; 7] = ["PCMU", "PCMA", "G722", "G729", "SILK", "opus", "iLBC"];
 const PRESETS: [&str; 4] = ["acs", "teams", "carrier", "pbx"];
 
@@ -222,12 +191,12 @@ fn peers(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) -> Vec<Peer>
     }
     if raw.peers.0.is_empty() {
         if preset.is_microsoft() {
-            return MICROSOFT
+            return MICROSOFT_SIP_PROXIES
                 .iter()
                 .map(|host| Peer {
                     transport: TransportKind::Tls,
                     host: (*host).to_owned(),
-                    port: Some(5061),
+                    port: Some(MICROSOFT_SIP_PORT),
                 })
                 .collect();
         }
@@ -264,7 +233,7 @@ fn allow(
     preset: Preset,
     peers: &[Peer],
     findings: &mut Findings,
-) -> Vec<Network> {
+) -> Vec<IpNet> {
     let name = raw.name.get_ref();
     let mut networks = Vec::new();
     for text in &raw.allow.0 {
@@ -279,9 +248,9 @@ fn allow(
         return networks;
     }
     if preset.is_microsoft() {
-        return MICROSOFT_NETWORKS
+        return MICROSOFT_SIGNALLING_NETS
             .iter()
-            .map(|text| text.parse().expect("Microsoft's ranges above are networks"))
+            .filter_map(|(first, prefix)| IpNet::new((*first).into(), *prefix).ok())
             .collect();
     }
     let named: Vec<&str> = peers
@@ -297,7 +266,7 @@ fn allow(
             )
             .help("add allow = [\"198.51.100.0/28\"] with the peer's networks");
     }
-    peers.iter().filter_map(|peer| peer.host.parse().ok()).map(Network::host).collect()
+    peers.iter().filter_map(|peer| peer.host.parse().ok()).map(IpNet::single).collect()
 }
 
 fn listeners(
