@@ -1,0 +1,250 @@
+//! What a failed attempt means: for the plan, for the caller, and in Q.850 terms.
+//!
+//! Microsoft moves a call to the next gateway on 408, 503 and 504 only, and gives it up on
+//! anything else (U-05). So what is wrong on our side or the trunk's must be one of these, and
+//! what a called party answered must never become one.
+
+mod q850;
+
+use std::time::Duration;
+
+use sip_msg::wire::TransportError;
+use sip_msg::{Class, StatusCode};
+
+use crate::limits::Refused;
+
+pub use q850::{Cause, cause_from_status, status_from_cause};
+
+/// Why an attempt to reach a called party ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptFailure {
+    /// A final response of 300 or more.
+    Final {
+        /// Its status.
+        status: StatusCode,
+        /// Its `Retry-After` in seconds, if it has one.
+        retry_after: Option<u32>,
+        /// Its Q.850 cause from a `Reason` header field (RFC 3326), if it has one.
+        cause: Option<Cause>,
+    },
+    /// Nothing at all came within `attempt_timeout`, or timer B fired.
+    Silent,
+    /// The request could not be delivered.
+    Transport(TransportError),
+    /// The peer's name led to no address.
+    NoHop,
+    /// A provisional response, and then nothing until the no-answer limit.
+    NoAnswer,
+    /// Timer C fired (RFC 3261 §16.8).
+    TimerC,
+    /// All attempts together used up the time that the caller's side grants.
+    SetupBudget,
+    /// A limit of ours stood in the way.
+    Limit(Refused),
+    /// No media port was free.
+    NoMediaPort,
+    /// The answer was no answer to the offer that was made (RFC 3264), or lacked SRTP.
+    Negotiation,
+    /// A table of ours was full, or a value of ours was not what it must be.
+    Internal,
+}
+
+/// Whose doing a failure was; goes into call records and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureClass {
+    /// The called party or its network said so.
+    User,
+    /// The trunk is not reachable.
+    TrunkDown,
+    /// The trunk says that it has too much to do.
+    TrunkOverload,
+    /// Somebody took too long.
+    Timeout,
+    /// The trunk answered what it must not.
+    Protocol,
+    /// A limit or rule of the operator.
+    Policy,
+    /// This gateway.
+    Internal,
+}
+
+impl FailureClass {
+    /// The name in records and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::TrunkDown => "trunk-down",
+            Self::TrunkOverload => "trunk-overload",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Policy => "policy",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Parses what [`FailureClass::as_str`] printed.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::User,
+            Self::TrunkDown,
+            Self::TrunkOverload,
+            Self::Timeout,
+            Self::Protocol,
+            Self::Policy,
+            Self::Internal,
+        ]
+        .into_iter()
+        .find(|class| class.as_str() == text)
+    }
+}
+
+/// What follows from a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whose doing it was.
+    pub class: FailureClass,
+    /// Whether the plan's next attempt may be made. `false` ends the call.
+    pub advances: bool,
+    /// What the caller sees when no attempt is left.
+    pub status: StatusCode,
+    /// The Q.850 cause for the `Reason` header field of that response.
+    pub cause: Cause,
+    /// How long the peer is put aside, because it asked for that.
+    pub aside: Option<Duration>,
+}
+
+/// The longest that a `Retry-After` puts a peer aside, whatever the peer asks for.
+pub const ASIDE_MAX: Duration = Duration::from_secs(300);
+
+/// Judges a failed attempt. The same for every trunk, in every direction.
+#[must_use]
+pub fn judge(failure: &AttemptFailure) -> Verdict {
+    let (class, advances, status) = match *failure {
+        AttemptFailure::Final {
+            status,
+            retry_after,
+            cause,
+        } => {
+            return judge_final(status, retry_after, cause);
+        }
+        AttemptFailure::Silent => (FailureClass::Timeout, true, StatusCode::SERVER_TIMEOUT),
+        // A connection that cannot be made is a trunk that is down, whatever the reason; one that
+        // does not come up in time differs only in how long the caller has waited.
+        AttemptFailure::Transport(_) | AttemptFailure::NoHop => (
+            FailureClass::TrunkDown,
+            true,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        AttemptFailure::NoAnswer | AttemptFailure::TimerC => (
+            FailureClass::User,
+            false,
+            StatusCode::TEMPORARILY_UNAVAILABLE,
+        ),
+        AttemptFailure::SetupBudget => (FailureClass::Timeout, false, StatusCode::SERVER_TIMEOUT),
+        AttemptFailure::Limit(_) => (FailureClass::Policy, true, StatusCode::SERVICE_UNAVAILABLE),
+        AttemptFailure::NoMediaPort => (
+            FailureClass::Internal,
+            false,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        AttemptFailure::Negotiation => (
+            FailureClass::Protocol,
+            false,
+            StatusCode::NOT_ACCEPTABLE_HERE,
+        ),
+        AttemptFailure::Internal => (
+            FailureClass::Internal,
+            false,
+            StatusCode::SERVER_INTERNAL_ERROR,
+        ),
+    };
+    let alerted = matches!(failure, AttemptFailure::NoAnswer | AttemptFailure::TimerC);
+    let cause = if alerted {
+        Cause::NO_ANSWER
+    } else {
+        cause_from_status(status)
+    };
+    Verdict {
+        class,
+        advances,
+        status,
+        cause,
+        aside: None,
+    }
+}
+
+fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause>) -> Verdict {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds)).min(ASIDE_MAX);
+    let (class, advances, shown) = match status {
+        // The peer did not take the call; another one may.
+        StatusCode::SERVICE_UNAVAILABLE => (FailureClass::TrunkOverload, true, status),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::SERVER_TIMEOUT => {
+            (FailureClass::Timeout, true, status)
+        }
+        // A challenge is for this gateway, which has no credentials for that trunk. The caller
+        // has none either, and must not be asked for any (RFC 3261 §22.1 is per hop here).
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => (
+            FailureClass::Protocol,
+            true,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        // The trunk is broken or does not speak SIP as it should; the number may be fine.
+        StatusCode::BAD_GATEWAY | StatusCode::VERSION_NOT_SUPPORTED => (
+            FailureClass::TrunkDown,
+            true,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        // Who cancelled it, if not we: nobody who could be told.
+        StatusCode::REQUEST_TERMINATED => (FailureClass::User, false, status),
+        other => match other.class() {
+            // A redirection would tell the caller a trunk's inside, and one that came from here
+            // is undefined at Microsoft (U-12). The core follows it or gives up.
+            Class::Redirection => (
+                FailureClass::Protocol,
+                true,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+            Class::GlobalFailure | Class::ClientError | Class::ServerError => {
+                (FailureClass::User, false, other)
+            }
+            Class::Provisional | Class::Success => (
+                FailureClass::Internal,
+                false,
+                StatusCode::SERVER_INTERNAL_ERROR,
+            ),
+        },
+    };
+    let aside = match status {
+        StatusCode::SERVICE_UNAVAILABLE => retry_after.map(seconds),
+        _ => None,
+    };
+    let cause = if shown == status { cause } else { None };
+    let cause = cause.unwrap_or_else(|| cause_from_status(shown));
+    Verdict {
+        class,
+        advances,
+        status: shown,
+        cause,
+        aside,
+    }
+}
+
+/// Of the verdicts of all attempts of a call, the one that the caller sees: what a called party
+/// said, else the last attempt's. A timeout after an unreachable trunk is still a timeout, which
+/// is what Microsoft acts upon in the same way.
+#[must_use]
+pub fn best<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Option<&'a Verdict> {
+    let mut chosen = None;
+    for verdict in verdicts {
+        if verdict.class == FailureClass::User {
+            return Some(verdict);
+        }
+        chosen = Some(verdict);
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! Media ports on the signalling side: only pairs that a shard has bound, a reserve bound ahead of
+//! need, and leases that are held once.
+//!
+//! SDP is written from a lease with no round trip to a shard, so nothing is promised that is not
+//! bound. A pair that was used rests for a while before it is leased again: late packets of one
+//! call must not be heard in the next.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use ambient::Moment;
+use media_relay::{MediaCommand, PortPair, PortPairId, ShardId};
+use thiserror::Error;
+
+use crate::profile::MediaConfig;
+
+/// The most pairs that one command asks a shard for.
+const BATCH: u16 = 64;
+
+/// After a shard failed to bind, it is asked again no sooner than this.
+const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// One pair of ports, for as long as a leg lives. Hand it back with [`PortPool::release`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a lease that is lost is a port lost"]
+pub struct PortLease {
+    pair: PortPair,
+}
+
+impl PortLease {
+    /// The leased pair.
+    #[must_use]
+    pub fn pair(&self) -> PortPair {
+        self.pair
+    }
+
+    /// The shard that serves it.
+    #[must_use]
+    pub fn shard(&self) -> ShardId {
+        self.pair.shard
+    }
+}
+
+/// No pair can be leased. The gateway is the culprit; a caller sees 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Exhausted {
+    /// Every bound pair of the interface is in use or resting.
+    #[error("every media port of the interface is in use")]
+    InUse,
+    /// The interface has no bound pair at all.
+    #[error("no media port of the interface is bound")]
+    NotBound,
+    /// There is no such interface.
+    #[error("there is no such media interface")]
+    NoInterface,
+}
+
+/// How the pool stands, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortUsage {
+    /// Pairs that can be leased now.
+    pub free: usize,
+    /// Pairs that rest.
+    pub resting: usize,
+    /// Pairs that legs hold.
+    pub leased: usize,
+    /// Pairs that shards are being asked for.
+    pub asked: usize,
+    /// Leases refused since the start.
+    pub refused: u64,
+}
+
+type Shelf = (u16, ShardId);
+
+#[derive(Debug, Default)]
+struct Stock {
+    free: VecDeque<PortPair>,
+    resting: VecDeque<(Moment, PortPair)>,
+    asked: u16,
+    not_before: Option<Moment>,
+}
+
+/// The pool. See the module's documentation.
+#[derive(Debug)]
+pub struct PortPool {
+    reserve: u16,
+    cool_down: Duration,
+    stock: BTreeMap<Shelf, Stock>,
+    leased: BTreeSet<PortPairId>,
+    commands: VecDeque<MediaCommand>,
+    refused: u64,
+}
+
+impl PortPool {
+    /// An empty pool that has already asked every shard for its first reserve: see
+    /// [`PortPool::poll_command`].
+    #[must_use]
+    pub fn new(now: Moment, config: &MediaConfig) -> Self {
+        let shelves = config.interfaces.iter().flat_map(|interface| {
+            config
+                .shards
+                .iter()
+                .map(move |&shard| (interface.id, shard))
+        });
+        let mut pool = Self {
+            reserve: config.reserve,
+            cool_down: config.cool_down,
+            stock: shelves.map(|shelf| (shelf, Stock::default())).collect(),
+            leased: BTreeSet::new(),
+            commands: VecDeque::new(),
+            refused: 0,
+        };
+        pool.refill_all(now);
+        pool
+    }
+
+    /// Leases a pair of `interface`, of the shard `prefer` if that has one, else of the shard with
+    /// most to spare.
+    ///
+    /// # Errors
+    /// Why there is none. More pairs are asked for in any case.
+    pub fn lease(
+        &mut self,
+        now: Moment,
+        interface: u16,
+        prefer: Option<ShardId>,
+    ) -> Result<PortLease, Exhausted> {
+        self.wake(now, interface);
+        let shelves = self
+            .stock
+            .range((interface, ShardId(0))..=(interface, ShardId(u8::MAX)));
+        let chosen = shelves
+            .filter(|(_, stock)| !stock.free.is_empty())
+            .max_by_key(|&(&(_, shard), stock)| {
+                // Of equal shards the first, so that the choice does not depend on more than it
+                // should.
+                (Some(shard) == prefer, stock.free.len(), u8::MAX - shard.0)
+            })
+            .map(|(&shelf, _)| shelf);
+        let taken = chosen.and_then(|shelf| self.stock.get_mut(&shelf)?.free.pop_front());
+        for shard in self.shards_of(interface) {
+            self.refill(now, (interface, shard));
+        }
+        match taken {
+            Some(pair) => {
+                self.leased.insert(pair.id);
+                Ok(PortLease { pair })
+            }
+            None => {
+                self.refused += 1;
+                Err(self.why_none(interface))
+            }
+        }
+    }
+
+    /// The lease of a leg that is restored from a checkpoint and whose pair a shard has bound
+    /// again. `None` if another leg holds the pair.
+    pub fn adopt(&mut self, pair: PortPair) -> Option<PortLease> {
+        if !self.leased.insert(pair.id) {
+            return None;
+        }
+        if let Some(stock) = self.stock.get_mut(&(pair.interface, pair.shard)) {
+            stock.free.retain(|free| free.id != pair.id);
+            stock.resting.retain(|(_, resting)| resting.id != pair.id);
+        }
+        Some(PortLease { pair })
+    }
+
+    /// Takes a lease back. The pair rests before it is leased again.
+    pub fn release(&mut self, now: Moment, lease: PortLease) {
+        let PortLease { pair } = lease;
+        self.leased.remove(&pair.id);
+        match self.stock.get_mut(&(pair.interface, pair.shard)) {
+            Some(stock) => stock.resting.push_back((now + self.cool_down, pair)),
+            None => {
+                self.commands.push_back(MediaCommand::ReleasePorts {
+                    pairs: vec![pair.id],
+                });
+            }
+        }
+    }
+
+    /// A shard has bound these. A pair that is known already is not taken twice.
+    pub fn handle_bound(&mut self, pairs: &[PortPair]) {
+        for &pair in pairs {
+            let Some(stock) = self.stock.get_mut(&(pair.interface, pair.shard)) else {
+                continue;
+            };
+            stock.asked = stock.asked.saturating_sub(1);
+            let known = self.leased.contains(&pair.id)
+                || stock.free.iter().any(|free| free.id == pair.id)
+                || stock
+                    .resting
+                    .iter()
+                    .any(|(_, resting)| resting.id == pair.id);
+            if !known {
+                stock.free.push_back(pair);
+            }
+        }
+    }
+
+    /// A shard could not bind `missing` of the pairs it was asked for. It is asked again later.
+    pub fn handle_failed(&mut self, now: Moment, shard: ShardId, interface: u16, missing: u16) {
+        if let Some(stock) = self.stock.get_mut(&(interface, shard)) {
+            stock.asked = stock.asked.saturating_sub(missing);
+            stock.not_before = Some(now + RETRY_AFTER_FAILURE);
+        }
+    }
+
+    /// The next command for a shard; drain after each call of any other method.
+    pub fn poll_command(&mut self) -> Option<MediaCommand> {
+        self.commands.pop_front()
+    }
+
+    /// How the pool stands.
+    #[must_use]
+    pub fn usage(&self) -> PortUsage {
+        let mut usage = PortUsage {
+            leased: self.leased.len(),
+            refused: self.refused,
+            ..PortUsage::default()
+        };
+        for stock in self.stock.values() {
+            usage.free += stock.free.len();
+            usage.resting += stock.resting.len();
+            usage.asked += usize::from(stock.asked);
+        }
+        usage
+    }
+
+    fn shards_of(&self, interface: u16) -> Vec<ShardId> {
+        let shelves = self.stock.keys().filter(|(of, _)| *of == interface);
+        shelves.map(|&(_, shard)| shard).collect()
+    }
+
+    /// Moves pairs that have rested enough back among the free ones.
+    fn wake(&mut self, now: Moment, interface: u16) {
+        for ((of, _), stock) in &mut self.stock {
+            if *of != interface {
+                continue;
+            }
+            while stock
+                .resting
+                .front()
+                .is_some_and(|(until, _)| *until <= now)
+            {
+                stock
+                    .free
+                    .extend(stock.resting.pop_front().map(|(_, pair)| pair));
+            }
+        }
+    }
+
+    fn refill_all(&mut self, now: Moment) {
+        let shelves: Vec<Shelf> = self.stock.keys().copied().collect();
+        for shelf in shelves {
+            self.refill(now, shelf);
+        }
+    }
+
+    fn refill(&mut self, now: Moment, shelf: Shelf) {
+        let reserve = usize::from(self.reserve);
+        let Some(stock) = self.stock.get_mut(&shelf) else {
+            return;
+        };
+        let coming = stock.free.len() + usize::from(stock.asked);
+        // Half a reserve at a time: one command for many leases.
+        let low = coming * 2 <= reserve;
+        if !low || stock.not_before.is_some_and(|at| now < at) {
+            return;
+        }
+        stock.not_before = None;
+        let (interface, shard) = shelf;
+        let mut wanted = self
+            .reserve
+            .saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
+        while wanted > 0 {
+            let count = wanted.min(BATCH);
+            wanted -= count;
+            stock.asked += count;
+            self.commands.push_back(MediaCommand::BindPorts {
+                shard,
+                interface,
+                count,
+            });
+        }
+    }
+
+    fn why_none(&self, interface: u16) -> Exhausted {
+        let mut shelves = self
+            .stock
+            .iter()
+            .filter(|((of, _), _)| *of == interface)
+            .peekable();
+        if shelves.peek().is_none() {
+            return Exhausted::NoInterface;
+        }
+        let resting = shelves.any(|(_, stock)| !stock.resting.is_empty());
+        if resting || !self.leased.is_empty() {
+            Exhausted::InUse
+        } else {
+            Exhausted::NotBound
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::profile::MediaInterface;
+
+fn config(shards: u8, reserve: u16) -> MediaConfig {
+    let local = "127.0.0.1".parse().unwrap();
+    MediaConfig {
+        interfaces: vec![MediaInterface {
+            id: 0,
+            bind: local,
+            advertise: local,
+        }],
+        shards: (0..shards).map(ShardId).collect(),
+        reserve,
+        cool_down: Duration::from_secs(5),
+    }
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::from_nanos(seconds * 1_000_000_000)
+}
+
+fn pair(id: u32, shard: u8) -> PortPair {
+    let port = 20_000 + u16::try_from(id).unwrap() * 2;
+    PortPair {
+        id: PortPairId(id),
+        shard: ShardId(shard),
+        interface: 0,
+        rtp: ([127, 0, 0, 1], port).into(),
+        rtcp: ([127, 0, 0, 1], port + 1).into(),
+    }
+}
+
+/// Binds whatever the pool asks for, up to `limit` pairs in all.
+struct Shards {
+    bound: u32,
+    limit: u32,
+}
+
+impl Shards {
+    fn serve(&mut self, pool: &mut PortPool, now: Moment) {
+        while let Some(command) = pool.poll_command() {
+            let MediaCommand::BindPorts {
+                shard,
+                interface,
+                count,
+            } = command
+            else {
+                panic!("nothing else is asked for")
+            };
+            let can = u32::from(count).min(self.limit - self.bound);
+            let pairs: Vec<PortPair> = (self.bound..self.bound + can)
+                .map(|id| pair(id, shard.0))
+                .collect();
+            self.bound += can;
+            pool.handle_bound(&pairs);
+            let missing = count - u16::try_from(can).unwrap();
+            if missing > 0 {
+                pool.handle_failed(now, shard, interface, missing);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_leased_before_a_shard_has_bound_it() {
+    let mut pool = PortPool::new(at(0), &config(1, 4));
+    assert_eq!(pool.lease(at(0), 0, None), Err(Exhausted::NotBound));
+    assert_eq!(pool.lease(at(0), 9, None), Err(Exhausted::NoInterface));
+    Shards {
+        bound: 0,
+        limit: 10,
+    }
+    .serve(&mut pool, at(0));
+    let lease = pool.lease(at(0), 0, None).unwrap();
+    assert_eq!(pool.usage().leased, 1);
+    pool.release(at(0), lease);
+}
+
+#[test]
+fn both_legs_of_a_call_share_a_shard_if_they_can() {
+    let mut pool = PortPool::new(at(0), &config(2, 2));
+    Shards { bound: 0, limit: 4 }.serve(&mut pool, at(0));
+    let a = pool.lease(at(0), 0, None).unwrap();
+    let b = pool.lease(at(0), 0, Some(a.shard())).unwrap();
+    assert_eq!(a.shard(), b.shard());
+    let c = pool.lease(at(0), 0, Some(a.shard())).unwrap();
+    assert_ne!(a.shard(), c.shard(), "another shard is better than no call");
+    [a, b, c]
+        .into_iter()
+        .for_each(|lease| pool.release(at(0), lease));
+}
+
+#[test]
+fn a_released_pair_rests_before_it_is_leased_again() {
+    let mut pool = PortPool::new(at(0), &config(1, 1));
+    Shards { bound: 0, limit: 1 }.serve(&mut pool, at(0));
+    let lease = pool.lease(at(0), 0, None).unwrap();
+    let id = lease.pair().id;
+    pool.release(at(10), lease);
+    assert_eq!(pool.lease(at(14), 0, None), Err(Exhausted::InUse));
+    let again = pool.lease(at(15), 0, None).unwrap();
+    assert_eq!(again.pair().id, id);
+    pool.release(at(15), again);
+}
+
+#[test]
+fn the_reserve_is_filled_ahead_of_need() {
+    let mut pool = PortPool::new(at(0), &config(1, 8));
+    let mut shards = Shards {
+        bound: 0,
+        limit: 1000,
+    };
+    shards.serve(&mut pool, at(0));
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(pool.lease(at(0), 0, None).unwrap());
+        shards.serve(&mut pool, at(0));
+        assert!(pool.usage().free >= 4);
+    }
+    held.into_iter()
+        .for_each(|lease| pool.release(at(0), lease));
+}
+
+#[test]
+fn a_shard_that_cannot_bind_is_left_in_peace_for_a_while() {
+    let mut pool = PortPool::new(at(0), &config(1, 4));
+    Shards { bound: 0, limit: 0 }.serve(&mut pool, at(0));
+    assert!(pool.lease(at(1), 0, None).is_err());
+    assert_eq!(pool.poll_command(), None);
+    assert!(pool.lease(at(5), 0, None).is_err());
+    assert!(pool.poll_command().is_some());
+}
+
+#[test]
+fn a_restored_leg_has_its_pair_back_and_nobody_else_gets_it() {
+    let mut pool = PortPool::new(at(0), &config(1, 2));
+    Shards { bound: 0, limit: 2 }.serve(&mut pool, at(0));
+    let lease = pool.adopt(pair(0, 0)).unwrap();
+    assert_eq!(pool.adopt(pair(0, 0)), None);
+    let other = pool.lease(at(0), 0, None).unwrap();
+    assert_ne!(other.pair().id, lease.pair().id);
+    pool.handle_bound(&[lease.pair()]);
+    assert_eq!(
+        pool.usage().free,
+        0,
+        "a pair in use is not free because it is bound again"
+    );
+    [lease, other]
+        .into_iter()
+        .for_each(|lease| pool.release(at(0), lease));
+}
+
+proptest! {
+    #[test]
+    fn no_pair_is_held_twice_and_none_is_lost(
+        steps in prop::collection::vec((any::<bool>(), 0usize..8, 0u64..4), 1..120),
+    ) {
+        let mut pool = PortPool::new(at(0), &config(2, 4));
+        let mut shards = Shards { bound: 0, limit: 12 };
+        let mut held: Vec<PortLease> = Vec::new();
+        let mut now = 0;
+        for (take, which, wait) in steps {
+            now += wait;
+            shards.serve(&mut pool, at(now));
+            if take {
+                let prefer = held.first().map(PortLease::shard);
+                if let Ok(lease) = pool.lease(at(now), 0, prefer) {
+                    let id = lease.pair().id;
+                    prop_assert!(held.iter().all(|other| other.pair().id != id));
+                    held.push(lease);
+                }
+            } else if !held.is_empty() {
+                let lease = held.swap_remove(which % held.len());
+                pool.release(at(now), lease);
+            }
+            let usage = pool.usage();
+            prop_assert_eq!(usage.leased, held.len());
+            prop_assert_eq!(
+                usage.free + usage.resting + usage.leased,
+                usize::try_from(shards.bound).unwrap()
+            );
+        }
+        held.into_iter().for_each(|lease| pool.release(at(now), lease));
+    }
+}

@@ -1,0 +1,383 @@
+//! What the core knows about each side of the gateway, as data resolved from the configuration.
+//!
+//! The binary reads files and fills these values in; nothing here is parsed or looked up again
+//! while a call runs. A call keeps the profiles it started with across a reload.
+
+mod net;
+mod presets;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use media_relay::{LatchPolicy, ShardId};
+use sdp::HoldDialect;
+use sip_msg::wire::{ListenerId, TrunkName};
+use sip_msg::{HeaderName, Method, TransportKind, Uri};
+
+use crate::limits::{GateLimits, TrunkLimits};
+
+pub use net::{IpNet, IpNetError};
+pub use presets::{
+    MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
+};
+
+/// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
+/// that a public specification ties to the kind, never behaviour hidden from the profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Preset {
+    /// The SIP Interface of Azure Communication Services.
+    Acs,
+    /// Teams Direct Routing: the same proxies, another directory of numbers.
+    Teams,
+    /// A telephone company.
+    Carrier,
+    /// A private branch exchange of the operator's own.
+    Pbx,
+}
+
+impl Preset {
+    /// Whether Microsoft's SIP proxies are on the other side.
+    #[must_use]
+    pub fn is_microsoft(self) -> bool {
+        matches!(self, Self::Acs | Self::Teams)
+    }
+
+    /// The name used in configuration files, records and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acs => "acs",
+            Self::Teams => "teams",
+            Self::Carrier => "carrier",
+            Self::Pbx => "pbx",
+        }
+    }
+}
+
+/// Everything the signalling core is started with. Static: it changes by restart, except for
+/// [`Profiles`], which a reload swaps.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// The dynamic part: trunks and limits.
+    pub profiles: Arc<Profiles>,
+    /// The sockets that accept SIP.
+    pub listeners: Vec<ListenerInfo>,
+    /// Where media ports come from.
+    pub media: MediaConfig,
+    /// Bounds of the tables of the core.
+    pub bounds: CoreBounds,
+    /// Value of `Server` and `User-Agent`, and the middle of `X-MS-SBC`.
+    pub software: Arc<str>,
+}
+
+/// Trunks and limits as of one reload.
+#[derive(Clone, Debug, Default)]
+pub struct Profiles {
+    /// Every trunk by its name.
+    pub trunks: BTreeMap<TrunkName, Arc<TrunkProfile>>,
+    /// Limits of the gateway as a whole.
+    pub limits: GateLimits,
+}
+
+impl Profiles {
+    /// Profiles of the given trunks; of two with one name the later stays.
+    #[must_use]
+    pub fn new(trunks: impl IntoIterator<Item = TrunkProfile>, limits: GateLimits) -> Self {
+        let trunks = trunks
+            .into_iter()
+            .map(|t| (t.name.clone(), Arc::new(t)))
+            .collect();
+        Self { trunks, limits }
+    }
+
+    /// The trunk of that name.
+    #[must_use]
+    pub fn trunk(&self, name: &TrunkName) -> Option<&Arc<TrunkProfile>> {
+        self.trunks.get(name)
+    }
+}
+
+/// Bounds of the core's tables. Reaching one is answered with 503, never with growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoreBounds {
+    /// SIP transactions alive at once.
+    pub transactions: usize,
+    /// SIP dialogs, early and confirmed, alive at once.
+    pub dialogs: usize,
+    /// B legs that one call may try in its life.
+    pub attempts_per_call: usize,
+    /// Early dialogs that one B leg may fork into.
+    pub forks_per_leg: usize,
+    /// Bytes of messages kept for ladders.
+    pub trace_bytes: usize,
+}
+
+impl Default for CoreBounds {
+    fn default() -> Self {
+        Self {
+            transactions: 50_000,
+            dialogs: 50_000,
+            attempts_per_call: 8,
+            forks_per_leg: 8,
+            trace_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Where media ports come from.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// The media interfaces, each with the address that SDP advertises.
+    pub interfaces: Vec<MediaInterface>,
+    /// The shards that run.
+    pub shards: Vec<ShardId>,
+    /// Bound pairs kept free for each interface and shard, ahead of need.
+    pub reserve: u16,
+    /// How long a released pair rests before a new call may have it, so that late packets of the
+    /// old call meet nobody.
+    pub cool_down: Duration,
+}
+
+/// One address that media is received on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaInterface {
+    /// The number that the media shell knows it by.
+    pub id: u16,
+    /// The address that sockets are bound to.
+    pub bind: IpAddr,
+    /// The address that SDP names; differs from `bind` behind 1:1 NAT.
+    pub advertise: IpAddr,
+}
+
+/// A socket that accepts SIP.
+#[derive(Clone, Debug)]
+pub struct ListenerInfo {
+    /// The number that the transport knows it by.
+    pub id: ListenerId,
+    /// What it speaks.
+    pub transport: TransportKind,
+    /// The address it is bound to.
+    pub local: SocketAddr,
+}
+
+/// The host and port by which a trunk knows this gateway: `Via`, `Contact`, `From`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// An FQDN (mandatory towards Microsoft, S-02) or an IP address.
+    pub host: Arc<str>,
+    /// The port of our listener as the other side sees it.
+    pub port: u16,
+}
+
+/// One address of a trunk that calls and OPTIONS are sent to.
+#[derive(Clone, Debug)]
+pub struct PeerProfile {
+    /// Where to send: RFC 3263 is applied to it. Carries `transport`.
+    pub uri: Uri,
+}
+
+/// Whether identities and private data may cross to this trunk (RFC 3324's trust domain).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Inside the operator's trust domain.
+    Trusted,
+    /// Outside of it: the public telephone network, or another company.
+    Untrusted,
+}
+
+/// What becomes of `P-Asserted-Identity` and `Privacy` towards this trunk (U-03).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityPolicy {
+    /// As received, except where `Privacy: id` forbids an untrusted trunk to see it (RFC 3325 §7).
+    Keep,
+    /// Neither header crosses.
+    Strip,
+    /// The header names this number of ours instead, in E.164 with `+`.
+    Replace(Arc<str>),
+}
+
+/// How connections to and from a trunk may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowPolicy {
+    /// Requests of ours only on connections we opened, and the other way round (K-01).
+    OneWay,
+    /// Any connection with the peer may carry requests of both sides.
+    Reuse,
+    /// The flow that the peer keeps open towards us (RFC 5626).
+    ClientFlow,
+}
+
+/// What the caller hears before the answer (I-05).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EarlyMedia {
+    /// A provisional response with SDP goes on with SDP.
+    Forward,
+    /// A provisional response with SDP goes on as 180 without, because the early media of this
+    /// trunk can be silent.
+    AsRinging,
+}
+
+/// Health probing by OPTIONS (RFC 3261 §11, P-01 to P-08).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionsPing {
+    /// Whether this gateway probes the peers of the trunk.
+    pub enabled: bool,
+    /// Mean time between two probes of one peer.
+    pub interval: Duration,
+    /// Largest deviation from it, either way.
+    pub jitter: Duration,
+    /// Mean time between two probes of a peer that is down.
+    pub interval_down: Duration,
+    /// Losses in a row that mark a peer down; at least 1.
+    pub losses: u8,
+    /// Longest silence of the peer's own OPTIONS before the trunk counts as not reachable from
+    /// its side; `None` where the peer sends none.
+    pub expect_inbound: Option<Duration>,
+}
+
+/// Time limits of the calls of one trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrunkTimers {
+    /// A peer that answers nothing at all for this long is left for the next one.
+    pub attempt_timeout: Duration,
+    /// A TCP or TLS connection that is not up after this long has failed.
+    pub connect: Duration,
+    /// From a caller's INVITE until its first 18x or final response, over all attempts (U-04).
+    pub setup_budget: Duration,
+    /// From a called party's first 18x until its final response.
+    pub no_answer: Duration,
+    /// From the answer until the call is ended from here.
+    pub max_duration: Option<Duration>,
+    /// A call that hears no media from this trunk for this long is ended; held calls are exempt.
+    pub media_inactivity: Option<Duration>,
+    /// RFC 3261 §16.6 step 11: proceeding client transactions end after this long.
+    pub timer_c: Duration,
+}
+
+impl Default for TrunkTimers {
+    fn default() -> Self {
+        Self {
+            attempt_timeout: Duration::from_secs(4),
+            connect: Duration::from_secs(2),
+            setup_budget: Duration::from_millis(9_500),
+            no_answer: Duration::from_secs(180),
+            max_duration: Some(Duration::from_secs(4 * 3600)),
+            media_inactivity: Some(Duration::from_secs(60)),
+            timer_c: Duration::from_secs(185),
+        }
+    }
+}
+
+/// One side of the gateway: who is there, how it is reached and how it is spoken to.
+#[derive(Clone, Debug)]
+pub struct TrunkProfile {
+    /// The name in configuration, records and metrics.
+    pub name: TrunkName,
+    /// The kind of system there.
+    pub preset: Preset,
+    /// What SIP travels on.
+    pub transport: TransportKind,
+    /// How the trunk knows this gateway.
+    pub advertised: Advertised,
+    /// Where requests go, in order of preference.
+    pub peers: Vec<PeerProfile>,
+    /// Where in-dialog requests go when a dialog has no route set, instead of the remote target;
+    /// Microsoft's Contact names a port that must never be dialled (G-05).
+    pub pinned_hop: Option<Uri>,
+    /// Source addresses that requests may come from.
+    pub allow: Vec<IpNet>,
+    /// The listeners that requests of this trunk arrive at.
+    pub listeners: Vec<ListenerId>,
+    /// DNS names of which the peer's certificate must have one; empty where TLS identifies nobody.
+    pub expected_names: Vec<Arc<str>>,
+    /// Hosts in a Request-URI that mean this trunk (lower case); empty for any.
+    pub request_hosts: Vec<Arc<str>>,
+    /// How connections may be used.
+    pub flows: FlowPolicy,
+    /// SRTP by SDES (RFC 4568) is demanded in both directions; plain RTP is refused with 488.
+    pub srtp: bool,
+    /// RTP and RTCP on one port are offered (RFC 5761).
+    pub rtcp_mux: bool,
+    /// How hold is expressed.
+    pub hold: HoldDialect,
+    /// Encoding names in order of preference (`G722`, `PCMA`); empty passes every codec.
+    pub codecs: Vec<Arc<str>>,
+    /// The interface that media of this trunk uses.
+    pub media_interface: u16,
+    /// Which source addresses media may come from.
+    pub latch: LatchPolicy,
+    /// What the caller hears before the answer when this trunk is called.
+    pub early_media: EarlyMedia,
+    /// Health probing.
+    pub options: OptionsPing,
+    /// Time limits of calls.
+    pub timers: TrunkTimers,
+    /// Calls and calls per second.
+    pub limits: TrunkLimits,
+    /// Whether private data may cross.
+    pub trust: Trust,
+    /// What becomes of asserted identities towards this trunk.
+    pub identity: IdentityPolicy,
+    /// Methods of the `Allow` header field towards this trunk.
+    pub allow_methods: Vec<Method>,
+    /// Option tags of the `Supported` header field towards this trunk.
+    pub supported: Vec<Arc<str>>,
+    /// Methods that the trunk may be sent in a dialog; others are absorbed here (M-01).
+    pub sends_methods: Vec<Method>,
+    /// Whether `X-MS-SBC` is in every request and response (S-09).
+    pub x_ms_sbc: bool,
+}
+
+impl TrunkProfile {
+    /// `Contact` of this gateway towards the trunk, with `user` where one is known (S-01, S-08).
+    #[must_use]
+    pub fn contact(&self, user: Option<&str>) -> Uri {
+        let user = user.filter(|user| !user.is_empty());
+        Uri::sip(user, &self.advertised.host, Some(self.advertised.port))
+            .with_param("transport", Some(self.transport.uri_token()))
+    }
+
+    /// Value of the `Allow` header field.
+    #[must_use]
+    pub fn allow_value(&self) -> String {
+        let names: Vec<&str> = self.allow_methods.iter().map(Method::as_str).collect();
+        names.join(", ")
+    }
+
+    /// Value of the `Supported` header field; `None` when there is nothing to say.
+    #[must_use]
+    pub fn supported_value(&self) -> Option<String> {
+        (!self.supported.is_empty()).then(|| self.supported.join(", "))
+    }
+
+    /// `Allow`, `Supported` and `X-MS-SBC`: what every request and response of ours that opens or
+    /// confirms a dialog, and every answer to OPTIONS, carries.
+    #[must_use]
+    pub fn capability_headers(&self, software: &str) -> Vec<(HeaderName, String)> {
+        let mut headers = vec![(HeaderName::Allow, self.allow_value())];
+        headers.extend(
+            self.supported_value()
+                .map(|value| (HeaderName::Supported, value)),
+        );
+        if self.x_ms_sbc {
+            headers.push((HeaderName::XMsSbc, x_ms_sbc_value(software)));
+        }
+        headers
+    }
+
+    /// Whether `method` may be sent to the trunk inside a dialog.
+    #[must_use]
+    pub fn may_send(&self, method: &Method) -> bool {
+        self.sends_methods.contains(method)
+    }
+}
+
+/// `<Vendor>/<Product>/<Version>` from a `Product/Version` software name.
+fn x_ms_sbc_value(software: &str) -> String {
+    format!("Trunkline/{software}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Defaults for each kind of system. Every value can be overridden in the profile afterwards.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use media_relay::LatchPolicy;
+use sdp::HoldDialect;
+use sip_msg::wire::{ListenerId, TrunkName};
+use sip_msg::{Method, TransportKind, Uri};
+
+use super::{
+    Advertised, EarlyMedia, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
+    TrunkProfile, TrunkTimers, Trust,
+};
+use crate::limits::TrunkLimits;
+
+/// Microsoft's SIP proxies in the order they are tried: nearest, second and third region (N-01).
+pub const MICROSOFT_SIP_PROXIES: [&str; 3] = [
+    "sip.pstnhub.microsoft.com",
+    "sip2.pstnhub.microsoft.com",
+    "sip3.pstnhub.microsoft.com",
+];
+
+/// The port of Microsoft's SIP proxies (N-01); TLS is the only transport (N-12).
+pub const MICROSOFT_SIP_PORT: u16 = 5061;
+
+/// The name that the certificate of a connecting Microsoft proxy must have (C-16).
+pub const MICROSOFT_CLIENT_NAME: &str = "sip.pstnhub.microsoft.com";
+
+/// Where Microsoft's signalling and media come from (N-05).
+pub const MICROSOFT_SIGNALLING_NETS: [(Ipv4Addr, u8); 2] = [
+    (Ipv4Addr::new(52, 112, 0, 0), 14),
+    (Ipv4Addr::new(52, 120, 0, 0), 14),
+];
+
+/// What this gateway does on every trunk, in the order Microsoft prints them.
+const METHODS: [Method; 6] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Notify,
+];
+
+/// What Microsoft says it takes (M-01).
+const MICROSOFT_TAKES: [Method; 6] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Options,
+    Method::Cancel,
+    Method::Bye,
+    Method::Notify,
+];
+
+impl TrunkProfile {
+    /// A trunk to Azure Communication Services for the gateway that Microsoft knows as
+    /// `advertised`, taking requests at `listener`.
+    #[must_use]
+    pub fn acs(name: TrunkName, advertised: Advertised, listener: ListenerId) -> Self {
+        Self::microsoft(Preset::Acs, name, advertised, listener)
+    }
+
+    /// A trunk to Teams Direct Routing. Its FQDN must differ from that of any `acs` trunk (C-05).
+    #[must_use]
+    pub fn teams(name: TrunkName, advertised: Advertised, listener: ListenerId) -> Self {
+        Self::microsoft(Preset::Teams, name, advertised, listener)
+    }
+
+    fn microsoft(
+        preset: Preset,
+        name: TrunkName,
+        advertised: Advertised,
+        listener: ListenerId,
+    ) -> Self {
+        let peers: Vec<PeerProfile> = MICROSOFT_SIP_PROXIES
+            .iter()
+            .map(|host| PeerProfile::new(host, Some(MICROSOFT_SIP_PORT), TransportKind::Tls))
+            .collect();
+        let request_host = Arc::from(advertised.host.to_ascii_lowercase());
+        Self {
+            name,
+            preset,
+            transport: TransportKind::Tls,
+            pinned_hop: peers.first().map(|peer| peer.uri.clone()),
+            advertised,
+            peers,
+            allow: microsoft_nets(),
+            listeners: vec![listener],
+            expected_names: vec![Arc::from(MICROSOFT_CLIENT_NAME)],
+            request_hosts: vec![request_host],
+            flows: FlowPolicy::OneWay,
+            srtp: true,
+            rtcp_mux: true,
+            hold: HoldDialect::InactiveOnly,
+            codecs: Vec::new(),
+            media_interface: 0,
+            latch: LatchPolicy::Authenticated,
+            early_media: EarlyMedia::Forward,
+            options: OptionsPing {
+                expect_inbound: Some(Duration::from_secs(300)),
+                ..OptionsPing::default()
+            },
+            timers: TrunkTimers::default(),
+            limits: TrunkLimits::default(),
+            trust: Trust::Trusted,
+            identity: IdentityPolicy::Keep,
+            allow_methods: METHODS.to_vec(),
+            supported: Vec::new(),
+            sends_methods: MICROSOFT_TAKES.to_vec(),
+            x_ms_sbc: true,
+        }
+    }
+
+    /// A trunk to a telephone company.
+    #[must_use]
+    pub fn carrier(
+        name: TrunkName,
+        advertised: Advertised,
+        listener: ListenerId,
+        peers: Vec<PeerProfile>,
+    ) -> Self {
+        Self::plain(Preset::Carrier, name, advertised, listener, peers)
+    }
+
+    /// A trunk to a private branch exchange of the operator's own.
+    #[must_use]
+    pub fn pbx(
+        name: TrunkName,
+        advertised: Advertised,
+        listener: ListenerId,
+        peers: Vec<PeerProfile>,
+    ) -> Self {
+        Self::plain(Preset::Pbx, name, advertised, listener, peers)
+    }
+
+    fn plain(
+        preset: Preset,
+        name: TrunkName,
+        advertised: Advertised,
+        listener: ListenerId,
+        peers: Vec<PeerProfile>,
+    ) -> Self {
+        let transport = peers
+            .first()
+            .and_then(|peer| peer.uri.transport_param())
+            .unwrap_or(TransportKind::Udp);
+        let trust = match preset {
+            Preset::Pbx => Trust::Trusted,
+            Preset::Acs | Preset::Teams | Preset::Carrier => Trust::Untrusted,
+        };
+        Self {
+            name,
+            preset,
+            transport,
+            advertised,
+            allow: peers
+                .iter()
+                .filter_map(PeerProfile::literal)
+                .map(IpNet::single)
+                .collect(),
+            peers,
+            pinned_hop: None,
+            listeners: vec![listener],
+            expected_names: Vec::new(),
+            request_hosts: Vec::new(),
+            flows: FlowPolicy::Reuse,
+            srtp: false,
+            rtcp_mux: false,
+            hold: HoldDialect::Standard,
+            codecs: Vec::new(),
+            media_interface: 0,
+            latch: LatchPolicy::Signalled,
+            early_media: EarlyMedia::Forward,
+            options: OptionsPing::default(),
+            timers: TrunkTimers::default(),
+            limits: TrunkLimits::default(),
+            trust,
+            identity: IdentityPolicy::Keep,
+            allow_methods: METHODS.to_vec(),
+            supported: Vec::new(),
+            sends_methods: MICROSOFT_TAKES.to_vec(),
+            x_ms_sbc: false,
+        }
+    }
+}
+
+impl PeerProfile {
+    /// The peer at `host` (a name or an address), reached over `transport`.
+    #[must_use]
+    pub fn new(host: &str, port: Option<u16>, transport: TransportKind) -> Self {
+        let uri = Uri::sip(None, host, port).with_param("transport", Some(transport.uri_token()));
+        Self { uri }
+    }
+
+    /// The peer's address where its URI names one.
+    fn literal(&self) -> Option<IpAddr> {
+        let host = self.uri.host_str();
+        host.trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse()
+            .ok()
+    }
+}
+
+impl Default for OptionsPing {
+    /// Once a minute and peer, spread by six seconds; down after three losses (P-03, P-07).
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(60),
+            jitter: Duration::from_secs(6),
+            interval_down: Duration::from_secs(30),
+            losses: 3,
+            expect_inbound: None,
+        }
+    }
+}
+
+fn microsoft_nets() -> Vec<IpNet> {
+    MICROSOFT_SIGNALLING_NETS
+        .iter()
+        .filter_map(|&(first, prefix)| IpNet::new(IpAddr::V4(first), prefix).ok())
+        .collect()
+}

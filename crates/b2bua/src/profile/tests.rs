@@ -1,0 +1,117 @@
+use super::*;
+
+fn advertised() -> Advertised {
+    Advertised {
+        host: Arc::from("sbc1.example.com"),
+        port: 5061,
+    }
+}
+
+fn acs() -> TrunkProfile {
+    TrunkProfile::acs(TrunkName::from("acs"), advertised(), ListenerId(1))
+}
+
+#[test]
+fn microsoft_is_three_proxies_over_tls_in_order() {
+    let trunk = acs();
+    let peers: Vec<&str> = trunk.peers.iter().map(|peer| peer.uri.as_str()).collect();
+    assert_eq!(
+        peers,
+        [
+            "sip:sip.pstnhub.microsoft.com:5061;transport=tls",
+            "sip:sip2.pstnhub.microsoft.com:5061;transport=tls",
+            "sip:sip3.pstnhub.microsoft.com:5061;transport=tls",
+        ]
+    );
+    assert_eq!(trunk.flows, FlowPolicy::OneWay);
+    assert!(trunk.srtp && trunk.rtcp_mux && trunk.x_ms_sbc);
+    assert_eq!(trunk.hold, HoldDialect::InactiveOnly);
+    assert!(trunk.timers.setup_budget < Duration::from_secs(10));
+    assert!(
+        trunk
+            .allow
+            .iter()
+            .any(|net| net.contains("52.114.132.46".parse().unwrap()))
+    );
+    assert!(
+        !trunk
+            .allow
+            .iter()
+            .any(|net| net.contains("52.127.88.1".parse().unwrap()))
+    );
+}
+
+#[test]
+fn teams_is_the_equal_of_acs() {
+    let teams = TrunkProfile::teams(TrunkName::from("teams"), advertised(), ListenerId(1));
+    assert_eq!(teams.preset, Preset::Teams);
+    assert_eq!(teams.peers.len(), 3);
+    assert_eq!(teams.expected_names, acs().expected_names);
+}
+
+#[test]
+fn a_contact_is_a_name_with_transport_and_no_empty_user() {
+    assert_eq!(
+        acs().contact(None).as_str(),
+        "sip:sbc1.example.com:5061;transport=tls"
+    );
+    assert_eq!(
+        acs().contact(Some("")).as_str(),
+        "sip:sbc1.example.com:5061;transport=tls"
+    );
+    assert_eq!(
+        acs().contact(Some("+14255550100")).as_str(),
+        "sip:+14255550100@sbc1.example.com:5061;transport=tls"
+    );
+}
+
+#[test]
+fn capabilities_say_what_is_done_and_no_more() {
+    let headers = acs().capability_headers("Trunkline/0.1.0");
+    let find = |name: &HeaderName| {
+        headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
+    };
+    assert_eq!(
+        find(&HeaderName::Allow),
+        Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")
+    );
+    assert_eq!(find(&HeaderName::XMsSbc), Some("Trunkline/Trunkline/0.1.0"));
+    assert_eq!(find(&HeaderName::Supported), None);
+}
+
+#[test]
+fn microsoft_is_never_sent_what_it_does_not_take() {
+    for method in [
+        Method::Update,
+        Method::Prack,
+        Method::Info,
+        Method::Refer,
+        Method::Message,
+    ] {
+        assert!(!acs().may_send(&method), "{}", method.as_str());
+    }
+    assert!(acs().may_send(&Method::Bye));
+}
+
+#[test]
+fn a_plain_trunk_allows_the_addresses_of_its_peers() {
+    let peers = vec![
+        PeerProfile::new("198.51.100.7", Some(5060), TransportKind::Udp),
+        PeerProfile::new("trunk.example.net", None, TransportKind::Udp),
+    ];
+    let trunk = TrunkProfile::carrier(
+        TrunkName::from("carrier"),
+        advertised(),
+        ListenerId(0),
+        peers,
+    );
+    assert_eq!(trunk.transport, TransportKind::Udp);
+    assert_eq!(
+        trunk.allow,
+        [IpNet::single("198.51.100.7".parse().unwrap())]
+    );
+    assert_eq!(trunk.trust, Trust::Untrusted);
+}

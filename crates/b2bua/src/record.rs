@@ -1,0 +1,357 @@
+//! Call records: what is known about a call once it is over, as plain values.
+//!
+//! Records are also part of checkpoints, so everything here can be written down and read back.
+//! The binary decides how a record is printed and whether numbers are shown.
+
+mod number;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ambient::WallTime;
+use serde::{Deserialize, Serialize};
+use sip_msg::StatusCode;
+use sip_msg::wire::TrunkName;
+
+use crate::failure::{Cause, FailureClass};
+use crate::key::{CallKey, Side};
+
+pub use number::Number;
+
+/// Everything about one call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// The call, as named in traces and checkpoints: the ladder is found by it.
+    pub call: CallKey,
+    /// The trunk that the call came from.
+    #[serde(with = "trunk_name")]
+    pub from_trunk: TrunkName,
+    /// `Call-ID` of the A leg.
+    pub call_id: String,
+    /// Where the A leg's INVITE came from.
+    pub from_address: SocketAddr,
+    /// The called number as received.
+    pub called: Number,
+    /// The calling number as received, unless it was withheld.
+    pub calling: Option<Number>,
+    /// When the INVITE arrived.
+    #[serde(with = "wall_time")]
+    pub started: WallTime,
+    /// When the first 180 or 183 was sent to the caller.
+    #[serde(with = "optional_wall_time")]
+    pub ringing: Option<WallTime>,
+    /// When the call was answered.
+    #[serde(with = "optional_wall_time")]
+    pub answered: Option<WallTime>,
+    /// When the call ended.
+    #[serde(with = "wall_time")]
+    pub ended: WallTime,
+    /// Who ended it.
+    pub ended_by: EndedBy,
+    /// The final response that the caller saw; `None` when it cancelled or vanished before.
+    pub status: Option<u16>,
+    /// The Q.850 cause, 1 to 127.
+    pub cause: u8,
+    /// Whose doing it was, if it failed.
+    #[serde(with = "failure_class")]
+    pub failure: Option<FailureClass>,
+    /// The route that matched.
+    pub route: Option<String>,
+    /// SHA-256 of the routing snapshot that decided.
+    pub snapshot: [u8; 32],
+    /// What the decision knew.
+    pub facts: FactsRecord,
+    /// Why it decided so, step by step.
+    pub steps: Vec<String>,
+    /// Every attempt, in the order they were made.
+    pub attempts: Vec<AttemptRecord>,
+    /// The caller's media.
+    pub media_a: Option<MediaRecord>,
+    /// The called party's media.
+    pub media_b: Option<MediaRecord>,
+    /// Whether any part of the call was carried by an earlier process.
+    pub restored: bool,
+}
+
+impl CallRecord {
+    /// The record of a call that has just begun, ended at once by the gateway until said otherwise.
+    #[must_use]
+    pub fn begin(begin: Begin) -> Self {
+        let Begin {
+            call,
+            from_trunk,
+            call_id,
+            from_address,
+            called,
+            calling,
+            started,
+        } = begin;
+        Self {
+            call,
+            from_trunk,
+            call_id,
+            from_address,
+            called,
+            calling,
+            started,
+            ringing: None,
+            answered: None,
+            ended: started,
+            ended_by: EndedBy::Gateway,
+            status: None,
+            cause: Cause::NORMAL_UNSPECIFIED.value(),
+            failure: None,
+            route: None,
+            snapshot: [0; 32],
+            facts: FactsRecord::default(),
+            steps: Vec::new(),
+            attempts: Vec::new(),
+            media_a: None,
+            media_b: None,
+            restored: false,
+        }
+    }
+
+    /// Post-dial delay: from the INVITE to the first ringing or answer that the caller got.
+    #[must_use]
+    pub fn post_dial_delay(&self) -> Option<Duration> {
+        let heard = self.ringing.or(self.answered)?;
+        Some(heard.saturating_since(self.started))
+    }
+
+    /// How long it rang.
+    #[must_use]
+    pub fn ring_time(&self) -> Option<Duration> {
+        let until = self.answered.unwrap_or(self.ended);
+        Some(until.saturating_since(self.ringing?))
+    }
+
+    /// How long it was connected; zero if it never was.
+    #[must_use]
+    pub fn talk_time(&self) -> Duration {
+        self.answered.map_or(Duration::ZERO, |answered| {
+            self.ended.saturating_since(answered)
+        })
+    }
+
+    /// The trunk that took the call: of the last attempt made.
+    #[must_use]
+    pub fn to_trunk(&self) -> Option<&TrunkName> {
+        self.attempts.last().map(|attempt| &attempt.trunk)
+    }
+
+    /// The final response that the caller saw.
+    #[must_use]
+    pub fn status_code(&self) -> Option<StatusCode> {
+        self.status.and_then(StatusCode::new)
+    }
+
+    /// The caller's or the called party's media.
+    #[must_use]
+    pub fn media(&self, side: Side) -> Option<&MediaRecord> {
+        match side {
+            Side::A => self.media_a.as_ref(),
+            Side::B => self.media_b.as_ref(),
+        }
+    }
+}
+
+/// What is known when a call begins.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// The call's name.
+    pub call: CallKey,
+    /// The trunk it came from.
+    pub from_trunk: TrunkName,
+    /// `Call-ID` of the A leg.
+    pub call_id: String,
+    /// Where the INVITE came from.
+    pub from_address: SocketAddr,
+    /// The called number as received.
+    pub called: Number,
+    /// The calling number as received, unless it was withheld.
+    pub calling: Option<Number>,
+    /// When the INVITE arrived.
+    pub started: WallTime,
+}
+
+/// Who ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedBy {
+    /// The calling party: BYE, or CANCEL before the answer.
+    Caller,
+    /// The called party: BYE, or a final response of its own.
+    Called,
+    /// This gateway: a limit, a timer, a route that rejects, a fault.
+    Gateway,
+    /// An operator.
+    Operator,
+}
+
+/// One attempt to reach a called party.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// The trunk.
+    #[serde(with = "trunk_name")]
+    pub trunk: TrunkName,
+    /// The index of the trunk's peer.
+    pub peer: usize,
+    /// `Call-ID` of the B leg.
+    pub call_id: String,
+    /// The called number as sent.
+    pub called: Number,
+    /// When its INVITE was sent.
+    #[serde(with = "wall_time")]
+    pub started: WallTime,
+    /// When its first 180 or 183 came.
+    #[serde(with = "optional_wall_time")]
+    pub ringing: Option<WallTime>,
+    /// When it ended, or was answered.
+    #[serde(with = "optional_wall_time")]
+    pub settled: Option<WallTime>,
+    /// Its final response.
+    pub status: Option<u16>,
+    /// The Q.850 cause, 1 to 127.
+    pub cause: Option<u8>,
+    /// Whose doing it was, if it failed.
+    #[serde(with = "failure_class")]
+    pub failure: Option<FailureClass>,
+}
+
+impl AttemptRecord {
+    /// The record of an attempt that has just been made.
+    #[must_use]
+    pub fn begin(
+        trunk: TrunkName,
+        peer: usize,
+        call_id: String,
+        called: Number,
+        started: WallTime,
+    ) -> Self {
+        Self {
+            trunk,
+            peer,
+            call_id,
+            called,
+            started,
+            ringing: None,
+            settled: None,
+            status: None,
+            cause: None,
+            failure: None,
+        }
+    }
+}
+
+/// What one leg's media did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaRecord {
+    /// Encoding name of the negotiated codec, as in SDP.
+    pub codec: Option<String>,
+    /// Whether it was SRTP.
+    pub srtp: bool,
+    /// RTP packets received from the party.
+    pub received: u64,
+    /// RTP packets sent to the party.
+    pub sent: u64,
+    /// RTP payload octets received.
+    pub octets_received: u64,
+    /// RTP payload octets sent.
+    pub octets_sent: u64,
+    /// Packets that the party sent and that never came (RFC 3550 A.3).
+    pub lost: u64,
+    /// Interarrival jitter at the end, in microseconds (RFC 3550 A.8).
+    pub jitter_us: u32,
+    /// Packets received and not relayed, by the name of the reason; only reasons that occurred.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// The facts that a routing decision was made on, apart from the snapshot and the question.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactsRecord {
+    /// Trunk, index of its peer, whether it was up. Peers not listed were up.
+    pub peers: Vec<(String, usize, bool)>,
+    /// Trunk and how many more legs it could take. Trunks not listed had no limit.
+    pub room: Vec<(String, u32)>,
+    /// The wall time of the decision, microseconds since the Unix epoch.
+    pub wall_us: u64,
+    /// The random draw.
+    pub draw: u64,
+}
+
+/// Writes a trunk's name as a string.
+mod trunk_name {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use sip_msg::wire::TrunkName;
+
+    pub(super) fn serialize<S: Serializer>(name: &TrunkName, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(name.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<TrunkName, D::Error> {
+        String::deserialize(from).map(|name| TrunkName::from(name.as_str()))
+    }
+}
+
+/// Writes a time as microseconds since the Unix epoch.
+mod wall_time {
+    use ambient::WallTime;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &WallTime, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_u64(at.as_unix_micros())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<WallTime, D::Error> {
+        u64::deserialize(from).map(WallTime::from_unix_micros)
+    }
+}
+
+/// Writes a time that may be missing as microseconds since the Unix epoch.
+mod optional_wall_time {
+    use ambient::WallTime;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        at: &Option<WallTime>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        at.map(WallTime::as_unix_micros).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<WallTime>, D::Error> {
+        Ok(Option::deserialize(from)?.map(WallTime::from_unix_micros))
+    }
+}
+
+/// Writes a failure class by its name in metrics.
+mod failure_class {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use crate::failure::FailureClass;
+
+    pub(super) fn serialize<S: Serializer>(
+        class: &Option<FailureClass>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        class.map(FailureClass::as_str).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<FailureClass>, D::Error> {
+        let Some(name) = Option::<String>::deserialize(from)? else {
+            return Ok(None);
+        };
+        FailureClass::parse(&name)
+            .map(Some)
+            .ok_or_else(|| de::Error::custom("failure class"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Taking secrets out of messages, well-formed or not.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+const MASK: &[u8] = b"[redacted]";
+
+/// `message` without SRTP master keys (`a=crypto`, RFC 4568; `a=key-mgmt`, RFC 4567; `k=`,
+/// RFC 4566 §5.12) and without credentials (`Authorization`, `Proxy-Authorization`: the Digest
+/// response and the whole of any other scheme). It works on bytes, not on parsed messages, because
+/// malformed ones are traced as well; identity headers stay.
+#[must_use]
+pub fn redact(message: Bytes) -> Bytes {
+    let secrets = secrets(&message);
+    if secrets.is_empty() {
+        return message;
+    }
+    let mut clean = Vec::with_capacity(message.len());
+    let mut kept = 0;
+    for secret in secrets {
+        // Ranges are sorted by their start and may overlap.
+        if secret.end <= kept {
+            continue;
+        }
+        if secret.start >= kept {
+            clean.extend_from_slice(&message[kept..secret.start]);
+            clean.extend_from_slice(MASK);
+        }
+        kept = secret.end;
+    }
+    clean.extend_from_slice(&message[kept..]);
+    Bytes::from(clean)
+}
+
+fn secrets(message: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    inline_keys(message, &mut found);
+    let mut start = 0;
+    while start < message.len() {
+        let end = logical_line_end(message, start);
+        line_secrets(message, start..end, &mut found);
+        start = end.max(start + 1);
+    }
+    found.sort_by_key(|range| (range.start, range.end));
+    found
+}
+
+/// Every key after `inline:`, wherever it stands: a message may carry SDP in places nobody
+/// expects, such as a multipart body or a URI header.
+fn inline_keys(message: &[u8], found: &mut Vec<Range<usize>>) {
+    for marker in [&b"inline:"[..], b"inline%3a"] {
+        let mut from = 0;
+        while let Some(at) = find(&message[from..], marker) {
+            let start = from + at + marker.len();
+            let end = start + span(&message[start..], |byte| !byte.is_ascii_control());
+            found.push(start..end);
+            from = start;
+        }
+    }
+}
+
+/// The end of the line at `start` with the folded lines that continue it (RFC 3261 §7.3.1).
+fn logical_line_end(message: &[u8], start: usize) -> usize {
+    let mut at = start;
+    loop {
+        let rest = &message[at..];
+        let line = span(rest, |byte| byte != b'\n' && byte != b'\r');
+        let ending = span(&rest[line..], |byte| byte == b'\n' || byte == b'\r').min(2);
+        at += line + ending;
+        let folded = matches!(message.get(at), Some(b' ' | b'\t'));
+        if !folded {
+            return at;
+        }
+    }
+}
+
+fn line_secrets(message: &[u8], line: Range<usize>, found: &mut Vec<Range<usize>>) {
+    let text = &message[line.clone()];
+    let value_of = |prefix: &[u8]| starts(text, prefix).then(|| line.start + prefix.len());
+    let text_end = line.start + trimmed(text);
+    for prefix in [&b"k="[..], b"a=key-mgmt:", b"a=crypto:"] {
+        let Some(value) = value_of(prefix) else {
+            continue;
+        };
+        // A crypto line keeps its tag and suite: they are what a ladder is read for.
+        let words = if prefix == b"a=crypto:" { 2 } else { 0 };
+        let secret = value + skip_words(&message[value..text_end], words);
+        if secret < text_end {
+            found.push(secret..text_end);
+        }
+    }
+    if let Some(value) = credentials(text) {
+        credential_secrets(message, line.start + value..text_end, found);
+    }
+}
+
+/// Where the value of an `Authorization` or `Proxy-Authorization` field begins.
+fn credentials(line: &[u8]) -> Option<usize> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let name = line[..colon].trim_ascii();
+    let secret = name.eq_ignore_ascii_case(b"authorization")
+        || name.eq_ignore_ascii_case(b"proxy-authorization");
+    secret.then_some(colon + 1)
+}
+
+fn credential_secrets(message: &[u8], value: Range<usize>, found: &mut Vec<Range<usize>>) {
+    let text = &message[value.clone()];
+    let scheme = span(text, |byte| byte.is_ascii_whitespace());
+    if !starts(&text[scheme..], b"digest") {
+        found.push(value);
+        return;
+    }
+    let mut from = 0;
+    while let Some(at) = find(&text[from..], b"response") {
+        let start = from + at + b"response".len();
+        let end = start + span(&text[start..], |byte| byte != b',');
+        found.push(value.start + start..value.start + end);
+        from = start;
+    }
+}
+
+fn span(text: &[u8], mut holds: impl FnMut(u8) -> bool) -> usize {
+    text.iter()
+        .position(|&byte| !holds(byte))
+        .unwrap_or(text.len())
+}
+
+fn skip_words(text: &[u8], words: usize) -> usize {
+    let mut at = 0;
+    for _ in 0..words {
+        at += span(&text[at..], |byte| !byte.is_ascii_whitespace());
+        at += span(&text[at..], |byte| byte.is_ascii_whitespace());
+    }
+    at
+}
+
+fn trimmed(line: &[u8]) -> usize {
+    line.trim_ascii_end().len()
+}
+
+fn starts(text: &[u8], prefix: &[u8]) -> bool {
+    text.get(..prefix.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
+fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
+    text.windows(needle.len())
+        .position(|window| window.eq_ignore_ascii_case(needle))
+}

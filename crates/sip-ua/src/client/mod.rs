@@ -1,0 +1,252 @@
+//! Client transactions: the machines, and what a request carries from one address to the next.
+
+mod invite;
+mod non_invite;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ambient::Moment;
+use bytes::Bytes;
+use sip_msg::wire::{Hop, TransmitId};
+use sip_msg::{Method, Request, TransportKind, Uri};
+
+pub(crate) use invite::{InviteClient, InviteExpiry, InviteResponse};
+pub(crate) use non_invite::{NonInviteClient, NonInviteExpiry, NonInviteResponse};
+
+use crate::dialog::DialogSettings;
+use crate::event::HopPolicy;
+use crate::keys::{ClientKey, DialogKey};
+use crate::timers::Reliability;
+
+/// A request of ours, over all the addresses it is tried at.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// As it is sent, but for its Via.
+    pub(crate) request: Request,
+    pub(crate) settings: DialogSettings,
+    pub(crate) next_hop: Uri,
+    pub(crate) policy: HopPolicy,
+    /// The dialog it is sent in.
+    pub(crate) dialog: Option<DialogKey>,
+    pub(crate) purpose: Purpose,
+    /// Reason header fields of the CANCEL that is wanted.
+    pub(crate) cancel: Option<Vec<String>>,
+    /// The early dialogs its provisional responses created.
+    pub(crate) forks: Vec<DialogKey>,
+    /// The 2xx it got, one for each fork that accepted.
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) phase: Phase,
+}
+
+/// Who hears of a client transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The transaction user.
+    User,
+    /// Nobody: the CANCEL of an INVITE, or the end of a session nobody wants.
+    Internal,
+    /// Nobody: an INVITE left for another address before it was answered. Should it be answered
+    /// after all, it is cancelled, or accepted and ended.
+    Abandoned,
+}
+
+/// How far a request has come.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// A BYE that waits for the ACK of our 2xx (RFC 3261 §15), at most this long.
+    Held { until: Moment },
+    /// Its addresses are being looked up, at most this long.
+    Resolving { until: Moment },
+    /// At an address.
+    Active(Box<Attempt>),
+}
+
+/// One transaction in the sense of RFC 3261 §17.1: one branch at one address.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) branch: String,
+    pub(crate) via: String,
+    pub(crate) hop: Hop,
+    /// The addresses that are left.
+    pub(crate) rest: VecDeque<Hop>,
+    pub(crate) transmit: TransmitId,
+    /// When the address is given up for its silence.
+    pub(crate) silent: Option<Moment>,
+    /// `None` only while a transition runs.
+    pub(crate) machine: Option<ClientMachine>,
+}
+
+#[derive(Debug)]
+pub(crate) enum ClientMachine {
+    Invite(InviteClient),
+    NonInvite(NonInviteClient),
+}
+
+/// A 2xx to an INVITE, and its ACK.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) remote_tag: String,
+    pub(crate) dialog: DialogKey,
+    pub(crate) ack: Option<Ack>,
+}
+
+/// The ACK of a 2xx: a request of its own, without a transaction (RFC 3261 §13.2.2.4).
+#[derive(Debug)]
+pub(crate) struct Ack {
+    /// As it is sent, but for its Via.
+    pub(crate) request: Request,
+    pub(crate) next_hop: Uri,
+    pub(crate) settings: DialogSettings,
+    pub(crate) delivery: Delivery,
+}
+
+/// How far an ACK has come.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// Its addresses are being looked up.
+    Resolving,
+    Sent {
+        wire: Bytes,
+        hop: Hop,
+        rest: VecDeque<Hop>,
+        transmit: TransmitId,
+    },
+    /// Every address failed.
+    Failed,
+}
+
+impl ClientMachine {
+    pub(crate) fn deadline(&self) -> Moment {
+        match self {
+            Self::Invite(machine) => machine.deadline(),
+            Self::NonInvite(machine) => machine.deadline(),
+        }
+    }
+
+    /// Whether the peer has not been heard at all.
+    pub(crate) fn is_unheard(&self) -> bool {
+        match self {
+            Self::Invite(machine) => machine.is_calling(),
+            Self::NonInvite(machine) => machine.is_trying(),
+        }
+    }
+}
+
+impl Attempt {
+    pub(crate) fn reliability(&self) -> Reliability {
+        reliability(self.hop.transport)
+    }
+
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.machine.as_ref().is_some_and(ClientMachine::is_unheard)
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        let machine = self.machine.as_ref()?;
+        let silent = self.silent.filter(|_| machine.is_unheard());
+        Some(silent.map_or(machine.deadline(), |at| at.min(machine.deadline())))
+    }
+}
+
+impl Client {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        match &self.phase {
+            Phase::Held { until } | Phase::Resolving { until } => Some(*until),
+            Phase::Active(attempt) => attempt.deadline(),
+        }
+    }
+
+    pub(crate) fn attempt(&mut self) -> Option<&mut Attempt> {
+        match &mut self.phase {
+            Phase::Active(attempt) => Some(attempt),
+            Phase::Held { .. } | Phase::Resolving { .. } => None,
+        }
+    }
+
+    pub(crate) fn answer(&mut self, dialog: DialogKey) -> Option<&mut Answer> {
+        self.answers
+            .iter_mut()
+            .find(|answer| answer.dialog == dialog)
+    }
+}
+
+/// Whether `transport` repairs loss itself.
+pub(crate) fn reliability(transport: TransportKind) -> Reliability {
+    match transport {
+        TransportKind::Udp => Reliability::Unreliable,
+        TransportKind::Tcp | TransportKind::Tls | TransportKind::Ws | TransportKind::Wss => {
+            Reliability::Reliable
+        }
+    }
+}
+
+/// The table of client transactions, by key and by branch and method (RFC 3261 §17.1.3).
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    entries: BTreeMap<ClientKey, Client>,
+    branches: BTreeMap<String, Vec<(Method, ClientKey)>>,
+    minted: u64,
+}
+
+impl Clients {
+    pub(crate) fn mint(&mut self) -> ClientKey {
+        self.minted += 1;
+        ClientKey(self.minted)
+    }
+
+    pub(crate) fn insert(&mut self, key: ClientKey, client: Client) {
+        self.entries.insert(key, client);
+    }
+
+    pub(crate) fn remove(&mut self, key: ClientKey) -> Option<Client> {
+        let client = self.entries.remove(&key)?;
+        if let Phase::Active(attempt) = &client.phase {
+            self.unlink(&attempt.branch, key);
+        }
+        Some(client)
+    }
+
+    /// Responses with this branch and method are for `key` from now on. The CANCEL of an INVITE
+    /// shares its branch.
+    pub(crate) fn link(&mut self, branch: String, method: Method, key: ClientKey) {
+        self.branches.entry(branch).or_default().push((method, key));
+    }
+
+    pub(crate) fn unlink(&mut self, branch: &str, key: ClientKey) {
+        if let Some(keys) = self.branches.get_mut(branch) {
+            keys.retain(|(_, other)| *other != key);
+            if keys.is_empty() {
+                self.branches.remove(branch);
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, branch: &str, method: &Method) -> Option<ClientKey> {
+        let keys = self.branches.get(branch)?;
+        keys.iter()
+            .find(|(other, _)| other == method)
+            .map(|(_, key)| *key)
+    }
+
+    pub(crate) fn get(&self, key: ClientKey) -> Option<&Client> {
+        self.entries.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: ClientKey) -> Option<&mut Client> {
+        self.entries.get_mut(&key)
+    }
+
+    /// The request that was sent with this branch.
+    pub(crate) fn sent_with(&self, branch: &str) -> Option<&Request> {
+        let (_, key) = self.branches.get(branch)?.first()?;
+        self.entries.get(key).map(|client| &client.request)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientKey, &Client)> {
+        self.entries.iter().map(|(key, client)| (*key, client))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

@@ -1,0 +1,151 @@
+//! Server transactions: the machines, and how a request finds the one it belongs to.
+
+mod invite;
+mod matching;
+mod non_invite;
+
+use std::collections::BTreeMap;
+
+use ambient::Moment;
+use bytes::Bytes;
+use sip_msg::wire::{Arrival, To};
+use sip_msg::{Request, StatusCode};
+
+pub(crate) use invite::{InviteServer, ServerExpiry};
+pub(crate) use matching::{MergeKey, RequestFacts, ServerMatch};
+pub(crate) use non_invite::NonInviteServer;
+
+use crate::client::reliability;
+use crate::keys::{DialogKey, ServerKey};
+use crate::timers::{Pace, Reliability};
+
+/// A request of the peer, and our responses to it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) id: ServerMatch,
+    pub(crate) merge: Option<MergeKey>,
+    pub(crate) request: Request,
+    pub(crate) arrival: Arrival,
+    /// Where responses go (RFC 3261 §18.2.2).
+    pub(crate) reply: To,
+    /// The To tag of our responses.
+    pub(crate) tag: String,
+    /// The dialog it came in.
+    pub(crate) dialog: Option<DialogKey>,
+    /// The dialogs our responses created.
+    pub(crate) made: Vec<DialogKey>,
+    /// The dialog whose INVITE it is and whose 2xx was sent.
+    pub(crate) answered: Option<DialogKey>,
+    /// `None` only while a transition runs.
+    pub(crate) machine: Option<ServerMachine>,
+}
+
+#[derive(Debug)]
+pub(crate) enum ServerMachine {
+    Invite(InviteServer),
+    NonInvite(NonInviteServer),
+}
+
+impl ServerMachine {
+    pub(crate) fn deadline(&self) -> Moment {
+        match self {
+            Self::Invite(machine) => machine.deadline(),
+            Self::NonInvite(machine) => machine.deadline(),
+        }
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        match self {
+            Self::Invite(machine) => machine.is_answered(),
+            Self::NonInvite(machine) => machine.is_answered(),
+        }
+    }
+
+    pub(crate) fn on_retransmission(&self) -> Option<Bytes> {
+        match self {
+            Self::Invite(machine) => machine.on_retransmission(),
+            Self::NonInvite(machine) => machine.on_retransmission(),
+        }
+    }
+
+    pub(crate) fn on_respond(
+        self,
+        pace: &Pace<'_>,
+        status: StatusCode,
+        wire: Bytes,
+    ) -> Option<Self> {
+        match self {
+            Self::Invite(machine) => Some(Self::Invite(machine.on_respond(pace, status, wire))),
+            Self::NonInvite(machine) => machine.on_respond(pace, status, wire).map(Self::NonInvite),
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn reliability(&self) -> Reliability {
+        reliability(self.arrival.transport)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        self.machine.as_ref().map(ServerMachine::deadline)
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.machine.as_ref().is_none_or(ServerMachine::is_answered)
+    }
+}
+
+/// The table of server transactions, by key and as requests name them.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    entries: BTreeMap<ServerKey, Server>,
+    ids: BTreeMap<ServerMatch, ServerKey>,
+    merges: BTreeMap<MergeKey, ServerKey>,
+    minted: u64,
+}
+
+impl Servers {
+    pub(crate) fn insert(&mut self, server: Server) -> ServerKey {
+        self.minted += 1;
+        let key = ServerKey(self.minted);
+        self.ids.insert(server.id.clone(), key);
+        if let Some(merge) = &server.merge {
+            self.merges.insert(merge.clone(), key);
+        }
+        self.entries.insert(key, server);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: ServerKey) -> Option<Server> {
+        let server = self.entries.remove(&key)?;
+        self.ids.remove(&server.id);
+        if let Some(merge) = &server.merge {
+            self.merges.remove(merge);
+        }
+        Some(server)
+    }
+
+    pub(crate) fn find(&self, id: &ServerMatch) -> Option<ServerKey> {
+        self.ids.get(id).copied()
+    }
+
+    pub(crate) fn is_merged(&self, merge: &MergeKey) -> bool {
+        self.merges.contains_key(merge)
+    }
+
+    pub(crate) fn get(&self, key: ServerKey) -> Option<&Server> {
+        self.entries.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: ServerKey) -> Option<&mut Server> {
+        self.entries.get_mut(&key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ServerKey, &Server)> {
+        self.entries.iter().map(|(key, server)| (*key, server))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

@@ -1,0 +1,207 @@
+//! The ACK of a 2xx: sent by the user agent core along the dialog's route, and again whenever the
+//! 2xx comes again (RFC 3261 §13.2.2.4).
+
+use std::collections::VecDeque;
+
+use ambient::Now;
+use bytes::Bytes;
+use sip_msg::wire::{Hop, To, Transmit};
+use sip_msg::{Method, Scheme};
+
+use super::delivery::{on_wire, via};
+use super::lookups::Waiter;
+use super::{Deadline, Sender, UserAgent};
+use crate::client::{Ack, Answer, Delivery};
+use crate::dialog::Routing;
+use crate::event::DialogError;
+use crate::keys::{ClientKey, DialogKey};
+use crate::resolve::Missing;
+
+impl UserAgent {
+    /// Sends the ACK of the last 2xx that came in `dialog`, with a body when that 2xx held an
+    /// offer: its Content-Type and content. The ACK is repeated when the 2xx is.
+    ///
+    /// # Errors
+    /// [`DialogError::Gone`], or [`DialogError::NothingToAcknowledge`] when no 2xx came or 64*T1
+    /// have passed since.
+    pub fn ack(
+        &mut self,
+        now: Now,
+        dialog: DialogKey,
+        body: Option<(&str, Bytes)>,
+    ) -> Result<(), DialogError> {
+        let entry = self.dialogs.get(dialog).ok_or(DialogError::Gone)?;
+        let key = entry.accepted.ok_or(DialogError::NothingToAcknowledge)?;
+        let client = self
+            .clients
+            .get(key)
+            .ok_or(DialogError::NothingToAcknowledge)?;
+        let seq = client.request.headers.cseq().map_or(0, |cseq| cseq.seq);
+        let routing = Routing::of(&entry.dialog);
+        let settings = entry.dialog.settings.clone();
+        let mut request = self
+            .dialog_skeleton(dialog, &Method::Ack, seq)
+            .ok_or(DialogError::Gone)?;
+        if let Some((content_type, content)) = body {
+            request.set_body(content_type, content);
+        }
+        let ack = Ack {
+            request,
+            next_hop: routing.next_hop,
+            settings,
+            delivery: Delivery::Resolving,
+        };
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let answer = answer.ok_or(DialogError::NothingToAcknowledge)?;
+        if let Some(before) = answer.ack.replace(ack) {
+            self.forget_ack_transmit(&before);
+        }
+        self.locate_ack(now, key, dialog, Missing::Wait);
+        Ok(())
+    }
+
+    /// The 2xx came again.
+    pub(super) fn repeat_ack(&mut self, key: ClientKey, dialog: DialogKey) {
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else {
+            return;
+        };
+        match &ack.delivery {
+            Delivery::Sent {
+                wire,
+                hop,
+                transmit,
+                ..
+            } => {
+                let (id, to, message) = (*transmit, To::Hop(hop.clone()), wire.clone());
+                self.out.transmits.push_back(Transmit { id, to, message });
+            }
+            Delivery::Resolving | Delivery::Failed => {}
+        }
+    }
+
+    pub(super) fn locate_ack(
+        &mut self,
+        now: Now,
+        key: ClientKey,
+        dialog: DialogKey,
+        missing: Missing,
+    ) {
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else {
+            return;
+        };
+        if !matches!(ack.delivery, Delivery::Resolving) {
+            return;
+        }
+        let secure = ack.request.uri.scheme() == Scheme::Sips;
+        let (uri, trunk) = (ack.next_hop.clone(), ack.settings.trunk.clone());
+        let deadline = Deadline::Ack(key, dialog);
+        match self.hops(
+            now,
+            Waiter::Ack(key, dialog),
+            (&uri, secure, &trunk),
+            missing,
+        ) {
+            Ok(Some(hops)) => {
+                self.schedule(deadline, None);
+                self.send_ack(key, dialog, hops);
+            }
+            Ok(None) => {
+                if self.deadlines.deadline(&deadline).is_none() {
+                    self.schedule(deadline, Some(now.moment + self.config.timers.lookup));
+                }
+            }
+            Err(_) => {
+                self.schedule(deadline, None);
+                self.send_ack(key, dialog, VecDeque::new());
+            }
+        }
+    }
+
+    fn send_ack(&mut self, key: ClientKey, dialog: DialogKey, mut rest: VecDeque<Hop>) {
+        let branch = self.rng.branch();
+        let transmit = self.mint_transmit();
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else {
+            return;
+        };
+        let Some(hop) = rest.pop_front() else {
+            ack.delivery = Delivery::Failed;
+            self.counters.undelivered += 1;
+            return;
+        };
+        let wire = on_wire(
+            &ack.request,
+            &via(hop.transport, &ack.settings.sent_by, &branch),
+        );
+        let (to, message) = (To::Hop(hop.clone()), wire.clone());
+        ack.delivery = Delivery::Sent {
+            wire,
+            hop,
+            rest,
+            transmit,
+        };
+        self.out.transmits.push_back(Transmit {
+            id: transmit,
+            to,
+            message,
+        });
+        self.transmits.insert(transmit, Sender::Ack(key, dialog));
+    }
+
+    /// The ACK goes to the next address; without one, the repeated 2xx asks for it again.
+    pub(super) fn on_ack_undelivered(&mut self, now: Now, key: ClientKey, dialog: DialogKey) {
+        let answer = self
+            .clients
+            .get_mut(key)
+            .and_then(|client| client.answer(dialog));
+        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else {
+            return;
+        };
+        let Delivery::Sent {
+            hop,
+            rest,
+            transmit,
+            ..
+        } = &mut ack.delivery
+        else {
+            return;
+        };
+        let (transport, addr, transmit) = (hop.transport, hop.addr, *transmit);
+        let rest = std::mem::take(rest);
+        self.resolver.failed(now.moment, transport, addr);
+        if !rest.is_empty() {
+            self.transmits.remove(&transmit);
+            self.send_ack(key, dialog, rest);
+        } else {
+            self.counters.undelivered += 1;
+        }
+    }
+
+    pub(super) fn drop_ack(&mut self, key: ClientKey, answer: &Answer) {
+        self.waiting.forget(Waiter::Ack(key, answer.dialog));
+        self.deadlines.cancel(&Deadline::Ack(key, answer.dialog));
+        if let Some(ack) = &answer.ack {
+            self.forget_ack_transmit(ack);
+        }
+    }
+
+    fn forget_ack_transmit(&mut self, ack: &Ack) {
+        if let Delivery::Sent { transmit, .. } = &ack.delivery {
+            self.transmits.remove(transmit);
+        }
+    }
+}

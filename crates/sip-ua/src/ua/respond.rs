@@ -1,0 +1,209 @@
+//! Responses of ours.
+
+use ambient::Now;
+use sip_msg::{HeaderName, Method, Response, StatusCode};
+
+use super::UserAgent;
+use crate::dialog::{Dialog, DialogEntry, DialogId, DialogSettings, DialogState};
+use crate::event::RespondError;
+use crate::keys::{DialogKey, ServerKey};
+use crate::server::RequestFacts;
+use crate::timers::Pace;
+
+impl UserAgent {
+    /// The frame of a response: Via, From, To with our tag, Call-ID, CSeq and, where it is needed,
+    /// Record-Route. `None` once the request is gone.
+    pub fn respond_to(&self, server: ServerKey, status: StatusCode) -> Option<Response> {
+        let server = self.servers.get(server)?;
+        let tag = (status != StatusCode::TRYING).then_some(server.tag.as_str());
+        Some(Response::to_request(&server.request, status, tag))
+    }
+
+    /// Sends a response. To an INVITE outside of a dialog, 101-199 create an early dialog and a
+    /// 2xx confirms it; `settings` says where that dialog's requests go. A 2xx to an INVITE is
+    /// repeated until its ACK.
+    ///
+    /// # Errors
+    /// See [`RespondError`]; then nothing was sent.
+    pub fn respond(
+        &mut self,
+        now: Now,
+        server: ServerKey,
+        mut response: Response,
+        settings: Option<&DialogSettings>,
+    ) -> Result<Option<DialogKey>, RespondError> {
+        let entry = self.servers.get_mut(server).ok_or(RespondError::Gone)?;
+        if entry.is_answered() {
+            return Err(RespondError::AlreadyAnswered);
+        }
+        if response.status != StatusCode::TRYING && response.headers.to_tag().is_none() {
+            let framed =
+                Response::to_request(&entry.request, response.status, Some(entry.tag.as_str()));
+            if let Some(to) = framed.headers.get(&HeaderName::To) {
+                response.headers.set(HeaderName::To, to);
+            }
+        }
+        if let (Some(settings), Some(facts)) = (settings, RequestFacts::of(&entry.request)) {
+            entry.reply = facts.reply(&entry.arrival, Some(&settings.trunk));
+        }
+        let dialog = match entry.dialog {
+            Some(dialog) => Some(dialog),
+            None => self.establish(server, &response, settings)?,
+        };
+        self.send_response(now, server, dialog, response);
+        Ok(dialog)
+    }
+
+    /// Answers by ourselves, without the transaction user.
+    pub(super) fn refuse(&mut self, now: Now, server: ServerKey, status: StatusCode) {
+        let Some(mut response) = self.respond_to(server, status) else {
+            return;
+        };
+        let out_of_turn = status == StatusCode::SERVER_INTERNAL_ERROR;
+        if out_of_turn {
+            // §14.2: between 0 and 10 s.
+            let wait = self.rng.below(11);
+            response
+                .headers
+                .push(HeaderName::RetryAfter, wait.to_string());
+        }
+        let Some(entry) = self.servers.get(server) else {
+            return;
+        };
+        if !entry.is_answered() {
+            let dialog = entry.dialog;
+            self.send_response(now, server, dialog, response);
+        }
+    }
+
+    fn send_response(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        dialog: Option<DialogKey>,
+        mut response: Response,
+    ) {
+        self.complete_response(&mut response);
+        let status = response.status;
+        let message = response.to_bytes();
+        let timers = self.config.timers;
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
+        let pace = Pace {
+            now: now.moment,
+            timers: &timers,
+            transport: server.reliability(),
+        };
+        server.machine = server
+            .machine
+            .take()
+            .and_then(|machine| machine.on_respond(&pace, status, message.clone()));
+        let over = server.machine.is_none();
+        let (to, method) = (server.reply.clone(), server.request.method.clone());
+        self.transmit_unwatched(to, message);
+        match over {
+            true => self.finish_server(now, key),
+            false => self.schedule_server(key),
+        }
+        if status.is_provisional() {
+            return;
+        }
+        match method {
+            Method::Invite => self.on_invite_answered(now, key, dialog, status),
+            Method::Bye => self.on_bye_done(now, &method, dialog),
+            _ => {}
+        }
+    }
+
+    /// A final response to an INVITE was sent.
+    fn on_invite_answered(
+        &mut self,
+        now: Now,
+        key: ServerKey,
+        dialog: Option<DialogKey>,
+        status: StatusCode,
+    ) {
+        if let Some(entry) = dialog.and_then(|dialog| self.dialogs.get_mut(dialog)) {
+            if entry.remote_invite == Some(key) {
+                entry.remote_invite = None;
+            }
+            if let (true, Some(server)) = (status.is_success(), self.servers.get_mut(key)) {
+                server.answered = dialog;
+                let seq = server.request.headers.cseq().map_or(0, |cseq| cseq.seq);
+                entry.unacknowledged.push((seq, key));
+            }
+        }
+        let made = self
+            .servers
+            .get_mut(key)
+            .map(|server| std::mem::take(&mut server.made));
+        let made = made.unwrap_or_default();
+        for &other in &made {
+            if let Some(entry) = self.dialogs.get_mut(other) {
+                entry.remote_invite = None;
+            }
+        }
+        self.end_early_dialogs(now, &made);
+    }
+
+    /// Creates or confirms the dialog of a response to an INVITE of the peer (RFC 3261 §12.1.1).
+    fn establish(
+        &mut self,
+        server: ServerKey,
+        response: &Response,
+        settings: Option<&DialogSettings>,
+    ) -> Result<Option<DialogKey>, RespondError> {
+        let entry = self.servers.get(server).ok_or(RespondError::Gone)?;
+        let status = response.status;
+        let creates = status != StatusCode::TRYING
+            && (status.is_provisional() || status.is_success())
+            && entry.request.method == Method::Invite;
+        if !creates {
+            return Ok(None);
+        }
+        let call_id = entry
+            .request
+            .headers
+            .call_id()
+            .map_err(|_| RespondError::NoDialog)?;
+        let id = DialogId {
+            call_id: call_id.to_owned(),
+            local_tag: response.headers.to_tag().ok_or(RespondError::NoDialog)?,
+            remote_tag: entry.request.headers.from_tag().unwrap_or_default(),
+        };
+        let known = self.dialogs.find(&id);
+        let dialog = match known {
+            Some(dialog) => dialog,
+            None => {
+                let settings = settings.ok_or(RespondError::NoDialogSettings)?.clone();
+                let made = Dialog::of_uas(&entry.request, response, settings);
+                let mut made = DialogEntry::new(made.ok_or(RespondError::NoDialog)?);
+                made.remote_invite = Some(server);
+                self.dialogs.insert(made)
+            }
+        };
+        if let Some(server) = self.servers.get_mut(server).filter(|_| known.is_none()) {
+            server.made.push(dialog);
+        }
+        if let Some(entry) = self.dialogs.get_mut(dialog) {
+            if status.is_success() {
+                entry.dialog.state = DialogState::Confirmed;
+            }
+            if let Some(contact) = response.headers.get_str(&HeaderName::Contact) {
+                entry.dialog.local_contact = Some(contact.to_owned());
+            }
+        }
+        Ok(Some(dialog))
+    }
+
+    pub(super) fn complete_response(&self, response: &mut Response) {
+        if let Some(software) = &self.config.software {
+            if response.status != StatusCode::TRYING
+                && response.headers.get(&HeaderName::Server).is_none()
+            {
+                response.headers.push(HeaderName::Server, software);
+            }
+        }
+    }
+}
