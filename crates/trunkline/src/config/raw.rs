@@ -121,8 +121,8 @@ pub struct Numbers {
     pub country: Option<Spanned<String>>,
     /// Area code put before local numbers.
     pub area: Option<Spanned<String>>,
-    /// `"e164"` (+14255550100), `"national"` or `"international"`: how numbers are written to
-    /// this side. Default: `"e164"`, or `"national"` where `country` is given.
+    /// How numbers are written to this side: `"e164"` (+14255550100), `"digits"` (14255550100) or
+    /// `"national"`. Default: `"national"` where `country` is given, else `"e164"`.
     pub style: Option<Spanned<String>>,
 }
 
