@@ -135,7 +135,7 @@ impl NumberPlan {
             fits.then(|| E164Number::from_digits(&number).ok())
                 .flatten()
         };
-        let trunk_prefix = self.trunk_prefix();
+        let trunk_prefix = self.national_prefix();
         if let Some(rest) = trunk_prefix.and_then(|prefix| digits.strip_prefix(prefix))
             && !rest.starts_with('0')
             && let Some(number) = national(rest)
@@ -147,7 +147,7 @@ impl NumberPlan {
         {
             return Some(number);
         }
-        if let Some(area) = &self.area
+        if let Some(area) = self.area()
             && self.is_local(home, area, digits)
         {
             return national(&format!("{area}{digits}"));
@@ -167,7 +167,7 @@ impl NumberPlan {
     /// code where all have one length, seven digits or fewer elsewhere.
     fn is_local(&self, home: &Country, area: &str, digits: &str) -> bool {
         if self
-            .trunk_prefix()
+            .national_prefix()
             .is_some_and(|prefix| digits.starts_with(prefix))
         {
             return false;

@@ -32,13 +32,33 @@ pub enum WrittenAs {
     National,
 }
 
+impl WrittenAs {
+    /// The form's name in a configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::E164 => "e164",
+            Self::Digits => "digits",
+            Self::National => "national",
+        }
+    }
+
+    /// Reads a form's name; `None` when there is none such.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::E164, Self::Digits, Self::National]
+            .into_iter()
+            .find(|form| form.as_str() == name)
+    }
+}
+
 /// The numbers of one trunk: where it is, and how it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberPlan {
     pub(crate) home: Option<&'static Country>,
-    pub(crate) area: Option<String>,
-    pub(crate) international_prefix: Option<String>,
-    pub(crate) national_prefix: Option<String>,
+    area: Option<String>,
+    international_prefix: Option<String>,
+    national_prefix: Option<String>,
     written_as: WrittenAs,
 }
 
@@ -131,13 +151,22 @@ impl NumberPlan {
         self.written_as
     }
 
-    pub(crate) fn trunk_prefix(&self) -> Option<&str> {
+    /// The area code of numbers dialled without one.
+    #[must_use]
+    pub fn area(&self) -> Option<&str> {
+        self.area.as_deref()
+    }
+
+    /// What is dialled before a national number, if anything.
+    #[must_use]
+    pub fn national_prefix(&self) -> Option<&str> {
         let home = self.home.and_then(|home| home.national_prefix);
         self.national_prefix.as_deref().or(home)
     }
 
-    /// International prefixes that are understood, the one that is written first.
-    pub(crate) fn international_prefixes(&self) -> Vec<&str> {
+    /// International prefixes that are understood; the first is the one that is written.
+    #[must_use]
+    pub fn international_prefixes(&self) -> Vec<&str> {
         let own = self.international_prefix.as_deref();
         let home = self
             .home
@@ -159,7 +188,7 @@ impl NumberPlan {
                     let prefix = if bare {
                         ""
                     } else {
-                        self.trunk_prefix().unwrap_or_default()
+                        self.national_prefix().unwrap_or_default()
                     };
                     format!("{prefix}{}", number.national())
                 } else {

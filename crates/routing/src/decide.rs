@@ -1,0 +1,296 @@
+//! The decision itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ambient::WallTime;
+use e164::Normalised;
+use sip_msg::wire::TrunkName;
+use sip_msg::{StatusCode, Uri};
+
+use crate::compile::{Route, Snapshot};
+use crate::document::{PeerDoc, TrunkDoc};
+use crate::pattern::Pattern;
+use crate::plan::{Attempt, Decision, Outcome, RejectReason, RoutePlan};
+use crate::step::{PassedOver, Step};
+
+/// Octets of the longest number that is looked up.
+const LONGEST_NUMBER: usize = 256;
+
+/// Which call it is about.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The trunk it comes from.
+    pub trunk: TrunkName,
+    /// User of the Request-URI as received, or the number of a `tel:` URI.
+    pub called: String,
+    /// The caller's number as received; `None` when withheld or not given.
+    pub calling: Option<String>,
+}
+
+impl fmt::Debug for Question {
+    // Numbers do not show.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Question(from {})", self.trunk)
+    }
+}
+
+/// What is true at the moment of the call; kept in its record, so that the decision can be made
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Whether a peer of a trunk answers; one that is not mentioned does.
+    pub up: BTreeMap<(TrunkName, usize), bool>,
+    /// How many more calls a trunk may carry; one that is not mentioned has no limit.
+    pub room: BTreeMap<TrunkName, u32>,
+    /// The time of day.
+    pub wall: WallTime,
+    /// One random draw, for rules that share load.
+    pub draw: u64,
+}
+
+/// Decides one call. Takes time with the number of routes that can match, not with all of them.
+#[must_use]
+pub fn decide(snapshot: &Snapshot, facts: &Facts, question: &Question) -> Decision {
+    run(snapshot, facts, question, false)
+}
+
+/// Decides one call as [`decide`] does, and says of every route before the one that matches why it
+/// does not.
+#[must_use]
+pub fn explain(snapshot: &Snapshot, facts: &Facts, question: &Question) -> Decision {
+    run(snapshot, facts, question, true)
+}
+
+/// The numbers of a call, as the trunk of origin means them.
+struct Numbers<'a> {
+    origin: &'a TrunkName,
+    called: Normalised,
+    called_text: String,
+    calling: Option<Normalised>,
+    calling_text: Option<String>,
+}
+
+fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> Decision {
+    let mut steps = Vec::new();
+    let reject = |status, reason, steps| Decision {
+        outcome: Outcome::Reject { status, reason },
+        steps,
+    };
+    let Some(origin) = snapshot.trunks.get(&question.trunk) else {
+        return reject(StatusCode::FORBIDDEN, RejectReason::UnknownOrigin, steps);
+    };
+    if question.called.len() > LONGEST_NUMBER {
+        return reject(StatusCode::NOT_FOUND, RejectReason::NumberTooLong, steps);
+    }
+    let numbers = read_numbers(origin, question, &mut steps);
+    let candidates = if all {
+        (0..snapshot.routes.len()).collect()
+    } else {
+        let calling = numbers.calling_text.as_deref();
+        let found = snapshot.candidates(numbers.origin, &numbers.called_text, calling);
+        found
+            .into_iter()
+            .map(|index| index as usize)
+            .collect::<Vec<_>>()
+    };
+    for route in candidates
+        .into_iter()
+        .filter_map(|index| snapshot.routes.get(index))
+    {
+        match matches(route, &numbers) {
+            Ok(pattern) => {
+                steps.push(Step::Matched {
+                    route: route.name.clone(),
+                    called: numbers.called_text.clone(),
+                    pattern: pattern.map(|pattern| pattern.as_str().to_owned()),
+                });
+                return follow(snapshot, facts, route, &numbers, steps);
+            }
+            Err(why) => steps.push(Step::PassedOver {
+                route: route.name.clone(),
+                why,
+            }),
+        }
+    }
+    steps.push(Step::NoRoute);
+    reject(StatusCode::NOT_FOUND, RejectReason::NoRoute, steps)
+}
+
+fn read_numbers<'a>(
+    origin: &'a TrunkDoc,
+    question: &Question,
+    steps: &mut Vec<Step>,
+) -> Numbers<'a> {
+    let called = origin.numbers.normalise(&question.called);
+    let called_text = called.canonical();
+    steps.push(Step::Called {
+        raw: question.called.clone(),
+        number: called_text.clone(),
+    });
+    let short = |raw: &&String| raw.len() <= LONGEST_NUMBER;
+    let raw = question.calling.as_ref().filter(short);
+    let calling = raw.map(|raw| origin.numbers.normalise(raw));
+    let calling_text = calling.as_ref().map(Normalised::canonical);
+    if let (Some(raw), Some(number)) = (raw, &calling_text) {
+        steps.push(Step::Calling {
+            raw: raw.clone(),
+            number: number.clone(),
+        });
+    }
+    Numbers {
+        origin: &origin.name,
+        called,
+        called_text,
+        calling,
+        calling_text,
+    }
+}
+
+/// The pattern the called number matches, or why the route does not match.
+fn matches<'a>(route: &'a Route, numbers: &Numbers<'_>) -> Result<Option<&'a Pattern>, PassedOver> {
+    let from = &route.doc.from;
+    if !from.is_empty() && !from.contains(numbers.origin) {
+        return Err(PassedOver::Origin {
+            trunk: numbers.origin.clone(),
+            from: from.clone(),
+        });
+    }
+    let called = route
+        .called
+        .iter()
+        .find(|pattern| pattern.matches(&numbers.called_text));
+    if called.is_none() && !route.called.is_empty() {
+        return Err(PassedOver::Called);
+    }
+    if !route.calling.is_empty() {
+        let calling = numbers
+            .calling_text
+            .as_deref()
+            .ok_or(PassedOver::NoCalling)?;
+        if !route.calling.iter().any(|pattern| pattern.matches(calling)) {
+            return Err(PassedOver::Calling);
+        }
+    }
+    Ok(called)
+}
+
+/// What the route that matches comes to.
+fn follow(
+    snapshot: &Snapshot,
+    facts: &Facts,
+    route: &Route,
+    numbers: &Numbers<'_>,
+    mut steps: Vec<Step>,
+) -> Decision {
+    let name = route.name.clone();
+    if let Some(status) = route.doc.reject {
+        steps.push(Step::Refused {
+            route: name.clone(),
+            status,
+        });
+        let reason = RejectReason::ByRoute(name);
+        return Decision {
+            outcome: Outcome::Reject { status, reason },
+            steps,
+        };
+    }
+    let (mut attempts, mut last) = (Vec::new(), Vec::new());
+    let mut full = false;
+    for trunk in route
+        .doc
+        .to
+        .iter()
+        .filter_map(|target| snapshot.trunks.get(target))
+    {
+        if trunk.name == *numbers.origin && !route.doc.hairpin {
+            steps.push(Step::IsOrigin {
+                trunk: trunk.name.clone(),
+            });
+            continue;
+        }
+        if facts.room.get(&trunk.name) == Some(&0) {
+            full = true;
+            steps.push(Step::NoRoom {
+                trunk: trunk.name.clone(),
+            });
+            continue;
+        }
+        let to_user = written(trunk, &numbers.called);
+        if to_user != numbers.called_text {
+            let step = Step::Writes {
+                trunk: trunk.name.clone(),
+                called: to_user.clone(),
+            };
+            steps.push(step);
+        }
+        for (peer, doc) in trunk.peers.iter().enumerate() {
+            let attempt = attempt(trunk, peer, doc, &to_user, numbers);
+            if facts.up.get(&(trunk.name.clone(), peer)) == Some(&false) {
+                let step = Step::PeerDown {
+                    trunk: trunk.name.clone(),
+                    host: doc.host.clone(),
+                };
+                steps.push(step);
+                last.push(attempt);
+            } else {
+                attempts.push(attempt);
+            }
+        }
+    }
+    attempts.append(&mut last);
+    let outcome = if attempts.is_empty() {
+        let reason = if full {
+            RejectReason::NoRoom(name)
+        } else {
+            RejectReason::OnlyOrigin(name)
+        };
+        Outcome::Reject {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            reason,
+        }
+    } else {
+        Outcome::Route(RoutePlan {
+            route: name,
+            attempts,
+        })
+    };
+    Decision { outcome, steps }
+}
+
+fn attempt(
+    trunk: &TrunkDoc,
+    peer: usize,
+    doc: &PeerDoc,
+    to_user: &str,
+    numbers: &Numbers<'_>,
+) -> Attempt {
+    let mut request_uri = Uri::sip(Some(to_user), &doc.host, doc.port);
+    let telephone = to_user
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b"+*#".contains(&b));
+    if trunk.user_phone && telephone {
+        request_uri = request_uri.with_param("user", "phone");
+    }
+    if trunk.transport_param {
+        request_uri = request_uri.with_param("transport", doc.transport.uri_token());
+    }
+    Attempt {
+        trunk: trunk.name.clone(),
+        peer,
+        request_uri,
+        to_user: to_user.to_owned(),
+        from_user: numbers
+            .calling
+            .as_ref()
+            .map(|calling| written(trunk, calling)),
+        from_host: trunk.from_host.clone(),
+    }
+}
+
+/// A number as a trunk writes it. Short codes, emergency numbers and names stay as they are.
+fn written(trunk: &TrunkDoc, number: &Normalised) -> String {
+    number
+        .e164()
+        .map_or_else(|| number.canonical(), |number| trunk.numbers.write(number))
+}

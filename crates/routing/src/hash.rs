@@ -1,0 +1,67 @@
+//! The content hash of a document.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::document::{Document, RouteDoc, TrunkDoc};
+
+/// Every field with its length before it, so that no two documents feed the same octets.
+struct Feed(Sha256);
+
+impl Feed {
+    fn number(&mut self, number: usize) {
+        self.0.update((number as u64).to_be_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len());
+        self.0.update(text.as_bytes());
+    }
+
+    fn optional(&mut self, text: Option<&str>) {
+        self.number(usize::from(text.is_some()));
+        self.text(text.unwrap_or_default());
+    }
+
+    fn list<'a>(&mut self, items: impl ExactSizeIterator<Item = &'a str>) {
+        self.number(items.len());
+        items.for_each(|item| self.text(item));
+    }
+
+    fn trunk(&mut self, trunk: &TrunkDoc) {
+        self.text(trunk.name.as_str());
+        let plan = &trunk.numbers;
+        self.optional(plan.country().map(|country| country.iso));
+        self.optional(plan.area());
+        self.list(plan.international_prefixes().into_iter());
+        self.optional(plan.national_prefix());
+        self.text(plan.form().as_str());
+        self.number(trunk.peers.len());
+        for peer in &trunk.peers {
+            self.text(&peer.host);
+            self.number(peer.port.map_or(0, usize::from));
+            self.text(peer.transport.uri_token());
+        }
+        self.optional(trunk.from_host.as_deref());
+        self.number(usize::from(trunk.user_phone));
+        self.number(usize::from(trunk.transport_param));
+    }
+
+    fn route(&mut self, route: &RouteDoc) {
+        self.text(&route.name);
+        self.list(route.from.iter().map(sip_msg::wire::TrunkName::as_str));
+        self.list(route.called.iter().map(String::as_str));
+        self.list(route.calling.iter().map(String::as_str));
+        self.list(route.to.iter().map(sip_msg::wire::TrunkName::as_str));
+        self.number(route.reject.map_or(0, |status| usize::from(status.code())));
+        self.number(usize::from(route.hairpin));
+    }
+}
+
+pub(crate) fn of(document: &Document) -> [u8; 32] {
+    let mut feed = Feed(Sha256::new());
+    feed.number(document.trunks.len());
+    document.trunks.iter().for_each(|trunk| feed.trunk(trunk));
+    feed.number(document.routes.len());
+    document.routes.iter().for_each(|route| feed.route(route));
+    feed.0.finalize().into()
+}

@@ -1,0 +1,100 @@
+//! What a decision says.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sip_msg::wire::TrunkName;
+use sip_msg::{StatusCode, Uri};
+
+use crate::step::Step;
+
+/// The answer to one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What is to be done.
+    pub outcome: Outcome,
+    /// Why, in the order it was found; each prints as one line.
+    pub steps: Vec<Step>,
+}
+
+/// What is to be done with a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Try these in order.
+    Route(RoutePlan),
+    /// Refuse it.
+    Reject {
+        /// With this status.
+        status: StatusCode,
+        /// For this reason.
+        reason: RejectReason,
+    },
+}
+
+/// Why a call is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RejectReason {
+    /// No route matches: 404.
+    NoRoute,
+    /// The trunk of origin is not known: 403.
+    UnknownOrigin,
+    /// The called number is longer than any number: 404.
+    NumberTooLong,
+    /// A route says so, with its status.
+    ByRoute(Arc<str>),
+    /// The only target of the route is where the call comes from: 503.
+    OnlyOrigin(Arc<str>),
+    /// Every target of the route carries as many calls as it may: 503.
+    NoRoom(Arc<str>),
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoute => write!(f, "no route matches"),
+            Self::UnknownOrigin => write!(f, "the trunk of origin is unknown"),
+            Self::NumberTooLong => write!(f, "the called number is too long"),
+            Self::ByRoute(route) => write!(f, "route `{route}` refuses the call"),
+            Self::OnlyOrigin(route) => {
+                write!(
+                    f,
+                    "route `{route}` leads only back to where the call comes from"
+                )
+            }
+            Self::NoRoom(route) => write!(f, "every target of route `{route}` is at its limit"),
+        }
+    }
+}
+
+/// Where a call goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutePlan {
+    /// The route that matched.
+    pub route: Arc<str>,
+    /// Attempts in order, at least one: every peer of every target, peers known down last.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One peer of one trunk, with the numbers as it reads them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The trunk.
+    pub trunk: TrunkName,
+    /// Which of its peers, from 0.
+    pub peer: usize,
+    /// Request-URI of the INVITE.
+    pub request_uri: Uri,
+    /// User of the To URI: the called number as this trunk writes it.
+    pub to_user: String,
+    /// User of the From URI: the calling number as this trunk writes it; `None` without one.
+    pub from_user: Option<String>,
+    /// Host of the From URI, where it is not the gateway's own.
+    pub from_host: Option<String>,
+}
+
+impl fmt::Debug for Attempt {
+    // Numbers do not show.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Attempt({} peer {})", self.trunk, self.peer)
+    }
+}
