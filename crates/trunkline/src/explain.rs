@@ -43,7 +43,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     };
     // What is wrong with secrets or certificates says nothing about routes; a document that does
     // not compile cannot be asked.
-    let Ok(snapshot) = Snapshot::compile(reading.config.routing.clone()) else {
+    let Ok(snapshot) = Snapshot::compile(&reading.config.routing) else {
         cli::report(&reading);
         return ExitCode::from(2);
     };

@@ -60,7 +60,7 @@ pub fn load(
     if !errors.is_empty() {
         return document;
     }
-    for value in table.get_mut().values_mut() {
+    for (_, value) in table.get_mut().iter_mut() {
         expand(value, environment, findings);
     }
     for (key, value) in table.into_inner() {
@@ -167,7 +167,7 @@ fn table_as<T: for<'de> Deserialize<'de>>(
             return None;
         };
         report(name, &key_text, &message, span, findings);
-        table.get_mut().remove(key.get_ref());
+        table.get_mut().remove(key.get_ref().as_ref());
         left_out.push(key_text);
     }
 }
@@ -201,7 +201,7 @@ fn expand(
             items.iter_mut().for_each(|item| expand(item, environment, findings));
         }
         DeValue::Table(table) => {
-            table.values_mut().for_each(|item| expand(item, environment, findings));
+            table.iter_mut().for_each(|(_, item)| expand(item, environment, findings));
         }
         DeValue::String(text) if text.contains("${") => {
             let mut rest: &str = text;

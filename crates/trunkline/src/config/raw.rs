@@ -3,6 +3,7 @@
 //! Nothing here is checked against anything else; [`super::resolve`] does that. Positions survive
 //! as [`Spanned`] where a later check may have to point at a value.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -30,20 +31,44 @@ pub struct OneOrMany(pub Vec<Spanned<String>>);
 
 impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            One(String),
-            Many(Vec<String>),
-        }
         let spanned = Spanned::<Either>::deserialize(deserializer)?;
         let span = spanned.span();
         Ok(Self(match spanned.into_inner() {
             Either::One(value) => vec![Spanned::new(span, value)],
-            Either::Many(values) => {
-                values.into_iter().map(|value| Spanned::new(span.clone(), value)).collect()
-            }
+            Either::Many(values) => values,
         }))
+    }
+}
+
+/// By hand, because an untagged enum would lose the items' places.
+enum Either {
+    One(String),
+    Many(Vec<Spanned<String>>),
+}
+
+impl<'de> Deserialize<'de> for Either {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Either;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Either, E> {
+                Ok(Either::One(value.to_owned()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Either, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = items.next_element()? {
+                    values.push(value);
+                }
+                Ok(Either::Many(values))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut F
     for raw in &document.routes {
         routing.routes.push(route(raw, config, findings));
     }
-    match Snapshot::compile(routing.clone()) {
+    match Snapshot::compile(&routing) {
         Ok(snapshot) => warn(&snapshot, document, findings),
         Err(errors) => {
             for error in errors {
