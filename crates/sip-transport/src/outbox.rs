@@ -1,0 +1,213 @@
+//! The bounded queue of bytes between the core and one stream.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use sip_msg::wire::{TransmitId, TransportError};
+use tokio::sync::Notify;
+
+/// One message waiting to be written. `id` is absent for bytes of the transport's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) id: Option<TransmitId>,
+    pub(crate) bytes: Bytes,
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unqueued {
+    /// The stream has ended.
+    Closed,
+    /// The peer does not read: the bound is reached.
+    Full,
+}
+
+#[derive(Debug)]
+struct Queue {
+    messages: VecDeque<Outgoing>,
+    bytes: usize,
+    end: Option<TransportError>,
+    /// Whether the peer has said anything.
+    proven: bool,
+    /// Written while the peer had said nothing yet. A peer that refuses our certificate under
+    /// TLS 1.3 does so after we may write, so these may never have been read.
+    unproven: Vec<TransmitId>,
+}
+
+/// What a stream leaves behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// Why it ended; the first reason given wins.
+    pub(crate) error: TransportError,
+    /// Whether the peer ever said anything.
+    pub(crate) proven: bool,
+    /// What was not written, or written to a peer that never said anything.
+    pub(crate) unsent: Vec<TransmitId>,
+}
+
+/// How many messages written to a silent peer are remembered.
+const UNPROVEN: usize = 256;
+
+/// A queue that never blocks its writer: it takes a message, or says why not.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    limit: usize,
+    changed: Notify,
+    emptied: Notify,
+}
+
+impl Outbox {
+    /// A queue of at most `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        let queue = Queue {
+            messages: VecDeque::new(),
+            bytes: 0,
+            end: None,
+            proven: false,
+            unproven: Vec::new(),
+        };
+        Self {
+            queue: Mutex::new(queue),
+            limit,
+            changed: Notify::new(),
+            emptied: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no holder of the queue can panic")
+    }
+
+    /// Queues a message. When the bound is reached the whole stream is at its end: what it has
+    /// is of no use to a peer that does not read.
+    pub(crate) fn push(&self, id: Option<TransmitId>, bytes: Bytes) -> Result<(), Unqueued> {
+        let mut queue = self.lock();
+        if queue.end.is_some() {
+            return Err(Unqueued::Closed);
+        }
+        if queue.bytes + bytes.len() > self.limit {
+            queue.end = Some(TransportError::Stalled);
+            drop(queue);
+            self.changed.notify_one();
+            return Err(Unqueued::Full);
+        }
+        queue.bytes += bytes.len();
+        queue.messages.push_back(Outgoing { id, bytes });
+        drop(queue);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next message to write, or why there is none any more. It stays queued until
+    /// [`Outbox::written`], so that a stream that ends meanwhile still reports it. Only one task
+    /// may wait here.
+    pub(crate) async fn next(&self) -> Result<Outgoing, TransportError> {
+        loop {
+            {
+                let queue = self.lock();
+                if let Some(end) = queue.end {
+                    return Err(end);
+                }
+                if let Some(message) = queue.messages.front() {
+                    return Ok(message.clone());
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// The message that [`Outbox::next`] gave has been written.
+    pub(crate) fn written(&self) {
+        let mut queue = self.lock();
+        if let Some(message) = queue.messages.pop_front() {
+            queue.bytes -= message.bytes.len();
+            if !queue.proven && queue.unproven.len() < UNPROVEN {
+                queue.unproven.extend(message.id);
+            }
+        }
+        if queue.messages.is_empty() {
+            self.emptied.notify_one();
+        }
+    }
+
+    /// Returns once everything queued has been written. Only one task may wait here.
+    pub(crate) async fn drained(&self) {
+        while !self.is_empty() {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// The peer has said something: it reads what is written.
+    pub(crate) fn prove(&self) {
+        let mut queue = self.lock();
+        queue.proven = true;
+        queue.unproven = Vec::new();
+    }
+
+    /// Whether everything queued has been written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().messages.is_empty()
+    }
+
+    /// Ends the queue and returns what has to be reported.
+    pub(crate) fn close(&self, error: TransportError) -> Ending {
+        let mut queue = self.lock();
+        let error = *queue.end.get_or_insert(error);
+        let mut unsent = std::mem::take(&mut queue.unproven);
+        unsent.extend(queue.messages.drain(..).filter_map(|message| message.id));
+        queue.bytes = 0;
+        Ending {
+            error,
+            proven: queue.proven,
+            unsent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(length: usize) -> Bytes {
+        Bytes::from(vec![b'x'; length])
+    }
+
+    #[tokio::test]
+    async fn the_bound_counts_bytes_until_they_are_written() {
+        let outbox = Outbox::new(10);
+        assert_eq!(outbox.push(Some(TransmitId(1)), message(6)), Ok(()));
+        assert_eq!(outbox.next().await.unwrap().id, Some(TransmitId(1)));
+        assert!(!outbox.is_empty());
+        outbox.written();
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.push(Some(TransmitId(2)), message(10)), Ok(()));
+        assert_eq!(
+            outbox.push(Some(TransmitId(3)), message(1)),
+            Err(Unqueued::Full)
+        );
+        assert_eq!(
+            outbox.push(Some(TransmitId(4)), message(1)),
+            Err(Unqueued::Closed)
+        );
+        assert_eq!(outbox.next().await.unwrap_err(), TransportError::Stalled);
+        let ending = outbox.close(TransportError::Closed);
+        assert_eq!(ending.error, TransportError::Stalled);
+        assert_eq!(ending.unsent, vec![TransmitId(1), TransmitId(2)]);
+    }
+
+    #[tokio::test]
+    async fn what_a_peer_that_spoke_was_sent_counts_as_sent() {
+        let outbox = Outbox::new(100);
+        for id in 1..=2 {
+            outbox.push(Some(TransmitId(id)), message(6)).unwrap();
+        }
+        outbox.next().await.unwrap();
+        outbox.written();
+        outbox.prove();
+        let ending = outbox.close(TransportError::Closed);
+        assert_eq!(ending.unsent, vec![TransmitId(2)]);
+        assert!(ending.proven);
+    }
+}

@@ -1,0 +1,532 @@
+//! The handle: start, transmit, resolve, change, observe, stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::RandomState;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use rustls::{KeyLog, NoKeyLog};
+use sip_msg::TransportKind;
+use sip_msg::dns::Query;
+use sip_msg::wire::{
+    Arrival, FlowId, Hop, ListenerId, To, Transmit, TransmitId, TransportError, TrunkName,
+};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::admission::Admission;
+use crate::config::{FlowPolicy, ListenerConfig, StartError, TransportConfig, TrunkFlow};
+use crate::counters::{Counter, Counters, Tally};
+use crate::dns::Resolver;
+use crate::flow::{Choice, Flows, Origin, Stream, Wish};
+use crate::lanes::{Incoming, Lanes, Receiver};
+use crate::network::{self, AllowedNetwork};
+use crate::outbox::Unqueued;
+use crate::shared::{Listener, Shared, Trunk, Trunks};
+use crate::tls::{HandshakeGate, KeyLogFile, TlsClientSettings, TlsError, TlsServerSettings};
+use crate::udp::{UdpFlow, UdpListener};
+use crate::{accept, connect, datagrams, stream, tls};
+
+/// How long streams may take to end when the transport stops.
+const STOP_TIME: Duration = Duration::from_secs(3);
+
+/// A running transport. Cloning gives another handle to the same.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    shared: Arc<Shared>,
+}
+
+/// New identities and roots, for [`Transport::set_identities`].
+#[derive(Clone, Debug, Default)]
+pub struct Identities {
+    /// By TLS listener.
+    pub listeners: Vec<(ListenerId, TlsServerSettings)>,
+    /// By trunk that opens TLS connections.
+    pub trunks: Vec<(TrunkName, TlsClientSettings)>,
+}
+
+/// Who opened a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlowDirection {
+    /// The peer, at this listener.
+    Accepted(ListenerId),
+    /// We, for this trunk.
+    Opened(TrunkName),
+}
+
+/// One stream, for status pages.
+#[derive(Clone, Debug)]
+pub struct FlowStatus {
+    /// Which.
+    pub flow: FlowId,
+    /// TCP or TLS.
+    pub transport: TransportKind,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// Who opened it.
+    pub direction: FlowDirection,
+    /// What is known of it once it is up. None: it is connecting.
+    pub arrival: Option<Arrival>,
+    /// It was replaced and ends when all is quiet.
+    pub retiring: bool,
+    /// Time since a message passed.
+    pub quiet: Duration,
+}
+
+impl Transport {
+    /// Binds every listener and starts. Nothing is started if anything fails. Must be called
+    /// within a tokio runtime, which runs all tasks.
+    pub fn start(config: TransportConfig) -> Result<(Self, Receiver), StartError> {
+        let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let limits = config.limits;
+        let key_log: Arc<dyn KeyLog> = match &config.key_log {
+            Some(path) => Arc::new(KeyLogFile::open(path).map_err(StartError::KeyLog)?),
+            None => Arc::new(NoKeyLog {}),
+        };
+        let mut bound = Vec::new();
+        let mut seen = BTreeSet::new();
+        for listener in config.listeners {
+            if !seen.insert(listener.id) {
+                return Err(StartError::DuplicateListener(listener.id));
+            }
+            bound.push(bind(listener, &limits, &key_log)?);
+        }
+        let resolver = Resolver::new(
+            &config.resolver,
+            &config.host_map,
+            limits.dns_queries,
+            limits.dns_timeout,
+        )?;
+        let trunks = compile(config.trunks, &key_log)
+            .map_err(|(trunk, error)| StartError::TrunkTls { trunk, error })?;
+        let stop = watch::Sender::new(false);
+        let (lanes, receiver) = Lanes::new(limits.first_lane, limits.second_lane, stop.clone());
+        let tally = Arc::new(Tally::new());
+        let shared = Arc::new(Shared {
+            lanes,
+            flows: Flows::new(limits.outbox_bytes, limits.connections),
+            admission: Admission::new(&limits, Arc::clone(&tally)),
+            gate: HandshakeGate::new(limits.handshake_workers),
+            limits,
+            tally,
+            trunks: ArcSwap::from_pointee(trunks),
+            listeners: bound
+                .iter()
+                .map(|(listener, _)| Arc::clone(listener))
+                .collect(),
+            resolver,
+            key_log,
+            hash_keys: RandomState::new(),
+            stop,
+            runtime,
+            running: watch::Sender::new(0),
+            drawn: AtomicU64::new(0),
+        });
+        for (listener, socket) in bound {
+            listen(&shared, listener, socket);
+        }
+        Ok((Self { shared }, receiver))
+    }
+
+    /// Sends a message, or reports in due course why it could not. Never waits.
+    pub fn transmit(&self, transmit: Transmit) {
+        let Transmit { id, to, message } = transmit;
+        let outcome = match to {
+            To::Hop(hop) => self.to_hop(id, message, &hop),
+            To::Flow {
+                flow,
+                remote,
+                fallback,
+            } => self.to_flow(id, message, flow, remote, fallback.as_ref()),
+        };
+        if let Err(error) = outcome {
+            if error == TransportError::NoFlow {
+                self.shared.tally.add(Counter::NoFlow);
+            }
+            stream::fail(&self.shared, id, error);
+        }
+    }
+
+    fn to_flow(
+        &self,
+        id: TransmitId,
+        message: Bytes,
+        flow: FlowId,
+        remote: SocketAddr,
+        fallback: Option<&Hop>,
+    ) -> Result<(), TransportError> {
+        if let Some(udp) = self.shared.flows.udp(flow) {
+            return self.send_datagram(&udp, &message, remote);
+        }
+        if let Some(stream) = self.shared.flows.stream(flow)
+            && self.may_carry(&stream, &message, fallback)
+        {
+            match stream.outbox.push(Some(id), message.clone()) {
+                Ok(()) => return Ok(()),
+                Err(Unqueued::Full) => return Err(TransportError::Stalled),
+                Err(Unqueued::Closed) => {}
+            }
+        }
+        match fallback {
+            Some(hop) => self.to_hop(id, message, hop),
+            None => Err(TransportError::NoFlow),
+        }
+    }
+
+    /// A connection that a one-way peer opened carries no request of ours.
+    fn may_carry(&self, stream: &Stream, message: &[u8], fallback: Option<&Hop>) -> bool {
+        if !stream::is_request(message) || matches!(stream.origin, Origin::Opened(_)) {
+            return true;
+        }
+        let trunk = fallback.and_then(|hop| self.shared.trunk(&hop.trunk));
+        let one_way = trunk.is_none_or(|trunk| trunk.flow.flows == FlowPolicy::OneWay);
+        if one_way {
+            self.shared.tally.add(Counter::OneWayRefused);
+        }
+        !one_way
+    }
+
+    fn to_hop(&self, id: TransmitId, message: Bytes, hop: &Hop) -> Result<(), TransportError> {
+        let trunk = self
+            .shared
+            .trunk(&hop.trunk)
+            .ok_or(TransportError::NoFlow)?;
+        match hop.transport {
+            TransportKind::Udp => {
+                let udp = self
+                    .udp_flow(&trunk.flow, hop.addr)
+                    .ok_or(TransportError::NoFlow)?;
+                self.send_datagram(&udp, &message, hop.addr)
+            }
+            TransportKind::Tcp | TransportKind::Tls => self.to_stream(id, message, hop, trunk),
+            TransportKind::Ws | TransportKind::Wss => Err(TransportError::NoFlow),
+        }
+    }
+
+    fn to_stream(
+        &self,
+        id: TransmitId,
+        message: Bytes,
+        hop: &Hop,
+        trunk: Arc<Trunk>,
+    ) -> Result<(), TransportError> {
+        let shared = &self.shared;
+        if let Some(stream) = self.peers_own(hop, trunk.flow.flows)
+            && stream.outbox.push(Some(id), message.clone()).is_ok()
+        {
+            return Ok(());
+        }
+        if trunk.flow.flows == FlowPolicy::ClientFlow {
+            return Err(TransportError::NoFlow);
+        }
+        // Twice: the connection found first may be at its end without having left the pool yet.
+        for _ in 0..2 {
+            let stream = match shared.flows.choose(hop, Instant::now()) {
+                Choice::Existing(stream) => stream,
+                Choice::Fresh(stream) => {
+                    connect::spawn(shared, hop.clone(), Arc::clone(&trunk), Arc::clone(&stream));
+                    stream
+                }
+                Choice::Resting(error) => {
+                    shared.tally.add(Counter::ConnectHeldBack);
+                    return Err(error);
+                }
+                Choice::Full => {
+                    shared.tally.add(Counter::TooManyConnections);
+                    return Err(TransportError::NoFlow);
+                }
+            };
+            match stream.outbox.push(Some(id), message.clone()) {
+                Ok(()) => return Ok(()),
+                Err(Unqueued::Full) => return Err(TransportError::Stalled),
+                Err(Unqueued::Closed) => shared.flows.detach(&stream),
+            }
+        }
+        Err(TransportError::Closed)
+    }
+
+    /// The connection the peer opened, where the policy lets our requests take it.
+    fn peers_own(&self, hop: &Hop, policy: FlowPolicy) -> Option<Arc<Stream>> {
+        if policy == FlowPolicy::OneWay {
+            return None;
+        }
+        let stream = self.shared.flows.accepted_from(hop.transport, hop.addr)?;
+        let identity = stream
+            .arrival
+            .get()
+            .and_then(|arrival| arrival.identity.as_ref());
+        let proven = match (policy, hop.transport) {
+            (FlowPolicy::Reuse, TransportKind::Tls) => {
+                identity.is_some_and(|identity| tls::bears(identity, &hop.server_name))
+            }
+            _ => true,
+        };
+        proven.then_some(stream)
+    }
+
+    fn udp_flow(&self, trunk: &TrunkFlow, remote: SocketAddr) -> Option<UdpFlow> {
+        let fits = |listener: &&Arc<Listener>| {
+            listener.udp.is_some() && listener.local.is_ipv4() == remote.is_ipv4()
+        };
+        let listeners = || self.shared.listeners.iter().filter(fits);
+        let chosen = match trunk.udp {
+            Some(id) => listeners().find(|listener| listener.id == id),
+            None => listeners()
+                .find(|listener| {
+                    listener
+                        .networks
+                        .load()
+                        .iter()
+                        .any(|allowed| allowed.trunk == trunk.name)
+                })
+                .or_else(|| listeners().next()),
+        };
+        chosen.and_then(|listener| listener.udp.clone())
+    }
+
+    fn send_datagram(
+        &self,
+        udp: &UdpFlow,
+        message: &[u8],
+        remote: SocketAddr,
+    ) -> Result<(), TransportError> {
+        let sent = udp.send(message, remote)?;
+        self.shared.tally.add(match sent {
+            Some(()) => Counter::MessagesOut,
+            None => Counter::DatagramsUnsent,
+        });
+        Ok(())
+    }
+
+    /// Asks for records; the answer comes as [`Incoming::Dns`]. Never waits.
+    pub fn resolve(&self, query: Query) {
+        let task = {
+            let shared = Arc::clone(&self.shared);
+            async move {
+                shared.tally.add(Counter::DnsQueries);
+                let answer = shared.resolver.answer(query).await;
+                if answer.result.is_err() {
+                    shared.tally.add(Counter::DnsFailures);
+                }
+                shared.lanes.send_first(Incoming::Dns(answer)).await;
+            }
+        };
+        self.shared.spawn(task);
+    }
+
+    /// Where a listener is bound; with port 0 in the configuration, the port it was given.
+    pub fn local_addr(&self, listener: ListenerId) -> Option<SocketAddr> {
+        self.listener(listener).map(|listener| listener.local)
+    }
+
+    fn listener(&self, id: ListenerId) -> Option<&Arc<Listener>> {
+        self.shared
+            .listeners
+            .iter()
+            .find(|listener| listener.id == id)
+    }
+
+    /// Takes new certificates, keys and roots into use, all or none. Connections of the listeners
+    /// and trunks named are made anew: those we opened at once, those of peers when they are
+    /// quiet.
+    pub fn set_identities(&self, identities: Identities) -> Result<(), TlsError> {
+        let shared = &self.shared;
+        let mut servers = Vec::new();
+        for (id, settings) in &identities.listeners {
+            let config = tls::server_config(settings, Arc::clone(&shared.key_log))?;
+            servers.push((*id, Arc::new(config)));
+        }
+        let mut trunks = Trunks::clone(&shared.trunks.load());
+        let mut renewed = BTreeSet::new();
+        for (name, settings) in identities.trunks {
+            if let Some(trunk) = trunks.get(&name) {
+                let trunk = trunk.with_tls(settings, &shared.key_log)?;
+                trunks.insert(name.clone(), trunk);
+                renewed.insert(name);
+            }
+        }
+        for (id, config) in servers {
+            if let Some(tls) = self.listener(id).and_then(|listener| listener.tls.as_ref()) {
+                tls.store(config);
+            }
+        }
+        shared.trunks.store(Arc::new(trunks));
+        shared.flows.forgive();
+        let relisten: BTreeSet<_> = identities.listeners.iter().map(|(id, _)| *id).collect();
+        for stream in shared.flows.streams() {
+            match &stream.origin {
+                Origin::Accepted(listener) if relisten.contains(listener) => stream.retire(),
+                Origin::Opened(hop)
+                    if hop.transport == TransportKind::Tls && renewed.contains(&hop.trunk) =>
+                {
+                    stream.renew.notify_one();
+                }
+                Origin::Accepted(_) | Origin::Opened(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes another set of trunks into use. Connections of trunks that are gone end when they
+    /// are quiet; others go on, and follow their trunk's new settings when they are renewed.
+    pub fn set_trunks(&self, trunks: Vec<TrunkFlow>) -> Result<(), (TrunkName, TlsError)> {
+        let shared = &self.shared;
+        let trunks = Arc::new(compile(trunks, &shared.key_log)?);
+        shared.trunks.store(Arc::clone(&trunks));
+        shared.flows.forgive();
+        for stream in shared.flows.streams() {
+            if let Origin::Opened(hop) = &stream.origin
+                && !trunks.contains_key(&hop.trunk)
+            {
+                shared.flows.detach(&stream);
+                stream.retire();
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the sources a listener hears, for what comes from now on.
+    pub fn set_networks(&self, listener: ListenerId, networks: Vec<AllowedNetwork>) {
+        if let Some(listener) = self.listener(listener) {
+            listener.networks.store(Arc::new(networks));
+        }
+    }
+
+    /// Whether a listener hears a source at all.
+    pub fn hears(&self, listener: ListenerId, source: std::net::IpAddr) -> bool {
+        self.listener(listener)
+            .is_some_and(|listener| network::is_allowed(&listener.networks.load(), source))
+    }
+
+    /// All counts.
+    pub fn counters(&self) -> Counters {
+        self.shared.tally.snapshot()
+    }
+
+    /// All TCP and TLS connections, those being made included.
+    pub fn flows(&self) -> Vec<FlowStatus> {
+        let now = Instant::now();
+        let streams = self.shared.flows.streams();
+        streams
+            .into_iter()
+            .map(|stream| FlowStatus {
+                flow: stream.id,
+                transport: stream.transport,
+                remote: stream.remote,
+                direction: match &stream.origin {
+                    Origin::Accepted(listener) => FlowDirection::Accepted(*listener),
+                    Origin::Opened(hop) => FlowDirection::Opened(hop.trunk.clone()),
+                },
+                arrival: stream.arrival.get().cloned(),
+                retiring: *stream.wish.borrow() == Wish::Retire,
+                quiet: now.saturating_duration_since(stream.last_message()),
+            })
+            .collect()
+    }
+
+    /// Stops listening, writes what is queued, and closes everything: done within seconds.
+    pub async fn stop(&self) {
+        self.shared.stop.send_replace(true);
+        let mut running = self.shared.running.subscribe();
+        let _ = timeout(STOP_TIME, running.wait_for(|running| *running == 0)).await;
+    }
+}
+
+enum Socket {
+    Udp(UdpFlow),
+    Stream(TcpListener),
+}
+
+fn bind(
+    config: ListenerConfig,
+    limits: &crate::TransportLimits,
+    key_log: &Arc<dyn KeyLog>,
+) -> Result<(Arc<Listener>, Socket), StartError> {
+    let ListenerConfig {
+        id,
+        transport,
+        bind,
+        tls,
+        networks,
+    } = config;
+    let failed = |error| StartError::Bind {
+        listener: id,
+        bind,
+        error,
+    };
+    let refused = |error| StartError::ListenerTls {
+        listener: id,
+        error,
+    };
+    let tls = match (transport, &tls) {
+        (TransportKind::Tls, None) => return Err(refused(TlsError::NoIdentity)),
+        (TransportKind::Tls, Some(settings)) => {
+            let config = tls::server_config(settings, Arc::clone(key_log)).map_err(refused)?;
+            Some(ArcSwap::from_pointee(config))
+        }
+        _ => None,
+    };
+    let (socket, local) = match transport {
+        TransportKind::Udp => {
+            let socket = UdpListener::bind(bind, limits.datagram_bytes, limits.dscp);
+            let socket = socket.map_err(failed)?;
+            let local = socket.local;
+            (
+                Socket::Udp(UdpFlow {
+                    listener: Arc::new(socket),
+                    source: None,
+                }),
+                local,
+            )
+        }
+        TransportKind::Tcp | TransportKind::Tls => {
+            let socket = accept::bind(bind, limits).map_err(failed)?;
+            let local = socket.local_addr().map_err(failed)?;
+            (Socket::Stream(socket), local)
+        }
+        TransportKind::Ws | TransportKind::Wss => return Err(StartError::Transport(id)),
+    };
+    let udp = match &socket {
+        Socket::Udp(flow) => Some(flow.clone()),
+        Socket::Stream(_) => None,
+    };
+    let networks = ArcSwap::from_pointee(networks);
+    Ok((
+        Arc::new(Listener {
+            id,
+            transport,
+            local,
+            networks,
+            tls,
+            udp,
+        }),
+        socket,
+    ))
+}
+
+fn listen(shared: &Arc<Shared>, listener: Arc<Listener>, socket: Socket) {
+    let tasks = Arc::clone(shared);
+    match socket {
+        Socket::Udp(flow) => shared.spawn(datagrams::run(tasks, listener, flow)),
+        Socket::Stream(socket) => shared.spawn(accept::run(tasks, listener, socket)),
+    }
+}
+
+fn compile(
+    trunks: Vec<TrunkFlow>,
+    key_log: &Arc<dyn KeyLog>,
+) -> Result<Trunks, (TrunkName, TlsError)> {
+    let mut compiled = BTreeMap::new();
+    for flow in trunks {
+        let name = flow.name.clone();
+        let trunk = Trunk::new(flow, key_log).map_err(|error| (name.clone(), error))?;
+        compiled.insert(name, trunk);
+    }
+    Ok(compiled)
+}
