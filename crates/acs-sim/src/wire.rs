@@ -1,0 +1,491 @@
+//! Sockets: UDP ports, TCP and TLS connections, and what arrives on them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use sip_msg::{Framing, Limits, Message, Rejected, parse};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::stream::{self, Tapped};
+use crate::tap::{Carrier, Tap};
+use crate::tls;
+
+/// Largest UDP datagram.
+const DATAGRAM: usize = 65_535;
+/// Patience for a connection with its handshake.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How SIP travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Datagrams (RFC 3261 §18).
+    Udp,
+    /// A plain stream.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+impl Transport {
+    /// As Via spells it.
+    pub fn via_token(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// As the `transport` parameter of a URI spells it.
+    pub fn uri_token(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// Which side opened a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The peer connected to our listener of this index, or sent to that UDP port.
+    Theirs { listener: usize },
+    /// We connected.
+    Ours,
+}
+
+/// One connection, or one peer of a UDP port.
+pub(crate) struct Link {
+    pub(crate) id: u64,
+    pub(crate) transport: Transport,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) origin: Origin,
+    /// Names in the peer's certificate.
+    pub(crate) names: Vec<String>,
+    /// SNI: asked for by the peer, or dialled by us.
+    pub(crate) server_name: Option<String>,
+    out: Out,
+    closed: AtomicBool,
+}
+
+/// Datagrams waiting for the writer of a UDP port, with where they go.
+type Datagrams = mpsc::UnboundedSender<(Bytes, SocketAddr)>;
+
+enum Out {
+    Datagram(Datagrams),
+    Stream(mpsc::UnboundedSender<Bytes>),
+}
+
+impl Link {
+    /// Hands bytes to the link; a link that has failed swallows them.
+    pub(crate) fn send(&self, bytes: Bytes) {
+        match &self.out {
+            // The writer's end is gone when the port or the connection is.
+            Out::Datagram(out) => drop(out.send((bytes, self.remote))),
+            Out::Stream(out) => drop(out.send(bytes)),
+        }
+    }
+
+    /// Closes a stream after what was handed to it; a datagram link has nothing to close.
+    pub(crate) fn close(&self) {
+        self.send(Bytes::new());
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_closed(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.transport != Transport::Udp
+    }
+}
+
+/// What a link brought.
+pub(crate) enum Arrived {
+    /// A message, or what could not be parsed as one; with its bytes.
+    Message(Arc<Link>, Bytes, Result<Message, Box<Rejected>>),
+    /// The keep-alive of RFC 5626 §3.5.1.
+    Ping(Arc<Link>),
+    /// The stream ended.
+    Closed(Arc<Link>),
+}
+
+/// Where to connect, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hop {
+    pub(crate) transport: Transport,
+    pub(crate) addr: SocketAddr,
+    pub(crate) server_name: String,
+}
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No connection within five seconds.
+    #[error("timed out")]
+    Timeout,
+    /// TCP or TLS failed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The name is not one a certificate can be verified for.
+    #[error("not a host name: {0}")]
+    Name(String),
+    /// No listener or TLS settings for this transport.
+    #[error("transport not configured")]
+    NotConfigured,
+}
+
+/// TLS in both roles.
+#[derive(Clone)]
+pub(crate) struct TlsEnds {
+    pub(crate) client: Arc<ClientConfig>,
+    pub(crate) server: Arc<ServerConfig>,
+}
+
+/// All sockets of one simulated peer.
+pub(crate) struct Wire {
+    arrived: mpsc::UnboundedSender<Arrived>,
+    tap: Tap,
+    tls: Option<TlsEnds>,
+    idle: Option<Duration>,
+    next: AtomicU64,
+    udp: Mutex<Vec<(usize, Datagrams)>>,
+    /// Connections we opened, by where they lead and which of our listeners' address they left.
+    opened: Mutex<HashMap<(SocketAddr, String, usize), Arc<Link>>>,
+    tasks: Mutex<Vec<AbortHandle>>,
+    listeners: Mutex<HashMap<usize, AbortHandle>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Wire {
+    pub(crate) fn new(
+        tap: Tap,
+        tls: Option<TlsEnds>,
+        idle: Option<Duration>,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Arrived>) {
+        let (arrived, arrivals) = mpsc::unbounded_channel();
+        let wire = Self {
+            arrived,
+            tap,
+            tls,
+            idle,
+            next: AtomicU64::new(1),
+            udp: Mutex::default(),
+            opened: Mutex::default(),
+            tasks: Mutex::default(),
+            listeners: Mutex::default(),
+        };
+        (Arc::new(wire), arrivals)
+    }
+
+    /// Opens a listener and says where it is bound.
+    pub(crate) async fn listen(
+        self: &Arc<Self>,
+        index: usize,
+        transport: Transport,
+        bind: SocketAddr,
+    ) -> std::io::Result<SocketAddr> {
+        let wire = Arc::clone(self);
+        let (task, local) = if transport == Transport::Udp {
+            let socket = Arc::new(UdpSocket::bind(bind).await?);
+            let local = socket.local_addr()?;
+            let (out, queue) = mpsc::unbounded_channel();
+            locked(&self.udp).push((index, out.clone()));
+            let writer = write_datagrams(Arc::clone(&socket), local, self.tap.clone(), queue);
+            locked(&self.tasks).push(tokio::spawn(writer).abort_handle());
+            let read = async move { wire.read_datagrams(index, socket, out, local).await };
+            (tokio::spawn(read), local)
+        } else {
+            let listener = bind_reusable(bind)?;
+            let local = listener.local_addr()?;
+            let accept = async move { wire.accept(index, transport, listener).await };
+            (tokio::spawn(accept), local)
+        };
+        locked(&self.listeners).insert(index, task.abort_handle());
+        Ok(local)
+    }
+
+    /// Closes a listener and every connection accepted on it.
+    pub(crate) fn unlisten(&self, index: usize) {
+        if let Some(task) = locked(&self.listeners).remove(&index) {
+            task.abort();
+        }
+    }
+
+    /// Ends every task and closes every socket.
+    pub(crate) fn shutdown(&self) {
+        for task in locked(&self.tasks).drain(..) {
+            task.abort();
+        }
+        for (_, task) in locked(&self.listeners).drain() {
+            task.abort();
+        }
+        locked(&self.opened).clear();
+        locked(&self.udp).clear();
+    }
+
+    /// The link to `hop`: the UDP port, the connection we already have, or a new one.
+    pub(crate) async fn link_to(
+        self: &Arc<Self>,
+        hop: &Hop,
+        from: (usize, SocketAddr),
+    ) -> Result<Arc<Link>, ConnectError> {
+        if hop.transport == Transport::Udp {
+            return self.datagram_link(hop, from);
+        }
+        let key = (hop.addr, hop.server_name.clone(), from.0);
+        if let Some(link) = locked(&self.opened).get(&key).filter(|link| link.is_open()) {
+            return Ok(Arc::clone(link));
+        }
+        let link = self.connect(hop, from.1).await?;
+        locked(&self.opened).insert(key, Arc::clone(&link));
+        Ok(link)
+    }
+
+    fn datagram_link(
+        &self,
+        hop: &Hop,
+        (listener, local): (usize, SocketAddr),
+    ) -> Result<Arc<Link>, ConnectError> {
+        let out = locked(&self.udp)
+            .iter()
+            .find(|(index, _)| *index == listener)
+            .map(|(_, out)| out.clone())
+            .ok_or(ConnectError::NotConfigured)?;
+        Ok(Arc::new(self.datagram(listener, out, local, hop.addr)))
+    }
+
+    fn datagram(
+        &self,
+        listener: usize,
+        out: Datagrams,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Link {
+        Link {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            transport: Transport::Udp,
+            local,
+            remote,
+            origin: Origin::Theirs { listener },
+            names: Vec::new(),
+            server_name: None,
+            out: Out::Datagram(out),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Opens a new connection to `hop`, leaving from `source`'s address.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        hop: &Hop,
+        source: SocketAddr,
+    ) -> Result<Arc<Link>, ConnectError> {
+        timeout(CONNECT, self.handshake(hop, source))
+            .await
+            .map_err(|_| ConnectError::Timeout)?
+    }
+
+    async fn handshake(
+        self: &Arc<Self>,
+        hop: &Hop,
+        source: SocketAddr,
+    ) -> Result<Arc<Link>, ConnectError> {
+        let socket = if hop.addr.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.bind(SocketAddr::new(source.ip(), 0))?;
+        let tcp = socket.connect(hop.addr).await?;
+        tcp.set_nodelay(true)?;
+        let (local, remote) = (tcp.local_addr()?, tcp.peer_addr()?);
+        let ends = Ends {
+            transport: hop.transport,
+            local,
+            remote,
+            origin: Origin::Ours,
+        };
+        let tapped = Tapped::new(tcp, self.tap.clone())?;
+        if hop.transport == Transport::Tcp {
+            return Ok(self.adopt(tapped, ends, Vec::new(), None));
+        }
+        let tls = self.tls.as_ref().ok_or(ConnectError::NotConfigured)?;
+        let name = ServerName::try_from(hop.server_name.clone())
+            .map_err(|_| ConnectError::Name(hop.server_name.clone()))?;
+        let secure = TlsConnector::from(Arc::clone(&tls.client))
+            .connect(name, tapped)
+            .await?;
+        let names = peer_names(secure.get_ref().1.peer_certificates());
+        Ok(self.adopt(secure, ends, names, Some(hop.server_name.clone())))
+    }
+
+    fn adopt<S>(
+        self: &Arc<Self>,
+        stream: S,
+        ends: Ends,
+        names: Vec<String>,
+        server_name: Option<String>,
+    ) -> Arc<Link>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        let (out, queue) = mpsc::unbounded_channel();
+        let link = Arc::new(Link {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            transport: ends.transport,
+            local: ends.local,
+            remote: ends.remote,
+            origin: ends.origin,
+            names,
+            server_name,
+            out: Out::Stream(out),
+            closed: AtomicBool::new(false),
+        });
+        let run = stream::run(
+            stream,
+            Arc::clone(&link),
+            queue,
+            self.arrived.clone(),
+            self.idle,
+        );
+        let task = tokio::spawn(run).abort_handle();
+        let mut tasks = locked(&self.tasks);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+        link
+    }
+
+    async fn accept(self: Arc<Self>, index: usize, transport: Transport, listener: TcpListener) {
+        loop {
+            let Ok((tcp, _)) = listener.accept().await else {
+                continue;
+            };
+            let wire = Arc::clone(&self);
+            let task = tokio::spawn(async move {
+                // A handshake that fails is the peer's to report; it left no link behind.
+                let _ = timeout(CONNECT, wire.welcome(index, transport, tcp)).await;
+            });
+            locked(&self.tasks).push(task.abort_handle());
+        }
+    }
+
+    async fn welcome(
+        self: &Arc<Self>,
+        listener: usize,
+        transport: Transport,
+        tcp: TcpStream,
+    ) -> std::io::Result<()> {
+        tcp.set_nodelay(true)?;
+        let (local, remote) = (tcp.local_addr()?, tcp.peer_addr()?);
+        let ends = Ends {
+            transport,
+            local,
+            remote,
+            origin: Origin::Theirs { listener },
+        };
+        let tapped = Tapped::new(tcp, self.tap.clone())?;
+        if transport == Transport::Tcp {
+            self.adopt(tapped, ends, Vec::new(), None);
+            return Ok(());
+        }
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let secure = TlsAcceptor::from(Arc::clone(&tls.server))
+            .accept(tapped)
+            .await?;
+        let session = secure.get_ref().1;
+        let names = peer_names(session.peer_certificates());
+        let server_name = session.server_name().map(str::to_owned);
+        self.adopt(secure, ends, names, server_name);
+        Ok(())
+    }
+
+    async fn read_datagrams(
+        &self,
+        index: usize,
+        socket: Arc<UdpSocket>,
+        out: Datagrams,
+        local: SocketAddr,
+    ) {
+        let mut buffer = vec![0; DATAGRAM];
+        loop {
+            let Ok((length, remote)) = socket.recv_from(&mut buffer).await else {
+                continue;
+            };
+            let bytes = Bytes::copy_from_slice(&buffer[..length]);
+            self.tap.record(Carrier::Udp, remote, local, &bytes);
+            if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+                continue;
+            }
+            let link = self.datagram(index, out.clone(), local, remote);
+            let parsed = parse(bytes.clone(), &Limits::default(), Framing::Datagram);
+            if self
+                .arrived
+                .send(Arrived::Message(Arc::new(link), bytes, parsed))
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// Sends what is queued for a UDP port until nobody can queue any more.
+async fn write_datagrams(
+    socket: Arc<UdpSocket>,
+    local: SocketAddr,
+    tap: Tap,
+    mut queue: mpsc::UnboundedReceiver<(Bytes, SocketAddr)>,
+) {
+    while let Some((bytes, remote)) = queue.recv().await {
+        if socket.send_to(&bytes, remote).await.is_ok() {
+            tap.record(Carrier::Udp, local, remote, &bytes);
+        }
+    }
+}
+
+struct Ends {
+    transport: Transport,
+    local: SocketAddr,
+    remote: SocketAddr,
+    origin: Origin,
+}
+
+fn peer_names(chain: Option<&[rustls::pki_types::CertificateDer<'_>]>) -> Vec<String> {
+    chain
+        .and_then(<[_]>::first)
+        .map(tls::names)
+        .unwrap_or_default()
+}
+
+/// A listener on a port that may have been closed a moment ago.
+fn bind_reusable(bind: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if bind.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(bind)?;
+    socket.listen(128)
+}
