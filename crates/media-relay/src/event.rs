@@ -146,3 +146,8 @@ pub struct LegCheckpoint {
     /// Highest SRTCP index heard.
     pub heard_srtcp_index: u32,
 }
+
+impl LegCheckpoint {
+    /// The present layout.
+    pub const VERSION: u8 = 1;
+}

@@ -22,19 +22,37 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod dtmf;
 mod event;
+mod forward;
+mod leg;
+mod outbound;
+mod own;
+mod relay;
+mod remote;
+mod report;
 mod stats;
+mod streams;
+mod tone;
+
+#[cfg(test)]
+mod tests;
 
 pub use command::{
     G711, LatchPolicy, LegParams, MediaCommand, PtMap, RemoteCandidate, Source, SrtpParams,
     ToneCodec, ToneKind,
 };
 pub use event::{LegCheckpoint, MediaError, MediaEvent};
+pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verdict};
 pub use stats::{DropReason, Dropped, LegStats};
 
 use std::net::SocketAddr;
 
 pub use rtp::{MasterKey, Suite};
+
+/// A datagram that makes the relay panic, so that a test can see its leg, and nothing else, end.
+#[cfg(feature = "planted-fault")]
+pub const PLANTED_FAULT: &[u8] = b"\x80\x7fplanted fault";
 
 /// One leg's media, named by the signalling side; never reused while the process lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -97,11 +97,9 @@ impl ReceptionStats {
         self.expected_prior = self.expected();
         self.received_prior = self.received;
         let lost = expected.saturating_sub(received);
-        if expected == 0 {
-            0
-        } else {
-            ((lost << 8) / expected).min(255) as u8
-        }
+        (lost << 8)
+            .checked_div(expected)
+            .map_or(0, |fraction| fraction.min(255) as u8)
     }
 
     fn expected(&self) -> u64 {

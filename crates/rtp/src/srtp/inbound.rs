@@ -79,6 +79,17 @@ impl SrtpInbound {
         self.suite == suite && self.mki_len == mki_len && self.master == *key
     }
 
+    /// The highest SRTCP index heard from any SSRC.
+    pub fn highest_rtcp_index(&self) -> Option<u32> {
+        let highest = self
+            .rtcp
+            .streams
+            .iter()
+            .map(|stream| stream.window.highest())
+            .max();
+        highest.and_then(|highest| u32::try_from(highest).ok())
+    }
+
     /// Turns the SRTP packet that fills `packet` into RTP where it lies (RFC 3711 §3.3).
     ///
     /// The replay list is asked first and changed last, after the tag was found right. On an error
@@ -168,7 +179,8 @@ impl SrtpInbound {
         match (near, stream.settled) {
             (Some(near), true) => Ok((near, 1)),
             (Some(near), false) => Ok((near, Self::ROC_ATTEMPTS)),
-            (None, _) => Err(SrtpError::TooOld),
+            (None, false) => Ok((first, Self::ROC_ATTEMPTS)),
+            (None, true) => Err(SrtpError::TooOld),
         }
     }
 }

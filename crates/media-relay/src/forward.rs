@@ -1,0 +1,329 @@
+//! A packet's walk: demux · unprotect · latch · rewrite · protect.
+
+use std::net::SocketAddr;
+
+use ambient::{Moment, Now};
+use rtp::rtcp::Compound;
+use rtp::{Header, HeaderEdit, PacketKind, SrtpError};
+
+use crate::leg::Leg;
+use crate::outbound::{Speaker, sequence_of};
+use crate::relay::{Arrival, Relay, Transmit, Verdict};
+use crate::{DropReason, MediaError, Source};
+
+/// An RTP packet that was accepted from a leg, in the clear.
+#[derive(Clone, Copy)]
+struct Accepted {
+    header: Header,
+    len: usize,
+    payload: usize,
+    speaker: Speaker,
+    extended: u64,
+}
+
+impl Relay {
+    /// Carries the datagram in `buf[..len]` to the leg joined with the one it came from.
+    ///
+    /// The packet is rewritten where it lies; [`TAILROOM`](crate::TAILROOM) octets behind it must be
+    /// free. Nothing is allocated.
+    pub fn forward(&mut self, now: Now, arrival: &Arrival, buf: &mut [u8], len: usize) -> Verdict {
+        let slot = self.by_ports.get(&arrival.ports).copied();
+        let Some(slot) = slot.filter(|slot| self.legs[*slot as usize].is_some()) else {
+            self.dropped[DropReason::NoLeg] += 1;
+            return Verdict::Drop(DropReason::NoLeg);
+        };
+        let result = if len > buf.len() {
+            Err(DropReason::TooLong)
+        } else {
+            self.walk(now.moment, slot, arrival, buf, len)
+        };
+        let leg = self
+            .leg_at_slot(slot)
+            .expect("the leg was there before the walk");
+        let verdict = match result {
+            Ok(transmit) => Verdict::Send(transmit),
+            Err(reason) => {
+                leg.count_drop(reason);
+                Verdict::Drop(reason)
+            }
+        };
+        let peer = leg.peer;
+        self.list_news(slot);
+        if let Some(peer) = peer {
+            self.list_news(peer);
+        }
+        verdict
+    }
+
+    fn walk(
+        &mut self,
+        now: Moment,
+        slot: u32,
+        arrival: &Arrival,
+        buf: &mut [u8],
+        len: usize,
+    ) -> Result<Transmit, DropReason> {
+        let leg = self.leg_at_slot(slot).ok_or(DropReason::NoLeg)?;
+        #[cfg(feature = "planted-fault")]
+        assert_ne!(
+            &buf[..len],
+            crate::PLANTED_FAULT,
+            "the fault that a test planted"
+        );
+        match PacketKind::of(&buf[..len]) {
+            PacketKind::Rtp if arrival.rtcp => Err(DropReason::WrongPort),
+            PacketKind::Rtp => {
+                let accepted = leg.accept_rtp(now, arrival.source, buf, len)?;
+                let (leg, peer) = self.pair(slot)?;
+                leg.carry_to(peer, now, &accepted, buf)
+            }
+            PacketKind::Rtcp if !arrival.rtcp && !leg.params.rtcp_mux => Err(DropReason::WrongPort),
+            PacketKind::Rtcp => {
+                let len = leg.accept_rtcp(now, arrival.source, buf, len)?;
+                let (leg, peer) = self.pair(slot).map_err(|_| DropReason::RtcpAbsorbed)?;
+                let to = peer.rtcp_destination().ok_or(DropReason::RtcpAbsorbed)?;
+                let len = peer.carry_rtcp(now, leg, buf, len)?;
+                let len = peer.outbound.seal_rtcp(buf, len)?;
+                peer.stats.sent_rtcp += 1;
+                Ok(Transmit {
+                    ports: peer.ports.id,
+                    rtcp: !peer.params.rtcp_mux,
+                    to,
+                    len,
+                })
+            }
+            PacketKind::Dtls | PacketKind::Other | PacketKind::Stun => Err(DropReason::NotRtp),
+        }
+    }
+
+    /// A leg and the one it is joined to.
+    fn pair(&mut self, slot: u32) -> Result<(&Leg, &mut Leg), DropReason> {
+        let peer = self
+            .leg_at_slot(slot)
+            .and_then(|leg| leg.peer)
+            .ok_or(DropReason::NotJoined)?;
+        match self.legs.get_disjoint_mut([slot as usize, peer as usize]) {
+            Ok([Some(leg), Some(peer)]) => Ok((leg, peer)),
+            Ok(_) | Err(_) => Err(DropReason::NotJoined),
+        }
+    }
+}
+
+impl Leg {
+    fn accept_rtp(
+        &mut self,
+        now: Moment,
+        source: SocketAddr,
+        buf: &mut [u8],
+        len: usize,
+    ) -> Result<Accepted, DropReason> {
+        let header = Header::read(&buf[..len]).map_err(|_| DropReason::Malformed)?;
+        let secure = self.is_secure();
+        let (candidate, len, index) = if secure {
+            let (candidate, unprotected) = self.authenticate(&mut buf[..len])?;
+            (candidate, unprotected.0, Some(unprotected.1))
+        } else {
+            (self.admit(now, source, &header)?, len, None)
+        };
+        let (header, payload) = Header::parse(&buf[..len]).map_err(|_| DropReason::Malformed)?;
+        let clock = self.params.clock;
+        let heard = self.streams.hear(now, clock, candidate, &header, index)?;
+        if secure && self.remotes[candidate].note_authentic(source, &header) {
+            self.stats.moves += 1;
+        }
+        self.speaking = candidate;
+        self.stats.received_octets += payload.len() as u64;
+        self.on_heard(source, heard.extended);
+        self.news.state |= heard.new_stream;
+        self.detect(&header, &buf[payload.clone()]);
+        if !self.params.receive {
+            return Err(DropReason::Direction);
+        }
+        let speaker = Speaker {
+            leg: self.id,
+            ssrc: header.ssrc,
+            epoch: heard.epoch,
+        };
+        Ok(Accepted {
+            header,
+            len,
+            payload: payload.len(),
+            speaker,
+            extended: heard.extended,
+        })
+    }
+
+    /// Finds the remote end whose key authenticates the packet, the one heard last first.
+    fn authenticate(&mut self, packet: &mut [u8]) -> Result<(usize, (usize, u64)), DropReason> {
+        if self.remotes.is_empty() {
+            return Err(DropReason::BeforeKey);
+        }
+        let mut refusal = None;
+        for turn in 0..self.remotes.len() {
+            let candidate = (self.speaking + turn) % self.remotes.len();
+            match self.remotes[candidate].unprotect_rtp(packet) {
+                Ok(unprotected) => return Ok((candidate, (unprotected.len, unprotected.index))),
+                Err(error) => refusal = refusal.max(Some(refused(error))),
+            }
+        }
+        Err(self.note_refusal(refusal))
+    }
+
+    fn authenticate_rtcp(&mut self, packet: &mut [u8]) -> Result<(usize, usize), DropReason> {
+        if self.remotes.is_empty() {
+            return Err(DropReason::BeforeKey);
+        }
+        let mut refusal = None;
+        for turn in 0..self.remotes.len() {
+            let candidate = (self.speaking + turn) % self.remotes.len();
+            match self.remotes[candidate].unprotect_rtcp(packet) {
+                Ok(unprotected) => return Ok((candidate, unprotected.len)),
+                Err(error) => refusal = refusal.max(Some(refused(error))),
+            }
+        }
+        Err(self.note_refusal(refusal))
+    }
+
+    fn note_refusal(&mut self, refusal: Option<DropReason>) -> DropReason {
+        let reason = refusal.unwrap_or(DropReason::BadTag);
+        if reason == DropReason::TooManyStreams && self.stats.dropped[reason] == 0 {
+            self.news.failed = Some(MediaError::TooManyStreams);
+        }
+        reason
+    }
+
+    /// Finds the remote end that a plain packet may be from.
+    fn admit(
+        &mut self,
+        now: Moment,
+        source: SocketAddr,
+        header: &Header,
+    ) -> Result<usize, DropReason> {
+        for turn in 0..self.remotes.len() {
+            let candidate = (self.speaking + turn) % self.remotes.len();
+            let stream = self
+                .streams
+                .current()
+                .filter(|stream| stream.candidate == candidate);
+            let remote = &mut self.remotes[candidate];
+            let Ok(moved) = remote.admits(now, self.params.latch, source, header, stream) else {
+                continue;
+            };
+            self.stats.moves += u32::from(moved);
+            return Ok(candidate);
+        }
+        Err(DropReason::Stranger)
+    }
+
+    fn accept_rtcp(
+        &mut self,
+        now: Moment,
+        source: SocketAddr,
+        buf: &mut [u8],
+        len: usize,
+    ) -> Result<usize, DropReason> {
+        let len = if self.is_secure() {
+            self.reporting.admit(now)?;
+            let (candidate, len) = self.authenticate_rtcp(&mut buf[..len])?;
+            if !self.params.rtcp_mux {
+                self.remotes[candidate].note_authentic_rtcp(source);
+            }
+            len
+        } else {
+            let mux = self.params.rtcp_mux;
+            if !self
+                .remotes
+                .iter()
+                .any(|remote| remote.admits_rtcp(source, mux))
+            {
+                return Err(DropReason::Stranger);
+            }
+            self.reporting.admit(now)?;
+            len
+        };
+        let compound = Compound::parse(&buf[..len]).map_err(|_| DropReason::MalformedRtcp)?;
+        self.stats.received_rtcp += 1;
+        self.read_rtcp(now, &compound);
+        Ok(len)
+    }
+
+    fn detect(&mut self, header: &Header, payload: &[u8]) {
+        let clock = self.params.clock;
+        let digit = if Some(header.payload_type) == self.params.telephone_event {
+            self.detector
+                .on_event(header.ssrc, header.timestamp, payload, clock)
+        } else {
+            self.detector.on_end(clock)
+        };
+        if let Some(digit) = digit {
+            self.push_digit(digit);
+        }
+    }
+
+    /// Rewrites an accepted packet for `peer` and makes it ready for the wire.
+    fn carry_to(
+        &self,
+        peer: &mut Self,
+        now: Moment,
+        accepted: &Accepted,
+        buf: &mut [u8],
+    ) -> Result<Transmit, DropReason> {
+        let header = &accepted.header;
+        if !peer.params.send {
+            return Err(DropReason::Direction);
+        }
+        if peer.source.source != Source::Off {
+            return Err(DropReason::Replaced);
+        }
+        let to = peer.destination().ok_or(DropReason::NoDestination)?;
+        let payload_type = peer
+            .params
+            .pt_map
+            .map(header.payload_type)
+            .ok_or(DropReason::PayloadType)?;
+        let place =
+            peer.outbound
+                .place(now, accepted.speaker, accepted.extended, header.timestamp)?;
+        // The marker of an event says that it begins, not that the speaker is another.
+        let event = Some(header.payload_type) == self.params.telephone_event;
+        let edit = HeaderEdit {
+            marker: header.marker || place.switched && !event,
+            payload_type,
+            sequence: sequence_of(place.index),
+            timestamp: place.timestamp,
+            ssrc: peer.outbound.ssrc,
+        };
+        edit.apply(&mut buf[..accepted.len])
+            .map_err(|_| DropReason::Malformed)?;
+        let len = peer.outbound.seal_rtp(buf, accepted.len, place.index)?;
+        peer.count_sent(place.index, accepted.payload as u64);
+        peer.news.state |= place.switched;
+        Ok(Transmit {
+            ports: peer.ports.id,
+            rtcp: false,
+            to,
+            len,
+        })
+    }
+
+    fn count_drop(&mut self, reason: DropReason) {
+        self.stats.dropped[reason] += 1;
+        if reason == DropReason::KeyExhausted && self.stats.dropped[reason] == 1 {
+            self.news.failed = Some(MediaError::KeyExhausted);
+        }
+    }
+}
+
+/// Why a key refused a packet. Where several keys did, the largest says most.
+fn refused(error: SrtpError) -> DropReason {
+    match error {
+        SrtpError::BadTag => DropReason::BadTag,
+        SrtpError::Replayed | SrtpError::TooOld => DropReason::Replay,
+        SrtpError::TooManyStreams => DropReason::TooManyStreams,
+        SrtpError::IndexMismatch
+        | SrtpError::IndexUsed
+        | SrtpError::KeyExhausted
+        | SrtpError::Malformed
+        | SrtpError::NoRoom => DropReason::Malformed,
+    }
+}

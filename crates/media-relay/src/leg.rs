@@ -1,0 +1,347 @@
+//! One leg: its remote ends, what it hears, what it is sent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ambient::Moment;
+
+use crate::dtmf::{Detector, Digit};
+use crate::event::LegCheckpoint;
+use crate::outbound::{CHECKPOINT_EVERY, Outbound};
+use crate::remote::Remote;
+use crate::report::Reporting;
+use crate::streams::Streams;
+use crate::{LegId, LegParams, LegStats, MediaError, MediaEvent, PortPair, Source};
+
+/// Digits that wait to be reported; more are counted and forgotten.
+const MAX_DIGITS: usize = 16;
+
+/// One leg.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    pub(crate) ports: PortPair,
+    pub(crate) params: LegParams,
+    pub(crate) remotes: Vec<Remote>,
+    /// The remote end that was heard last, and is sent to.
+    pub(crate) speaking: usize,
+    pub(crate) streams: Streams,
+    pub(crate) outbound: Outbound,
+    pub(crate) reporting: Reporting,
+    pub(crate) detector: Detector,
+    /// The slot of the joined leg.
+    pub(crate) peer: Option<u32>,
+    pub(crate) source: OwnSource,
+    pub(crate) stats: LegStats,
+    pub(crate) news: News,
+    pub(crate) timers: Timers,
+}
+
+/// A source of our own that the leg hears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnSource {
+    pub(crate) source: Source,
+    /// Tells one use from the next.
+    pub(crate) epoch: u32,
+    /// Packets made.
+    pub(crate) packets: u64,
+    /// When the next one is due; `None` while off.
+    pub(crate) next: Option<Moment>,
+}
+
+/// What waits to be told, each thing once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct News {
+    pub(crate) first_packet: Option<SocketAddr>,
+    pub(crate) silence: Option<Duration>,
+    pub(crate) resumed: bool,
+    pub(crate) stats: bool,
+    pub(crate) state: bool,
+    pub(crate) failed: Option<MediaError>,
+    digits: [Option<Digit>; MAX_DIGITS],
+    /// The leg stands in the relay's list of legs with news.
+    pub(crate) listed: bool,
+}
+
+/// When something is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timers {
+    /// The relay's timer that counts; others of this leg are stale.
+    pub(crate) armed: Option<Moment>,
+    pub(crate) stats: Moment,
+    /// Since when the leg should be heard.
+    pub(crate) listening_since: Moment,
+    pub(crate) silence_told: bool,
+    /// The leg stands in the relay's list of legs with something to send.
+    pub(crate) sending: bool,
+}
+
+impl Leg {
+    pub(crate) fn new(
+        now: Moment,
+        id: LegId,
+        ports: PortPair,
+        params: LegParams,
+        stats_every: Duration,
+    ) -> Self {
+        let outbound = Outbound::new(params.ssrc);
+        let mut leg = Self {
+            id,
+            ports,
+            params: LegParams::new(params.ssrc),
+            remotes: Vec::with_capacity(LegParams::MAX_REMOTES),
+            speaking: 0,
+            streams: Streams::default(),
+            outbound,
+            reporting: Reporting::new(now),
+            detector: Detector::default(),
+            peer: None,
+            source: OwnSource {
+                source: Source::Off,
+                epoch: 0,
+                packets: 0,
+                next: None,
+            },
+            stats: LegStats::default(),
+            news: News::default(),
+            timers: Timers {
+                armed: None,
+                stats: now + stats_every,
+                listening_since: now,
+                silence_told: false,
+                sending: false,
+            },
+        };
+        leg.update(now, params);
+        leg
+    }
+
+    /// Takes what is signalled now.
+    pub(crate) fn update(&mut self, now: Moment, mut params: LegParams) {
+        params.remotes.truncate(LegParams::MAX_REMOTES);
+        if params.clock == 0 {
+            params.clock = 8000;
+        }
+        if params.ptime_ms == 0 {
+            params.ptime_ms = 20;
+        }
+        let spoke = self.remotes.get(self.speaking).map(|remote| remote.rtp);
+        let mut old: Vec<Option<Remote>> = std::mem::take(&mut self.remotes)
+            .into_iter()
+            .map(Some)
+            .collect();
+        let mut moved = vec![None; old.len()];
+        self.remotes.reserve(LegParams::MAX_REMOTES);
+        for (to, candidate) in params.remotes.iter().enumerate() {
+            let same = old
+                .iter()
+                .position(|r| r.as_ref().is_some_and(|r| r.is(candidate)));
+            if let Some(from) = same {
+                moved[from] = Some(to);
+                self.remotes.extend(old[from].take());
+                continue;
+            }
+            let mut remote = Remote::new(candidate);
+            for (from, old) in old.iter_mut().enumerate() {
+                if old.as_mut().is_some_and(|old| remote.adopt(candidate, old)) {
+                    moved[from] = Some(to);
+                    *old = None;
+                    break;
+                }
+            }
+            self.remotes.push(remote);
+        }
+        self.streams
+            .forget(|candidate| moved.get(candidate).copied().flatten());
+        self.speaking = moved
+            .get(self.speaking)
+            .copied()
+            .flatten()
+            .unwrap_or_else(|| {
+                self.remotes
+                    .iter()
+                    .position(|r| Some(r.rtp) == spoke)
+                    .unwrap_or(0)
+            });
+        self.outbound.ssrc = params.ssrc;
+        self.outbound.clock = params.clock;
+        self.outbound.ptime_ms = params.ptime_ms.into();
+        self.outbound.set_key(params.outbound.as_ref());
+        if params.receive && !self.params.receive {
+            self.timers.listening_since = now;
+            self.timers.silence_told = false;
+        }
+        params.remotes.clear(); // `self.remotes` holds what is needed, the keys once
+        params.outbound = None;
+        self.params = params;
+    }
+
+    /// Nothing plain passes: a key was signalled for either direction.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.outbound.is_keyed() || self.remotes.iter().any(Remote::has_key)
+    }
+
+    /// Where RTP for the leg goes.
+    pub(crate) fn destination(&self) -> Option<SocketAddr> {
+        let remote = self.remotes.get(self.speaking)?;
+        (remote.has_key() == self.outbound.is_keyed()).then(|| remote.destination())
+    }
+
+    /// Where RTCP for the leg goes.
+    pub(crate) fn rtcp_destination(&self) -> Option<SocketAddr> {
+        let remote = self.remotes.get(self.speaking)?;
+        let mux = self.params.rtcp_mux;
+        (remote.has_key() == self.outbound.is_keyed()).then(|| remote.rtcp_destination(mux))
+    }
+
+    /// The counters as they stand.
+    pub(crate) fn stats(&self) -> LegStats {
+        let mut stats = self.stats;
+        self.streams.write_stats(self.params.clock, &mut stats);
+        stats.destination = self.destination();
+        stats
+    }
+
+    /// The streams as they stand.
+    pub(crate) fn checkpoint(&self) -> LegCheckpoint {
+        let mut state = LegCheckpoint {
+            version: LegCheckpoint::VERSION,
+            ..Default::default()
+        };
+        self.outbound.checkpoint(&mut state);
+        if let Some(remote) = self.remotes.get(self.speaking) {
+            remote.checkpoint(&mut state);
+        }
+        if let Some(stream) = self.streams.current() {
+            state.heard_ssrc = Some(stream.ssrc);
+            state.heard_index = stream.highest();
+        }
+        state
+    }
+
+    /// Goes on from a checkpoint. Its destination is the first remote's.
+    pub(crate) fn restore(&mut self, now: Moment, state: &LegCheckpoint) {
+        self.outbound.restore(now, state);
+        if let Some(remote) = self.remotes.first_mut() {
+            remote.restore(state);
+        }
+        if let Some(ssrc) = state.heard_ssrc {
+            self.streams.restore(now, ssrc, state.heard_index);
+        }
+    }
+
+    /// When `handle_timeout` is wanted next.
+    pub(crate) fn deadline(&self) -> Moment {
+        let mut next = self.timers.stats.min(self.reporting.next);
+        if let Some(tone) = self.source.next {
+            next = next.min(tone);
+        }
+        self.silence_deadline()
+            .map_or(next, |silence| next.min(silence))
+    }
+
+    fn silence_deadline(&self) -> Option<Moment> {
+        let after = self.params.silence_after?;
+        if !self.params.receive || self.timers.silence_told {
+            return None;
+        }
+        Some(self.heard_or_listening() + after)
+    }
+
+    fn heard_or_listening(&self) -> Moment {
+        let since = self.timers.listening_since;
+        self.streams
+            .last_heard()
+            .map_or(since, |heard| heard.max(since))
+    }
+
+    /// Notes what is due at `now`. Packets are made by the relay as they are asked for.
+    pub(crate) fn on_timeout(&mut self, now: Moment, stats_every: Duration) {
+        if self.timers.stats <= now {
+            self.timers.stats = now + stats_every;
+            self.news.stats = true;
+        }
+        self.reporting.on_timeout(now);
+        if self
+            .silence_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.timers.silence_told = true;
+            self.news.silence = Some(now.saturating_since(self.heard_or_listening()));
+        }
+    }
+
+    /// Notes that an RTP packet was accepted.
+    pub(crate) fn on_heard(&mut self, source: SocketAddr, extended: u64) {
+        self.stats.received += 1;
+        if self.stats.received == 1 {
+            self.news.first_packet = Some(source);
+        }
+        if std::mem::take(&mut self.timers.silence_told) {
+            self.news.resumed = true;
+        }
+        self.offer_checkpoint(extended);
+    }
+
+    /// Offers a checkpoint each time the index reaches another multiple.
+    pub(crate) fn offer_checkpoint(&mut self, index: u64) {
+        self.news.state |= index.is_multiple_of(CHECKPOINT_EVERY);
+    }
+
+    pub(crate) fn push_digit(&mut self, digit: Digit) {
+        self.stats.dtmf += 1;
+        if let Some(free) = self.news.digits.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(digit);
+        }
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        let news = &self.news;
+        news.first_packet.is_some()
+            || news.silence.is_some()
+            || news.resumed
+            || news.stats
+            || news.state
+            || news.failed.is_some()
+            || news.digits[0].is_some()
+    }
+
+    /// The next piece of news.
+    pub(crate) fn take_news(&mut self) -> Option<MediaEvent> {
+        let leg = self.id;
+        let news = &mut self.news;
+        if let Some(error) = news.failed.take() {
+            return Some(MediaEvent::Failed { leg, error });
+        }
+        if let Some(source) = news.first_packet.take() {
+            return Some(MediaEvent::FirstPacket { leg, source });
+        }
+        if let Some(Digit { digit, duration_ms }) = news.digits[0].take() {
+            news.digits.rotate_left(1);
+            return Some(MediaEvent::Dtmf {
+                leg,
+                digit,
+                duration_ms,
+            });
+        }
+        if let Some(duration) = news.silence.take() {
+            return Some(MediaEvent::Silence { leg, duration });
+        }
+        if std::mem::take(&mut news.resumed) {
+            return Some(MediaEvent::Resumed { leg });
+        }
+        if std::mem::take(&mut news.state) {
+            return Some(MediaEvent::LegState {
+                leg,
+                state: self.checkpoint(),
+            });
+        }
+        if std::mem::take(&mut self.news.stats) {
+            return Some(MediaEvent::Stats {
+                leg,
+                stats: self.stats(),
+            });
+        }
+        None
+    }
+}

@@ -1,0 +1,265 @@
+//! What is heard of one leg: one state for each SSRC (RFC 3550 §8, A.1).
+
+use std::time::Duration;
+
+use ambient::Moment;
+use rtp::srtp::{ReplayWindow, WindowError};
+use rtp::{ExtendedSequence, Header, ReceptionStats};
+
+use crate::outbound::clock_units;
+use crate::{DropReason, LegStats};
+
+/// Streams a leg remembers; a further one takes the place of the one longest silent. What SRTP
+/// must not forget is kept with the key, not here.
+const MAX_STREAMS: usize = 4;
+/// A gap larger than this is a restart of the sender, not loss (RFC 3550 A.1).
+const MAX_DROPOUT: u64 = 3000;
+/// An older stream is heard again only once the newer one has been silent for so long.
+const TAKE_BACK: Duration = Duration::from_millis(100);
+
+/// One SSRC of one remote end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    pub(crate) candidate: usize,
+    pub(crate) ssrc: u32,
+    pub(crate) epoch: u32,
+    pub(crate) stats: ReceptionStats,
+    window: ReplayWindow,
+    /// The sequence number that would confirm a restart of the sender.
+    restart: Option<u16>,
+    /// Restored and not heard since: any number of packets may be missing.
+    resumed: bool,
+    last: Moment,
+}
+
+/// The streams of a leg.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    slots: [Option<Stream>; MAX_STREAMS],
+    current: Option<usize>,
+    epochs: u32,
+    count: u32,
+    retired_lost: u64,
+    duplicates: u64,
+    reordered: u64,
+}
+
+/// A packet that goes on in its stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    pub(crate) extended: u64,
+    pub(crate) epoch: u32,
+    pub(crate) new_stream: bool,
+}
+
+impl Streams {
+    pub(crate) fn current(&self) -> Option<&Stream> {
+        self.slots.get(self.current?)?.as_ref()
+    }
+
+    pub(crate) fn current_mut(&mut self) -> Option<&mut Stream> {
+        self.slots.get_mut(self.current?)?.as_mut()
+    }
+
+    /// When the leg was heard last.
+    pub(crate) fn last_heard(&self) -> Option<Moment> {
+        self.slots.iter().flatten().map(|stream| stream.last).max()
+    }
+
+    /// Counts a packet and finds its extended sequence number: `index` where SRTP vouches for it,
+    /// else the nearest to what was heard.
+    pub(crate) fn hear(
+        &mut self,
+        now: Moment,
+        clock: u32,
+        candidate: usize,
+        header: &Header,
+        index: Option<u64>,
+    ) -> Result<Heard, DropReason> {
+        let found = self.slots.iter().position(|slot| {
+            slot.is_some_and(|stream| stream.ssrc == header.ssrc && stream.candidate == candidate)
+        });
+        let Some(slot) = found else {
+            return Ok(self.begin(now, clock, candidate, header, index));
+        };
+        if self.current != Some(slot) {
+            let busy = self
+                .current()
+                .is_some_and(|stream| now.saturating_since(stream.last) < TAKE_BACK);
+            if busy {
+                return Err(DropReason::StaleSource);
+            }
+            self.current = Some(slot);
+        }
+        let stream = self.slots[slot]
+            .as_mut()
+            .expect("the slot was found filled");
+        let extended = match stream.extend(header.sequence, index) {
+            Ok(extended) => extended,
+            Err(DropReason::TooLate) if stream.confirms_restart(header.sequence) => {
+                self.retired_lost += stream.stats.lost();
+                self.slots[slot] = None;
+                return Ok(self.begin(now, clock, candidate, header, index));
+            }
+            Err(reason) => {
+                self.duplicates += u64::from(reason == DropReason::Duplicate);
+                return Err(reason);
+            }
+        };
+        self.reordered += u64::from(extended < stream.window.highest());
+        stream.count(now, clock, extended, header.timestamp);
+        Ok(Heard {
+            extended,
+            epoch: stream.epoch,
+            new_stream: false,
+        })
+    }
+
+    fn begin(
+        &mut self,
+        now: Moment,
+        clock: u32,
+        candidate: usize,
+        header: &Header,
+        index: Option<u64>,
+    ) -> Heard {
+        let extended = index.unwrap_or(header.sequence.into());
+        self.epochs = self.epochs.wrapping_add(1);
+        self.count = self.count.saturating_add(1);
+        let mut stream = Stream {
+            candidate,
+            ssrc: header.ssrc,
+            epoch: self.epochs,
+            stats: ReceptionStats::new(ExtendedSequence(extended)),
+            window: ReplayWindow::starting_at(extended),
+            restart: None,
+            resumed: false,
+            last: now,
+        };
+        stream.count(now, clock, extended, header.timestamp);
+        self.place(stream);
+        Heard {
+            extended,
+            epoch: stream.epoch,
+            new_stream: true,
+        }
+    }
+
+    fn place(&mut self, stream: Stream) {
+        let free = self.slots.iter().position(Option::is_none);
+        let longest_silent = || {
+            let last = |slot: &usize| self.slots[*slot].map(|stream| stream.last);
+            (0..MAX_STREAMS).min_by_key(last).unwrap_or(0)
+        };
+        let slot = free.unwrap_or_else(longest_silent);
+        if let Some(old) = self.slots[slot].replace(stream) {
+            self.retired_lost += old.stats.lost();
+        }
+        self.current = Some(slot);
+    }
+
+    /// A BYE named this SSRC: whoever speaks next is heard at once (RFC 3550 §6.6).
+    pub(crate) fn end(&mut self, ssrc: u32) {
+        if self.current().is_some_and(|stream| stream.ssrc == ssrc) {
+            self.current = None;
+        }
+    }
+
+    /// The keys or the remote end changed: sequence numbers may begin anew.
+    pub(crate) fn forget(&mut self, candidate: impl Fn(usize) -> Option<usize>) {
+        for slot in &mut self.slots {
+            let Some(stream) = slot else { continue };
+            match candidate(stream.candidate) {
+                Some(candidate) => stream.candidate = candidate,
+                None => {
+                    self.retired_lost += stream.stats.lost();
+                    *slot = None;
+                }
+            }
+        }
+        if self.current().is_none() {
+            self.current = None;
+        }
+    }
+
+    /// Goes on with a stream of the first candidate.
+    pub(crate) fn restore(&mut self, now: Moment, ssrc: u32, highest: u64) {
+        self.epochs = self.epochs.wrapping_add(1);
+        self.place(Stream {
+            candidate: 0,
+            ssrc,
+            epoch: self.epochs,
+            stats: ReceptionStats::new(ExtendedSequence(highest + 1)),
+            window: ReplayWindow::from_parts(highest, u128::MAX),
+            restart: None,
+            resumed: true,
+            last: now,
+        });
+    }
+
+    pub(crate) fn write_stats(&self, clock: u32, stats: &mut LegStats) {
+        let lost: u64 = self
+            .slots
+            .iter()
+            .flatten()
+            .map(|stream| stream.stats.lost())
+            .sum();
+        stats.lost = self.retired_lost + lost;
+        stats.duplicates = self.duplicates;
+        stats.reordered = self.reordered;
+        stats.streams = self.count;
+        stats.ssrc = self.current().map(|stream| stream.ssrc).or(stats.ssrc);
+        let jitter = self
+            .current()
+            .map_or(0, |stream| u64::from(stream.stats.jitter()));
+        stats.jitter_us = (jitter * 1_000_000 / u64::from(clock.max(1))) as u32;
+    }
+}
+
+impl Stream {
+    pub(crate) fn last(&self) -> Moment {
+        self.last
+    }
+
+    pub(crate) fn highest(&self) -> u64 {
+        self.window.highest()
+    }
+
+    fn extend(&self, sequence: u16, index: Option<u64>) -> Result<u64, DropReason> {
+        let highest = self.window.highest();
+        let extended = match index {
+            Some(index) => index,
+            None => {
+                let near = ExtendedSequence(highest)
+                    .near(sequence)
+                    .ok_or(DropReason::TooLate)?;
+                if near.0 > highest + MAX_DROPOUT && !self.resumed {
+                    return Err(DropReason::TooLate);
+                }
+                near.0
+            }
+        };
+        match self.window.check(extended) {
+            Ok(()) => Ok(extended),
+            Err(WindowError::TooOld) => Err(DropReason::TooLate),
+            Err(WindowError::Used) => Err(DropReason::Duplicate),
+        }
+    }
+
+    /// Two packets in sequence far from where the stream was: the sender began anew.
+    fn confirms_restart(&mut self, sequence: u16) -> bool {
+        let confirmed = self.restart == Some(sequence);
+        self.restart = Some(sequence.wrapping_add(1));
+        confirmed
+    }
+
+    fn count(&mut self, now: Moment, clock: u32, extended: u64, timestamp: u32) {
+        self.restart = None;
+        self.resumed = false;
+        self.last = now;
+        self.window.insert(extended);
+        let extended = ExtendedSequence(extended);
+        self.stats
+            .on_packet(extended, timestamp, clock_units(now, clock));
+    }
+}
