@@ -1,15 +1,33 @@
 //! Calls as relations between legs: a back-to-back user agent (RFC 7092) without I/O.
+//!
+//! [`B2bua`] is the core of the gateway. Its owner hands it what happened, with the time, and
+//! drains what is to be done:
+//!
+//! ```text
+//! handle_input(now, Input)  ─▶  identify · decide · admit · lease · rewrite  ─▶  poll_output() …
+//! ```
+//! Same configuration, seeds and inputs give the same outputs, byte for byte.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+mod b2bua;
+mod call;
+mod core;
 pub mod failure;
 pub mod health;
 pub mod identify;
+mod io;
 mod key;
+mod leg;
 pub mod limits;
+pub mod metrics;
 pub mod passlist;
 pub mod ports;
 pub mod profile;
 pub mod record;
 pub mod trace;
+mod tracing;
 
+pub use b2bua::B2bua;
+pub use io::{Input, Output};
 pub use key::{CallKey, Side};

@@ -3,6 +3,7 @@
 //! Records are also part of checkpoints, so everything here can be written down and read back.
 //! The binary decides how a record is printed and whether numbers are shown.
 
+mod facts;
 mod number;
 
 use std::collections::BTreeMap;

@@ -81,7 +81,10 @@ impl Description {
                 0 => write!(text, "a=rtpmap:0 PCMU/8000\r\n"),
                 8 => write!(text, "a=rtpmap:8 PCMA/8000\r\n"),
                 9 => write!(text, "a=rtpmap:9 G722/8000\r\n"),
-                101 => write!(text, "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n"),
+                101 => write!(
+                    text,
+                    "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n"
+                ),
                 other => write!(text, "a=rtpmap:{other} X{other}/8000\r\n"),
             };
         }
@@ -165,7 +168,12 @@ fn read_crypto(value: &str) -> Option<(u32, String, String)> {
     let mut words = value.split_ascii_whitespace();
     let tag = words.next()?.parse().ok()?;
     let suite = words.next()?.to_owned();
-    let key = words.next()?.strip_prefix("inline:")?.split('|').next()?.to_owned();
+    let key = words
+        .next()?
+        .strip_prefix("inline:")?
+        .split('|')
+        .next()?
+        .to_owned();
     Some((tag, suite, key))
 }
 
@@ -184,7 +192,10 @@ mod tests {
             rtcp_mux: true,
             direction: Direction::Inactive,
         };
-        assert_eq!(Description::read(description.render().as_bytes()), Some(description));
+        assert_eq!(
+            Description::read(description.render().as_bytes()),
+            Some(description)
+        );
     }
 
     #[test]

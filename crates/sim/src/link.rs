@@ -66,7 +66,10 @@ impl Link {
             duplication: loss / 2,
             ..Lane::default()
         };
-        Self { toward_gateway: lane.clone(), toward_party: lane }
+        Self {
+            toward_gateway: lane.clone(),
+            toward_party: lane,
+        }
     }
 
     /// Loses the datagram number `nth`, counted from 1, of one direction.
@@ -116,7 +119,9 @@ impl Fate {
             return Vec::new();
         }
         let copies = if doubled { 2 } else { 1 };
-        (0..copies).map(|_| lane.delay + self.below(lane.jitter)).collect()
+        (0..copies)
+            .map(|_| lane.delay + self.below(lane.jitter))
+            .collect()
     }
 
     fn below(&mut self, most: Duration) -> Duration {

@@ -66,3 +66,11 @@ fn numbers_do_not_show_themselves() {
     assert!(!format!("{:?}", record()).contains("0123"));
     assert_eq!(number.reveal(), "+14255550123");
 }
+#[test]
+fn facts_come_back_as_they_were() {
+    let mut facts = FactsRecord::default().to_facts();
+    facts.up.insert((TrunkName::from("acs"), 2), false);
+    facts.room.insert(TrunkName::from("carrier"), 3);
+    facts.draw = 9;
+    assert_eq!(FactsRecord::from(&facts).to_facts(), facts);
+}

@@ -1,0 +1,465 @@
+//! The loop: each input runs through the user agent into the calls, until nothing is left to do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
+use media_relay::MediaEvent;
+use routing::Snapshot;
+use sip_msg::wire::Arrival;
+use sip_msg::{Message, Method, Request, StatusCode};
+use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
+
+use crate::admin::{CallSummary, Command, Stage};
+use crate::call::{Arrived, Call, End, Event, begin};
+use crate::core::{Core, Due, Index, Owner, Reply, unwanted};
+use crate::health::TrunkMonitor;
+use crate::identify::identify;
+use crate::io::{Input, Output};
+use crate::key::CallKey;
+use crate::limits::Gate;
+use crate::metrics::{Counts, Metrics};
+use crate::ports::PortPool;
+use crate::profile::{CoreConfig, Profiles};
+use crate::trace::TraceVerdict;
+
+/// The signalling core of the gateway. See the crate's documentation.
+#[derive(Debug)]
+pub struct B2bua {
+    core: Core,
+    calls: BTreeMap<CallKey, Call>,
+}
+
+impl B2bua {
+    /// A core with no calls. Drain it at once: it asks for media ports and probes its trunks.
+    ///
+    /// `tokens` may be replayed from a seed in tests; `keys` must come from the operating system.
+    #[must_use]
+    pub fn new(
+        config: CoreConfig,
+        snapshot: Arc<Snapshot>,
+        mut tokens: TokenRng,
+        keys: KeyRng,
+        now: Now,
+    ) -> Self {
+        let CoreConfig {
+            profiles,
+            media,
+            bounds,
+            software,
+            ..
+        } = config;
+        let ua = UaConfig {
+            timers: TimerConfig::default(),
+            limits: Limits {
+                transactions: bounds.transactions,
+                dialogs: bounds.dialogs,
+                forks: bounds.forks_per_leg,
+                ..Limits::default()
+            },
+            software: Some(software.to_string()),
+            ..UaConfig::default()
+        };
+        let mut gate = Gate::new(profiles.limits);
+        gate.reload(
+            profiles.limits,
+            profiles.trunks.iter().map(|(name, t)| (name, t.limits)),
+        );
+        let monitor = TrunkMonitor::new(now, &profiles, Arc::clone(&software), tokens.fork());
+        let core = Core {
+            now,
+            ua: UserAgent::new(ua, tokens.fork()),
+            monitor,
+            gate,
+            ports: PortPool::new(now.moment, &media),
+            interfaces: media.interfaces,
+            profiles,
+            snapshot,
+            software,
+            attempts_per_call: bounds.attempts_per_call,
+            forks_per_leg: bounds.forks_per_leg,
+            tokens,
+            keys,
+            deadlines: Deadlines::new(),
+            index: Index::default(),
+            leg_states: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            metrics: Counts::default(),
+            draining: false,
+        };
+        let mut b2bua = Self {
+            core,
+            calls: BTreeMap::new(),
+        };
+        b2bua.settle();
+        b2bua
+    }
+
+    /// Lets something happen. Drain [`B2bua::poll_output`] before the next input.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        debug_assert!(
+            self.core.outputs.is_empty(),
+            "handled twice without a drain"
+        );
+        self.core.now = now;
+        match input {
+            Input::Message(arrival, message) => self.handle_message(arrival, message),
+            Input::Rejected(arrival, rejected) => {
+                self.core.trace_rejected(&arrival, &rejected);
+                self.core.ua.handle_rejected(now, arrival, *rejected);
+            }
+            Input::Report(report) => self.core.ua.handle_report(now, report),
+            Input::Dns(answer) => self.core.ua.handle_dns(now, answer),
+            Input::Media(event) => self.handle_media(event),
+            Input::Reload(profiles, snapshot) => self.reload(profiles, snapshot),
+            Input::Drain => self.core.draining = true,
+            Input::Admin(command) => self.command(command),
+            Input::Timeout => {
+                self.core.ua.handle_timeout(now);
+                self.core.monitor.handle_timeout(now);
+            }
+        }
+        self.settle();
+    }
+
+    /// What is to be done next. Ends with [`Output::Timeout`], and goes on ending with it.
+    pub fn poll_output(&mut self) -> Output {
+        match self.core.outputs.pop_front() {
+            Some(output) => output,
+            None => Output::Timeout(self.deadline()),
+        }
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        let core = &self.core;
+        [
+            core.ua.poll_timeout(),
+            core.monitor.poll_timeout(),
+            core.deadlines.next(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Runs until no layer has anything left to say.
+    fn settle(&mut self) {
+        loop {
+            if let Some(event) = self.core.ua.poll_event() {
+                self.handle_ua(event);
+            } else if let Some(due) = self.core.deadlines.pop_due(self.core.now.moment) {
+                match due {
+                    Due::Call(key, timer) => self.tell(key, Event::Timer(timer)),
+                    Due::Lease(leg) => self.core.media_closed(leg),
+                }
+            } else if let Some(output) = self.core.monitor.poll_output() {
+                self.core.probe(output);
+            } else {
+                break;
+            }
+        }
+        self.core.flush();
+    }
+
+    fn handle_message(&mut self, arrival: Arrival, message: Message) {
+        let core = &mut self.core;
+        core.metrics.messages_in += 1;
+        let stranger = match &message {
+            Message::Request(request) => core.stranger(&arrival, request),
+            Message::Response(_) => None,
+        };
+        let verdict = stranger.map_or(TraceVerdict::Accepted, TraceVerdict::Unidentified);
+        core.trace_in(&arrival, &message, verdict);
+        if let Some(reason) = stranger {
+            core.metrics.unidentified.add(reason);
+            // A source that may be forged gets no answer: it would only help a scan.
+            if reason.answer(arrival.transport).is_none() {
+                return;
+            }
+        }
+        core.ua.handle_message(core.now, arrival, message);
+    }
+
+    fn handle_ua(&mut self, event: UaEvent) {
+        match event {
+            UaEvent::Request {
+                server,
+                dialog,
+                request,
+                arrival,
+            } => {
+                self.handle_request(server, dialog, request, arrival);
+            }
+            UaEvent::Cancelled { server, reason } => {
+                if let Some(key) = self.core.index.servers.remove(&server) {
+                    self.tell(key, Event::Cancelled { reason });
+                }
+            }
+            UaEvent::Acked { dialog, ack } => {
+                if let Some(&(key, side)) = self.core.index.dialogs.get(&dialog) {
+                    self.tell(key, Event::Acked { side, ack });
+                }
+            }
+            UaEvent::AckTimeout { dialog } => {
+                if let Some(&(key, side)) = self.core.index.dialogs.get(&dialog) {
+                    self.tell(key, Event::AckTimeout { side });
+                }
+            }
+            UaEvent::RetryInvite { dialog } => {
+                if let Some(&(key, side)) = self.core.index.dialogs.get(&dialog) {
+                    self.tell(key, Event::RetryInvite { side });
+                }
+            }
+            UaEvent::Provisional {
+                client,
+                dialog,
+                response,
+            } => {
+                if let Some(&Owner::Call(key)) = self.core.index.clients.get(&client) {
+                    self.tell(
+                        key,
+                        Event::Provisional {
+                            client,
+                            dialog,
+                            response,
+                        },
+                    );
+                }
+            }
+            UaEvent::Final {
+                client,
+                dialog,
+                response,
+            } => match self.core.index.clients.get(&client) {
+                Some(&Owner::Call(key)) => {
+                    self.tell(
+                        key,
+                        Event::Final {
+                            client,
+                            dialog,
+                            response,
+                        },
+                    );
+                }
+                Some(&Owner::Probe(probe)) => {
+                    self.core
+                        .monitor
+                        .handle_answer(self.core.now, probe, &response);
+                }
+                Some(&Owner::Nobody { keep }) => {
+                    self.core.unwanted_answer(dialog, keep, &response);
+                }
+                None => self.core.metrics.unexpected += 1,
+            },
+            UaEvent::Failed { client, error } => match self.core.index.clients.get(&client) {
+                Some(&Owner::Call(key)) => self.tell(key, Event::Failed { client, error }),
+                Some(&Owner::Probe(probe)) => self.core.probe_failed(probe, error),
+                Some(Owner::Nobody { .. }) | None => {}
+            },
+            UaEvent::ClientDone { client } => {
+                self.core.index.clients.remove(&client);
+            }
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        server: ServerKey,
+        dialog: Option<DialogKey>,
+        request: Request,
+        arrival: Arrival,
+    ) {
+        let core = &mut self.core;
+        if let Some(dialog) = dialog {
+            match core.index.dialogs.get(&dialog) {
+                Some(&(key, side)) => self.tell(
+                    key,
+                    Event::Request {
+                        server,
+                        side,
+                        request,
+                    },
+                ),
+                None => core.answer_stray(server, &request),
+            }
+            return;
+        }
+        let trunk = match identify(&core.profiles, &arrival, &request, None) {
+            Ok(trunk) => Arc::clone(trunk),
+            Err(reason) => {
+                let status = reason
+                    .answer(arrival.transport)
+                    .unwrap_or(StatusCode::FORBIDDEN);
+                core.answer_plainly(server, status);
+                return;
+            }
+        };
+        match request.method {
+            Method::Invite => {
+                let key = self.new_key();
+                let core = &mut self.core;
+                core.metrics.calls += 1;
+                if let Ok(call_id) = request.headers.call_id() {
+                    core.index.call_ids.insert(call_id.into(), key);
+                }
+                let arrived = Arrived {
+                    server,
+                    trunk,
+                    invite: request,
+                    arrival,
+                };
+                if let Some(call) = begin(core, key, arrived) {
+                    self.calls.insert(key, call);
+                }
+            }
+            Method::Options => {
+                let draining = core.draining;
+                let now = core.now;
+                let answer = core
+                    .monitor
+                    .handle_inbound(now, &trunk, arrival.remote, draining);
+                if let Some(mut response) = core.ua.respond_to(server, answer.status) {
+                    for (name, value) in answer.headers {
+                        response.headers.push(name, value);
+                    }
+                    // An error says that the request is gone.
+                    let _ = core.ua.respond(now, server, response, None);
+                }
+            }
+            _ => {
+                let reply = Reply::new(unwanted(&trunk, &request));
+                core.reply(server, &trunk, reply);
+            }
+        }
+    }
+
+    fn new_key(&mut self) -> CallKey {
+        loop {
+            let key = CallKey(self.core.tokens.next_u64());
+            if !self.calls.contains_key(&key) {
+                return key;
+            }
+        }
+    }
+
+    /// Lets a call handle an event. The call is out of the table meanwhile, so that a fault in its
+    /// handler leaves no half-changed call behind.
+    fn tell(&mut self, key: CallKey, event: Event) {
+        let Some(call) = self.calls.remove(&key) else {
+            self.core.metrics.unexpected += 1;
+            return;
+        };
+        if let Some(call) = call.on(&mut self.core, event) {
+            self.calls.insert(key, call);
+        }
+    }
+
+    fn handle_media(&mut self, event: MediaEvent) {
+        let core = &mut self.core;
+        let leg = match &event {
+            MediaEvent::PortsBound { pairs } => {
+                core.ports.handle_bound(pairs);
+                return;
+            }
+            MediaEvent::PortsFailed {
+                shard,
+                interface,
+                missing,
+            } => {
+                core.ports
+                    .handle_failed(core.now.moment, *shard, *interface, *missing);
+                return;
+            }
+            MediaEvent::Closed { leg, .. }
+            | MediaEvent::Dtmf { leg, .. }
+            | MediaEvent::Failed { leg, .. }
+            | MediaEvent::FirstPacket { leg, .. }
+            | MediaEvent::LegState { leg, .. }
+            | MediaEvent::Resumed { leg }
+            | MediaEvent::Silence { leg, .. }
+            | MediaEvent::Stats { leg, .. } => *leg,
+        };
+        let closed = matches!(event, MediaEvent::Closed { .. });
+        if let Some(&(key, side)) = core.index.media.get(&leg)
+            && self.calls.contains_key(&key)
+        {
+            self.tell(key, Event::Media { side, leg, event });
+        }
+        if closed {
+            self.core.media_closed(leg);
+        }
+    }
+
+    fn reload(&mut self, profiles: Arc<Profiles>, snapshot: Arc<Snapshot>) {
+        let core = &mut self.core;
+        let limits = profiles
+            .trunks
+            .iter()
+            .map(|(name, trunk)| (name, trunk.limits));
+        core.gate.reload(profiles.limits, limits);
+        core.monitor.reload(core.now, &profiles);
+        core.profiles = profiles;
+        core.snapshot = snapshot;
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::HangUp(key) => {
+                if self.calls.contains_key(&key) {
+                    self.tell(key, Event::HangUp(End::operator()));
+                }
+            }
+            Command::HangUpAll => {
+                let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+                for key in keys {
+                    self.tell(key, Event::HangUp(End::operator()));
+                }
+            }
+            Command::Resume => self.core.draining = false,
+        }
+    }
+
+    /// Every call, in the order of their names.
+    pub fn calls(&self) -> impl Iterator<Item = CallSummary> + '_ {
+        self.calls
+            .values()
+            .map(|call| call.summary(self.core.now.wall))
+    }
+
+    /// How many calls there are.
+    #[must_use]
+    pub fn call_count(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Counters and levels.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let core = &self.core;
+        let mut stages = [0; 4];
+        for call in self.calls.values() {
+            let stage = match call.stage() {
+                Stage::Setup => 0,
+                Stage::Answered => 1,
+                Stage::Established => 2,
+                Stage::Ending => 3,
+            };
+            stages[stage] += 1;
+        }
+        Metrics {
+            counts: core.metrics,
+            stages,
+            signalling: core.ua.counters(),
+            load: core.ua.load(),
+            ports: core.ports.usage(),
+            gateway: core.gate.gateway_usage(),
+            trunks: core
+                .gate
+                .trunk_usage()
+                .map(|(name, use_)| (name.clone(), use_))
+                .collect(),
+            health: core.monitor.views(core.now.moment).collect(),
+            draining: core.draining,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One attempt to reach a called party: a B leg that is not answered yet.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use media_relay::{LegParams, MediaCommand};
+use routing::Attempt;
+use sdp::{Negotiated, PendingOffer, SessionDescription, offer_for, offer_from_codecs};
+use sip_msg::Headers;
+use sip_ua::{ClientKey, DialogKey};
+
+use super::Head;
+use super::ending::End;
+use super::invite::invite;
+use super::setup::Setup;
+use crate::core::{Core, Owner};
+use crate::failure::{AttemptFailure, Verdict};
+use crate::key::Side;
+use crate::leg::{Flows, LegMedia, default_codecs, policy};
+use crate::limits::Permit;
+use crate::profile::TrunkProfile;
+use crate::record::{AttemptRecord, Number};
+
+/// The attempt under way.
+#[derive(Debug)]
+pub(crate) struct Trying {
+    pub(crate) client: ClientKey,
+    pub(crate) trunk: Arc<TrunkProfile>,
+    pub(crate) peer: usize,
+    pub(crate) permit: Permit,
+    pub(crate) media: LegMedia,
+    /// What every fork is offered.
+    pub(crate) offer: PendingOffer,
+    pub(crate) offered: Bytes,
+    /// Early dialogs that answered the offer, in the order they did.
+    pub(crate) forks: Vec<Fork>,
+    /// Anything at all came back.
+    pub(crate) spoke: bool,
+}
+
+/// An early dialog that answered the offer in a provisional response.
+#[derive(Clone, Debug)]
+pub(crate) struct Fork {
+    pub(crate) dialog: Option<DialogKey>,
+    pub(crate) heard: Bytes,
+    pub(crate) negotiated: Negotiated,
+}
+
+impl Trying {
+    /// Sends the INVITE of an attempt.
+    pub(crate) fn start(
+        core: &mut Core,
+        head: &mut Head,
+        setup: &Setup,
+        attempt: &Attempt,
+    ) -> Result<Self, AttemptFailure> {
+        let profile = core.profiles.trunk(&attempt.trunk).cloned();
+        let trunk = profile.ok_or(AttemptFailure::NoHop)?;
+        let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
+        let permit = permit.map_err(AttemptFailure::Limit)?;
+        let Some(mut media) = LegMedia::open(
+            core,
+            &trunk,
+            head.key,
+            Side::B,
+            Some(setup.media.lease.shard()),
+        ) else {
+            core.gate.release(permit);
+            return Err(AttemptFailure::NoMediaPort);
+        };
+        let sdp_policy = policy(&trunk).narrowed_to(&policy(&head.trunk));
+        let offer = match setup.offer.as_ref().and_then(SessionDescription::audio) {
+            Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
+            None => offer_from_codecs(&default_codecs(), &mut media.local, &sdp_policy),
+        };
+        let Ok((offered, offer)) = offer else {
+            media.close(core);
+            core.gate.release(permit);
+            return Err(AttemptFailure::Negotiation);
+        };
+        core.media(MediaCommand::Join {
+            a: setup.media.id,
+            b: media.id,
+        });
+        let offered = Bytes::from(offered.to_bytes());
+        let out = invite(core, &trunk, &setup.invite, attempt, offered.clone());
+        head.record
+            .attempts
+            .push(record(core, attempt, &out.request.headers));
+        let client = core.send(out, Owner::Call(head.key));
+        Ok(Self {
+            client,
+            trunk,
+            peer: attempt.peer,
+            permit,
+            media,
+            offer,
+            offered,
+            forks: Vec::new(),
+            spoke: false,
+        })
+    }
+
+    /// Takes the answer that a provisional response of a fork brought; `false` if it is not new.
+    pub(crate) fn take_fork(
+        &mut self,
+        core: &Core,
+        dialog: Option<DialogKey>,
+        heard: Bytes,
+    ) -> bool {
+        let room = self.forks.len() < core.forks_per_leg.min(LegParams::MAX_REMOTES);
+        let known = self.forks.iter().any(|fork| fork.dialog == dialog);
+        if known || !room {
+            return false;
+        }
+        let Ok(answer) = SessionDescription::parse(&heard) else {
+            return false;
+        };
+        let Ok(negotiated) = self.offer.fork().answered(&answer) else {
+            return false;
+        };
+        self.forks.push(Fork {
+            dialog,
+            heard,
+            negotiated,
+        });
+        true
+    }
+
+    /// Tells the relay of every fork that has answered.
+    pub(crate) fn update_media(&self, core: &mut Core, across: Option<&Negotiated>) {
+        let remotes: Vec<&Negotiated> = self.forks.iter().map(|fork| &fork.negotiated).collect();
+        let params = self
+            .media
+            .answered(&self.trunk, &remotes, across, Flows::BOTH);
+        self.media.update(core, params);
+    }
+
+    /// The attempt failed or is left for another one.
+    pub(crate) fn abandon(
+        self,
+        core: &mut Core,
+        head: &mut Head,
+        failure: &AttemptFailure,
+        verdict: &Verdict,
+    ) {
+        if let Some(record) = head.record.attempts.last_mut() {
+            record.settled = Some(core.now.wall);
+            record.failure = Some(verdict.class);
+            record.cause = Some(verdict.cause.value());
+            if let AttemptFailure::Final { status, .. } = failure {
+                record.status = Some(status.code());
+            }
+        }
+        self.leave(core, head, None);
+    }
+
+    /// The call ends while the attempt is under way.
+    pub(crate) fn cancel(self, core: &mut Core, head: &mut Head, end: &End) {
+        if let Some(record) = head.record.attempts.last_mut() {
+            record.settled = Some(core.now.wall);
+            record.cause = Some(end.cause.value());
+        }
+        self.leave(core, head, Some(end));
+    }
+
+    fn leave(self, core: &mut Core, head: &Head, end: Option<&End>) {
+        core.disarm_attempt(head.key);
+        // Harmless where the transaction is over; a 2xx that crosses is acknowledged and hung up.
+        core.cancel(self.client, end);
+        core.gate.release(self.permit);
+        self.media.close(core);
+    }
+}
+
+fn record(core: &Core, attempt: &Attempt, headers: &Headers) -> AttemptRecord {
+    let call_id = headers.call_id().unwrap_or_default().to_owned();
+    let called = Number::new(attempt.request_uri.user().unwrap_or_default());
+    AttemptRecord::begin(
+        attempt.trunk.clone(),
+        attempt.peer,
+        call_id,
+        called,
+        core.now.wall,
+    )
+}

@@ -1,0 +1,235 @@
+//! The first INVITE of a call: whether it is taken at all, and where it is to go.
+
+use std::sync::Arc;
+
+use routing::{Facts, Outcome, Question};
+use sdp::SessionDescription;
+use sip_msg::wire::Arrival;
+use sip_msg::{HeaderName, Request, StatusCode};
+use sip_ua::ServerKey;
+
+use super::ending::{End, Ending};
+use super::refresh::{MIN_SE, SessionTimer};
+use super::setup::Setup;
+use super::{Call, Head, Timer};
+use crate::core::{Core, Reply, SDP};
+use crate::failure::FailureClass;
+use crate::key::{CallKey, Side};
+use crate::leg::LegMedia;
+use crate::profile::TrunkProfile;
+use crate::record::{Begin, CallRecord, FactsRecord, Number};
+
+/// An INVITE that asks for a new call.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) server: ServerKey,
+    pub(crate) trunk: Arc<TrunkProfile>,
+    pub(crate) invite: Request,
+    pub(crate) arrival: Arrival,
+}
+
+/// Why an INVITE is not taken, as the caller sees it.
+struct Refusal {
+    status: StatusCode,
+    failure: FailureClass,
+    headers: Vec<(HeaderName, String)>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, failure: FailureClass) -> Self {
+        Self {
+            status,
+            failure,
+            headers: Vec::new(),
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// Takes or refuses a call. Either way it has a record; `None` when it was refused.
+pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<Call> {
+    let mut head = Head {
+        key,
+        trunk: Arc::clone(&arrived.trunk),
+        record: Box::new(record(core, key, &arrived)),
+    };
+    match admit(core, &mut head, &arrived) {
+        Ok(setup) => {
+            core.index.servers.insert(arrived.server, key);
+            core.arm(key, Timer::Budget, head.trunk.timers.setup_budget);
+            let phase = setup.advance(core, &mut head);
+            Some(Call { head, phase })
+        }
+        Err(refusal) => {
+            refuse(core, head, arrived.server, refusal);
+            None
+        }
+    }
+}
+
+fn refuse(core: &mut Core, mut head: Head, server: ServerKey, refusal: Refusal) {
+    let end = End::refused(refusal.status, refusal.failure);
+    let mut reply = Reply::new(refusal.status).reason(&end.reason());
+    for (name, value) in refusal.headers {
+        reply.headers.push(name, value);
+    }
+    core.reply(server, &head.trunk, reply);
+    Ending::begin(core, &mut head, end, []);
+    Ending::finish(core, head);
+}
+
+fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setup>, Refusal> {
+    let trunk = &arrived.trunk;
+    if core.draining {
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, FailureClass::Policy);
+        return Err(refusal.with(HeaderName::RetryAfter, "60"));
+    }
+    understood(trunk, &arrived.invite)?;
+    let offer = offer_of(&arrived.invite)?;
+    let permit = core
+        .gate
+        .admit_call(core.now.moment, &trunk.name)
+        .map_err(|refused| {
+            let seconds = refused.retry_after().as_secs().to_string();
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, FailureClass::Policy)
+                .with(HeaderName::RetryAfter, seconds)
+        })?;
+    let attempts = match decide(core, head, &arrived.invite) {
+        Ok(attempts) => attempts,
+        Err(refusal) => {
+            core.gate.release(permit);
+            return Err(refusal);
+        }
+    };
+    let Some(media) = LegMedia::open(core, trunk, head.key, Side::A, None) else {
+        core.gate.release(permit);
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            FailureClass::Internal,
+        ));
+    };
+    Ok(Box::new(Setup {
+        server: arrived.server,
+        invite: arrived.invite.clone(),
+        permit,
+        media,
+        offer,
+        early: None,
+        plan: attempts.into_iter().take(core.attempts_per_call).collect(),
+        trying: None,
+        verdicts: Vec::new(),
+        alerted: false,
+    }))
+}
+
+/// Whether the INVITE asks for nothing that is not done here (RFC 3261 §8.2.2 to §8.2.3).
+fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
+    let protocol = |status| Refusal::new(status, FailureClass::Protocol);
+    let known = |tag: &String| {
+        tag.eq_ignore_ascii_case("timer")
+            || trunk
+                .supported
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(tag))
+    };
+    let required = invite.headers.require();
+    let unknown: Vec<&str> = required
+        .iter()
+        .filter(|tag| !known(tag))
+        .map(String::as_str)
+        .collect();
+    if !unknown.is_empty() {
+        let refusal = protocol(StatusCode::BAD_EXTENSION);
+        return Err(refusal.with(HeaderName::Unsupported, unknown.join(", ")));
+    }
+    if SessionTimer::too_short(&invite.headers) {
+        let refusal = protocol(StatusCode::SESSION_INTERVAL_TOO_SMALL);
+        return Err(refusal.with(HeaderName::MinSe, MIN_SE.as_secs().to_string()));
+    }
+    if invite.uri.user().is_none_or(str::is_empty) {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, FailureClass::User));
+    }
+    Ok(())
+}
+
+fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
+    let protocol = |status| Refusal::new(status, FailureClass::Protocol);
+    if invite.body.is_empty() {
+        return Ok(None);
+    }
+    let kind = invite.headers.content_type();
+    if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(SDP)) {
+        let refusal = protocol(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        return Err(refusal.with(HeaderName::Accept, SDP));
+    }
+    let status = |code| StatusCode::new(code).unwrap_or(StatusCode::BAD_REQUEST);
+    let offer = SessionDescription::parse(&invite.body)
+        .map_err(|error| protocol(status(error.status())))?;
+    offer
+        .usable_audio()
+        .map_err(|_| protocol(StatusCode::NOT_ACCEPTABLE_HERE))?;
+    Ok(Some(offer))
+}
+
+fn decide(
+    core: &mut Core,
+    head: &mut Head,
+    invite: &Request,
+) -> Result<Vec<routing::Attempt>, Refusal> {
+    let facts = core.facts();
+    let question = Question {
+        trunk: head.trunk.name.clone(),
+        called: head.record.called.reveal().to_owned(),
+        calling: calling(invite),
+    };
+    let decision = routing::decide(&core.snapshot, &facts, &question);
+    head.record.snapshot = core.snapshot.hash();
+    head.record.facts = FactsRecord::from(&facts);
+    head.record.steps = decision.steps.iter().map(ToString::to_string).collect();
+    match decision.outcome {
+        Outcome::Route(plan) => {
+            head.record.route = Some(plan.route.to_string());
+            Ok(plan.attempts)
+        }
+        Outcome::Reject { status, .. } => Err(Refusal::new(status, FailureClass::Policy)),
+    }
+}
+
+/// The caller's number as it wrote it; `None` where it withholds it (RFC 3323 §4.1.1.3).
+fn calling(invite: &Request) -> Option<String> {
+    let from = invite.headers.from().ok()?;
+    let user = from.uri.user()?;
+    let withheld = user.is_empty() || user.eq_ignore_ascii_case("anonymous");
+    (!withheld).then(|| user.to_owned())
+}
+
+fn record(core: &Core, call: CallKey, arrived: &Arrived) -> CallRecord {
+    let invite = &arrived.invite;
+    CallRecord::begin(Begin {
+        call,
+        from_trunk: arrived.trunk.name.clone(),
+        call_id: invite.headers.call_id().unwrap_or_default().to_owned(),
+        from_address: arrived.arrival.remote,
+        called: Number::new(invite.uri.user().unwrap_or_default()),
+        calling: calling(invite).map(|number| Number::new(&number)),
+        started: core.now.wall,
+    })
+}
+
+impl Core {
+    /// What routing may know at this moment.
+    fn facts(&mut self) -> Facts {
+        let trunks = self.profiles.trunks.keys();
+        let room = trunks.filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
+        Facts {
+            up: self.monitor.facts(self.now.moment),
+            room: room.collect(),
+            wall: self.now.wall,
+            draw: self.tokens.next_u64(),
+        }
+    }
+}

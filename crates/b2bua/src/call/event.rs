@@ -1,0 +1,86 @@
+//! What can happen to a call, translated from the layers below.
+
+use media_relay::{LegId, MediaEvent};
+use serde::{Deserialize, Serialize};
+use sip_msg::{ReasonValue, Request, Response};
+use sip_ua::{ClientFailure, ClientKey, DialogKey, ServerKey};
+
+use super::ending::End;
+use crate::key::Side;
+
+/// Something that concerns one call.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// 101 to 199 to a request of ours.
+    Provisional {
+        client: ClientKey,
+        dialog: Option<DialogKey>,
+        response: Response,
+    },
+    /// A final response to a request of ours.
+    Final {
+        client: ClientKey,
+        dialog: Option<DialogKey>,
+        response: Response,
+    },
+    /// A request of ours got no response.
+    Failed {
+        client: ClientKey,
+        error: ClientFailure,
+    },
+    /// The caller gave up; 487 was sent already.
+    Cancelled { reason: Vec<ReasonValue> },
+    /// A request within one of the call's dialogs.
+    Request {
+        server: ServerKey,
+        side: Side,
+        request: Request,
+    },
+    /// ACK to a 2xx of ours.
+    Acked { side: Side, ack: Request },
+    /// A 2xx of ours was never acknowledged.
+    AckTimeout { side: Side },
+    /// A re-INVITE that met one of the party's may be sent again (RFC 3261 §14.1).
+    RetryInvite { side: Side },
+    /// A time limit of the call has passed.
+    Timer(Timer),
+    /// The media of one leg has something to say.
+    Media {
+        side: Side,
+        leg: LegId,
+        event: MediaEvent,
+    },
+    /// The gateway itself ends the call.
+    HangUp(End),
+}
+
+/// The time limits of a call. Each runs at most once at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Timer {
+    /// The attempt under way has answered nothing at all.
+    Attempt,
+    /// The caller has seen neither an 18x nor a final response.
+    Budget,
+    /// The called party rings and does not answer.
+    NoAnswer,
+    /// The call has lasted as long as it may.
+    Duration,
+    /// The party of this leg promised to refresh the session and did not (RFC 4028).
+    Session(Side),
+    /// The media statistics of an ended call did not come.
+    Closing,
+}
+
+impl Timer {
+    /// Every timer, to stop them all.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Attempt,
+        Self::Budget,
+        Self::NoAnswer,
+        Self::Duration,
+        Self::Session(Side::A),
+        Self::Session(Side::B),
+        Self::Closing,
+    ];
+}

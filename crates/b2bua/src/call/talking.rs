@@ -1,0 +1,216 @@
+//! Both legs are agreed on their media.
+
+use std::sync::Arc;
+
+use media_relay::MediaEvent;
+use sip_msg::{Method, Request, StatusCode};
+use sip_ua::ServerKey;
+
+use super::ending::{End, Ending};
+use super::{Event, Head, Phase, Timer};
+use crate::core::{Core, Reply};
+use crate::failure::{Cause, FailureClass};
+use crate::key::Side;
+use crate::leg::{Exchange, Flows, Leg};
+
+/// The phase of an answered call.
+#[derive(Debug)]
+pub(crate) struct Talking {
+    pub(crate) a: Leg,
+    pub(crate) b: Leg,
+}
+
+impl Talking {
+    pub(crate) fn begin(core: &mut Core, head: &mut Head, a: Leg, b: Leg) -> Phase {
+        let longest = [a.trunk.timers.max_duration, b.trunk.timers.max_duration];
+        if let Some(longest) = longest.into_iter().flatten().min() {
+            core.arm(head.key, Timer::Duration, longest);
+        }
+        let mut talking = Self { a, b };
+        talking.note_codecs(head);
+        talking.update_media(core);
+        talking.settle(core, head);
+        Phase::Talking(Box::new(talking))
+    }
+
+    pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
+        match event {
+            Event::Request {
+                server,
+                side,
+                request,
+                ..
+            } => {
+                return self.asked(core, head, server, side, &request);
+            }
+            Event::Acked { side, ack, .. } => {
+                if !self.acked(core, side, &ack) {
+                    let end = End::gateway(FailureClass::Protocol, Cause::BEARER_NOT_IMPLEMENTED);
+                    return self.hang_up(core, head, end, None);
+                }
+            }
+            Event::AckTimeout { .. } => {
+                let end = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
+                return self.hang_up(core, head, end, None);
+            }
+            Event::Final {
+                client, response, ..
+            } => match self.offering(client) {
+                Some(side) if self.reinvited(core, side, &response) => {}
+                Some(side) => {
+                    let end = End::lost(side);
+                    return self.hang_up(core, head, end, None);
+                }
+                None => {}
+            },
+            Event::Failed { client, .. } => {
+                // RFC 3261 §12.2.1.2: no response to a request within a dialog ends the dialog.
+                if let Some(side) = self.offering(client) {
+                    return self.hang_up(core, head, End::lost(side), None);
+                }
+            }
+            Event::RetryInvite { side } => {
+                let leg = self.leg_mut(side);
+                if matches!(leg.exchange, Exchange::Retrying) {
+                    leg.exchange = Exchange::Idle;
+                }
+            }
+            Event::Timer(Timer::Duration) => {
+                let end = End::gateway(FailureClass::Policy, Cause::NORMAL_CLEARING);
+                return self.hang_up(core, head, end, None);
+            }
+            Event::Timer(Timer::Session(side)) => {
+                return self.hang_up(core, head, End::lost(side), None);
+            }
+            Event::Media { side, event, .. } => {
+                if let Some(end) = heard_of_media(core, head, side, event) {
+                    return self.hang_up(core, head, end, None);
+                }
+            }
+            Event::HangUp(end) => return self.hang_up(core, head, end, None),
+            Event::Provisional { .. } | Event::Cancelled { .. } | Event::Timer(_) => {}
+        }
+        self.settle(core, head);
+        Phase::Talking(self)
+    }
+
+    /// Whether the caller has acknowledged the answer.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        !matches!(self.a.exchange, Exchange::AwaitAck { .. })
+    }
+
+    pub(crate) fn leg(&self, side: Side) -> &Leg {
+        match side {
+            Side::A => &self.a,
+            Side::B => &self.b,
+        }
+    }
+
+    pub(crate) fn leg_mut(&mut self, side: Side) -> &mut Leg {
+        self.pair(side).0
+    }
+
+    /// The leg on `side`, and the one across.
+    pub(crate) fn pair(&mut self, side: Side) -> (&mut Leg, &mut Leg) {
+        match side {
+            Side::A => (&mut self.a, &mut self.b),
+            Side::B => (&mut self.b, &mut self.a),
+        }
+    }
+
+    /// A request within one of the dialogs.
+    fn asked(
+        mut self: Box<Self>,
+        core: &mut Core,
+        head: &mut Head,
+        server: ServerKey,
+        side: Side,
+        request: &Request,
+    ) -> Phase {
+        let trunk = Arc::clone(&self.leg(side).trunk);
+        match request.method {
+            Method::Bye => {
+                core.reply(server, &trunk, Reply::new(StatusCode::OK));
+                let end = End::bye(side, &request.headers.reason());
+                return self.hang_up(core, head, end, Some(side));
+            }
+            Method::Invite => self.reinvite(core, head, server, side, request),
+            _ => core.answer_unwanted(server, &trunk, request),
+        }
+        self.settle(core, head);
+        Phase::Talking(self)
+    }
+
+    /// Tells both legs' shards what holds now.
+    pub(crate) fn update_media(&self, core: &mut Core) {
+        for (own, across) in [(&self.a, &self.b), (&self.b, &self.a)] {
+            let direction = own.session.negotiated.direction;
+            let flows = Flows {
+                send: direction.sends() && across.session.intends.sends(),
+                receive: direction.receives() && across.session.intends.receives(),
+            };
+            let remotes = [&own.session.negotiated];
+            let across = Some(&across.session.negotiated);
+            let params = own.media.answered(&own.trunk, &remotes, across, flows);
+            own.media.update(core, params);
+        }
+    }
+
+    fn note_codecs(&self, head: &mut Head) {
+        for leg in [&self.a, &self.b] {
+            let media = match leg.side {
+                Side::A => head.record.media_a.get_or_insert_default(),
+                Side::B => head.record.media_b.get_or_insert_default(),
+            };
+            let negotiated = &leg.session.negotiated;
+            media.codec = Some(negotiated.voice().format.encoding.clone());
+            media.srtp = negotiated.outbound.is_some();
+        }
+    }
+
+    /// Ends the call; `gone` is the side that said so itself.
+    pub(crate) fn hang_up(
+        self: Box<Self>,
+        core: &mut Core,
+        head: &mut Head,
+        end: End,
+        gone: Option<Side>,
+    ) -> Phase {
+        self.note_codecs(head);
+        let Self { a, b } = *self;
+        let legs = [a.media.id, b.media.id];
+        for leg in [a, b] {
+            let bye = gone != Some(leg.side);
+            leg.end(core, bye.then_some(&end));
+        }
+        Ending::begin(core, head, end, legs)
+    }
+}
+
+/// What a media event means for the call: its end, or nothing.
+fn heard_of_media(core: &mut Core, head: &mut Head, side: Side, event: MediaEvent) -> Option<End> {
+    match event {
+        MediaEvent::Silence { .. } => {
+            let by_us = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
+            Some(by_us)
+        }
+        MediaEvent::Failed { .. } => Some(End::gateway(
+            FailureClass::Internal,
+            Cause::RESOURCE_UNAVAILABLE,
+        )),
+        MediaEvent::Stats { stats, .. } => {
+            super::ending::note_stats(head, side, &stats);
+            None
+        }
+        MediaEvent::LegState { leg, state } => {
+            core.note_leg_state(leg, state);
+            None
+        }
+        MediaEvent::Closed { .. }
+        | MediaEvent::Dtmf { .. }
+        | MediaEvent::FirstPacket { .. }
+        | MediaEvent::PortsBound { .. }
+        | MediaEvent::PortsFailed { .. }
+        | MediaEvent::Resumed { .. } => None,
+    }
+}

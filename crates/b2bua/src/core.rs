@@ -1,0 +1,424 @@
+//! What every call shares: the user agent, the limits, the ports, the time of this input, and the
+//! index that finds the call an event belongs to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ambient::{Deadlines, KeyRng, Now, TokenRng};
+use bytes::Bytes;
+use media_relay::{LegCheckpoint, LegId, MediaCommand};
+use routing::Snapshot;
+use sip_msg::wire::TrunkName;
+use sip_msg::{HeaderName, Headers, Method, ReasonValue, Request, StatusCode};
+use sip_ua::{
+    ClientKey, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey, UserAgent,
+};
+
+use crate::call::{End, Timer};
+use crate::failure::{AttemptFailure, Cause};
+use crate::health::{ProbeFailure, ProbeId, TrunkMonitor};
+use crate::io::Output;
+use crate::key::{CallKey, Side};
+use crate::limits::Gate;
+use crate::metrics::Counts;
+use crate::ports::{PortLease, PortPool};
+use crate::profile::{MediaInterface, Profiles, TrunkProfile};
+
+/// The media type of session descriptions.
+pub(crate) const SDP: &str = "application/sdp";
+
+/// Longest wait for a shard to say that a leg is closed before its ports are used again.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// A time limit this layer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    Call(CallKey, Timer),
+    /// A shard did not confirm that it closed this leg.
+    Lease(LegId),
+}
+
+/// Whose client transaction it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The call waits for its outcome.
+    Call(CallKey),
+    /// Nobody waits any more: a 2xx is acknowledged, and hung up unless it is of this dialog.
+    Nobody { keep: Option<DialogKey> },
+    /// The trunk monitor.
+    Probe(ProbeId),
+}
+
+/// Who owns what the layers below know by key only.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) servers: BTreeMap<ServerKey, CallKey>,
+    pub(crate) clients: BTreeMap<ClientKey, Owner>,
+    pub(crate) dialogs: BTreeMap<DialogKey, (CallKey, Side)>,
+    pub(crate) media: BTreeMap<LegId, (CallKey, Side)>,
+    /// Call-IDs of both sides, for traces.
+    pub(crate) call_ids: BTreeMap<Box<str>, CallKey>,
+    /// Ports of legs that a shard is still closing.
+    pub(crate) closing: BTreeMap<LegId, PortLease>,
+}
+
+impl Index {
+    /// Forgets what leads to a call. What still comes for it is answered without it.
+    pub(crate) fn forget(&mut self, call: CallKey) {
+        self.servers.retain(|_, of| *of != call);
+        self.dialogs.retain(|_, (of, _)| *of != call);
+        self.media.retain(|_, (of, _)| *of != call);
+        self.call_ids.retain(|_, of| *of != call);
+        for owner in self.clients.values_mut() {
+            if *owner == Owner::Call(call) {
+                *owner = Owner::Nobody { keep: None };
+            }
+        }
+    }
+}
+
+/// A response of ours, before the user agent frames it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Headers,
+    body: Option<Bytes>,
+    contact: Option<Option<String>>,
+}
+
+impl Reply {
+    pub(crate) fn new(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: Headers::new(),
+            body: None,
+            contact: None,
+        }
+    }
+
+    /// A response that creates or refreshes a dialog: it needs a Contact (RFC 3261 §12.1.1).
+    pub(crate) fn dialog(self, request: &Request) -> Self {
+        Self {
+            contact: Some(request.uri.user().map(str::to_owned)),
+            ..self
+        }
+    }
+
+    pub(crate) fn reason(mut self, reason: &ReasonValue) -> Self {
+        self.headers.push(HeaderName::Reason, reason.to_string());
+        self
+    }
+
+    pub(crate) fn body(self, sdp: Bytes) -> Self {
+        Self {
+            body: Some(sdp),
+            ..self
+        }
+    }
+}
+
+/// Everything but the calls. A handler of a call gets the call by value and this by reference.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) now: Now,
+    pub(crate) profiles: Arc<Profiles>,
+    pub(crate) interfaces: Vec<MediaInterface>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) software: Arc<str>,
+    pub(crate) attempts_per_call: usize,
+    pub(crate) forks_per_leg: usize,
+    pub(crate) ua: UserAgent,
+    pub(crate) monitor: TrunkMonitor,
+    pub(crate) gate: Gate,
+    pub(crate) ports: PortPool,
+    pub(crate) tokens: TokenRng,
+    pub(crate) keys: KeyRng,
+    pub(crate) deadlines: Deadlines<Due>,
+    pub(crate) index: Index,
+    /// Where the packet streams of confirmed calls stood when a shard last said so.
+    pub(crate) leg_states: BTreeMap<LegId, LegCheckpoint>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) metrics: Counts,
+    pub(crate) draining: bool,
+}
+
+impl Core {
+    /// Hands a command to the shards.
+    pub(crate) fn media(&mut self, command: MediaCommand) {
+        self.outputs.push_back(Output::Media(command));
+    }
+
+    pub(crate) fn arm(&mut self, call: CallKey, timer: Timer, after: Duration) {
+        self.deadlines
+            .set(Due::Call(call, timer), self.now.moment + after);
+    }
+
+    pub(crate) fn disarm(&mut self, call: CallKey, timer: Timer) {
+        self.deadlines.cancel(&Due::Call(call, timer));
+    }
+
+    /// Stops what belongs to one attempt.
+    pub(crate) fn disarm_attempt(&mut self, call: CallKey) {
+        self.disarm(call, Timer::Attempt);
+        self.disarm(call, Timer::NoAnswer);
+    }
+
+    pub(crate) fn disarm_all(&mut self, call: CallKey) {
+        for timer in Timer::ALL {
+            self.disarm(call, timer);
+        }
+    }
+
+    /// Closes a media leg; its ports go back to the pool when the shard has closed it.
+    pub(crate) fn close_media(&mut self, leg: LegId, lease: PortLease) {
+        self.media(MediaCommand::CloseLeg { leg });
+        self.leg_states.remove(&leg);
+        self.index.closing.insert(leg, lease);
+        self.deadlines
+            .set(Due::Lease(leg), self.now.moment + CLOSE_WAIT);
+    }
+
+    /// The shard has closed the leg, or never will.
+    pub(crate) fn media_closed(&mut self, leg: LegId) {
+        self.deadlines.cancel(&Due::Lease(leg));
+        self.index.media.remove(&leg);
+        if let Some(lease) = self.index.closing.remove(&leg) {
+            self.ports.release(self.now.moment, lease);
+        }
+    }
+
+    /// Where SDP says that media of a leased pair is heard: RTP and RTCP.
+    pub(crate) fn advertised(&self, lease: &PortLease) -> (SocketAddr, SocketAddr) {
+        let pair = lease.pair();
+        let interface = self
+            .interfaces
+            .iter()
+            .find(|known| known.id == pair.interface);
+        let ip = interface.map_or(pair.rtp.ip(), |interface| interface.advertise);
+        (
+            SocketAddr::new(ip, pair.rtp.port()),
+            SocketAddr::new(ip, pair.rtcp.port()),
+        )
+    }
+
+    fn settings(trunk: &TrunkProfile) -> DialogSettings {
+        DialogSettings {
+            trunk: trunk.name.clone(),
+            sent_by: sent_by(trunk),
+            pinned_hop: trunk.pinned_hop.clone(),
+        }
+    }
+
+    /// Sends a response. The dialog it belongs to, if to one; `None` too when the request is gone.
+    pub(crate) fn reply(
+        &mut self,
+        server: ServerKey,
+        trunk: &TrunkProfile,
+        reply: Reply,
+    ) -> Option<DialogKey> {
+        let mut response = self.ua.respond_to(server, reply.status)?;
+        for (name, value) in trunk.capability_headers(&self.software) {
+            response.headers.push(name, value);
+        }
+        if let Some(user) = reply.contact {
+            let contact = trunk.contact(user.as_deref());
+            response
+                .headers
+                .push(HeaderName::Contact, format!("<{contact}>"));
+        }
+        for field in reply.headers.iter() {
+            response.headers.push(field.name(), field.value());
+        }
+        if let Some(body) = reply.body {
+            response.set_body(SDP, body);
+        }
+        let settings = Self::settings(trunk);
+        self.ua
+            .respond(self.now, server, response, Some(&settings))
+            .ok()
+            .flatten()
+    }
+
+    /// A request of ours towards one peer of a trunk.
+    pub(crate) fn outgoing(&self, request: Request, trunk: &TrunkProfile, peer: usize) -> Outgoing {
+        let hop = trunk
+            .peers
+            .get(peer)
+            .map_or_else(|| request.uri.clone(), |p| p.uri.clone());
+        Outgoing {
+            request,
+            trunk: trunk.name.clone(),
+            next_hop: hop,
+            sent_by: sent_by(trunk),
+            pinned_hop: trunk.pinned_hop.clone(),
+            policy: HopPolicy {
+                failover: true,
+                no_response: None,
+            },
+        }
+    }
+
+    pub(crate) fn send(&mut self, out: Outgoing, owner: Owner) -> ClientKey {
+        if let (Owner::Call(call), Ok(call_id)) = (owner, out.request.headers.call_id()) {
+            self.index.call_ids.insert(call_id.into(), call);
+        }
+        let client = self.ua.send(self.now, out);
+        self.index.clients.insert(client, owner);
+        client
+    }
+
+    /// Gives an INVITE of ours up. A 2xx that crosses is acknowledged and hung up.
+    pub(crate) fn cancel(&mut self, client: ClientKey, end: Option<&End>) {
+        let reasons: Vec<ReasonValue> = end.map(End::reason).into_iter().collect();
+        if let Some(owner) = self.index.clients.get_mut(&client)
+            && !matches!(owner, Owner::Nobody { keep: Some(_) })
+        {
+            *owner = Owner::Nobody { keep: None };
+            self.ua.cancel(self.now, client, &reasons);
+        }
+    }
+
+    /// Sends the ACK of a 2xx.
+    pub(crate) fn acknowledge(&mut self, dialog: DialogKey) {
+        if self.ua.ack(self.now, dialog, None).is_err() {
+            self.metrics.unexpected += 1;
+        }
+    }
+
+    /// Ends a dialog.
+    pub(crate) fn bye(&mut self, dialog: DialogKey, reason: &ReasonValue) {
+        let reason = reason.to_string();
+        let capabilities = self.ua.dialog(dialog).map(|dialog| dialog.trunk().clone());
+        let trunk = capabilities.and_then(|name| self.profiles.trunk(&name).cloned());
+        let software = Arc::clone(&self.software);
+        let sent = self
+            .ua
+            .dialog_request(self.now, dialog, Method::Bye, |request| {
+                request.headers.push(HeaderName::Reason, reason);
+                for (name, value) in trunk
+                    .iter()
+                    .flat_map(|trunk| trunk.capability_headers(&software))
+                {
+                    request.headers.push(name, value);
+                }
+            });
+        match sent {
+            Ok(client) => {
+                self.index
+                    .clients
+                    .insert(client, Owner::Nobody { keep: Some(dialog) });
+            }
+            Err(_) => self.ua.terminate(self.now, dialog),
+        }
+    }
+
+    pub(crate) fn own_dialog(&mut self, dialog: DialogKey, call: CallKey, side: Side) {
+        self.index.dialogs.insert(dialog, (call, side));
+    }
+
+    /// Answers a request within a dialog that no call acts upon.
+    pub(crate) fn answer_unwanted(
+        &mut self,
+        server: ServerKey,
+        trunk: &TrunkProfile,
+        request: &Request,
+    ) {
+        let status = unwanted(trunk, request);
+        let mut reply = Reply::new(status);
+        if status == StatusCode::OK {
+            reply = reply.dialog(request);
+            reply.headers.push(HeaderName::Accept, SDP);
+        }
+        self.reply(server, trunk, reply);
+    }
+
+    /// Answers a request in a dialog whose call is over: BYEs that crossed are fine.
+    pub(crate) fn answer_stray(&mut self, server: ServerKey, request: &Request) {
+        let status = match request.method {
+            Method::Bye => StatusCode::OK,
+            _ => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
+        };
+        self.answer_plainly(server, status);
+    }
+
+    /// A response that says nothing about us.
+    pub(crate) fn answer_plainly(&mut self, server: ServerKey, status: StatusCode) {
+        if let Some(response) = self.ua.respond_to(server, status) {
+            // An error says that the request is gone, and so is its sender's interest.
+            let _ = self.ua.respond(self.now, server, response, None);
+        }
+    }
+
+    /// What a failed attempt says about the peer.
+    pub(crate) fn report_health(
+        &mut self,
+        trunk: &TrunkName,
+        peer: usize,
+        failure: &AttemptFailure,
+    ) {
+        let failure = match *failure {
+            AttemptFailure::Final {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                retry_after,
+                ..
+            } => {
+                self.monitor
+                    .handle_overload(self.now, trunk, peer, retry_after);
+                return;
+            }
+            AttemptFailure::Final { status, .. } => {
+                self.monitor
+                    .handle_call_answered(self.now, trunk, peer, status);
+                return;
+            }
+            AttemptFailure::Silent => ProbeFailure::TimedOut,
+            AttemptFailure::Transport(error) => ProbeFailure::Transport(error),
+            AttemptFailure::NoHop => ProbeFailure::Unresolved,
+            AttemptFailure::NoAnswer
+            | AttemptFailure::TimerC
+            | AttemptFailure::SetupBudget
+            | AttemptFailure::Limit(_)
+            | AttemptFailure::NoMediaPort
+            | AttemptFailure::Negotiation
+            | AttemptFailure::Internal => return,
+        };
+        self.monitor
+            .handle_call_failure(self.now, trunk, peer, failure);
+    }
+
+    pub(crate) fn note_leg_state(&mut self, leg: LegId, state: LegCheckpoint) {
+        self.leg_states.insert(leg, state);
+    }
+}
+
+fn sent_by(trunk: &TrunkProfile) -> SentBy {
+    SentBy {
+        host: trunk.advertised.host.to_string(),
+        port: Some(trunk.advertised.port),
+    }
+}
+
+/// The status for a request that is neither INVITE nor BYE (G-08): OPTIONS is always answered, what
+/// the trunk's Allow names is absorbed, the rest is refused by name.
+pub(crate) fn unwanted(trunk: &TrunkProfile, request: &Request) -> StatusCode {
+    match &request.method {
+        Method::Options => StatusCode::OK,
+        // Nothing was subscribed to, and no provisional response of ours was reliable.
+        Method::Notify | Method::Prack => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
+        Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
+        method if trunk.allow_methods.contains(method) => StatusCode::OK,
+        _ => StatusCode::METHOD_NOT_ALLOWED,
+    }
+}
+
+impl From<Cause> for ReasonValue {
+    fn from(cause: Cause) -> Self {
+        Self {
+            protocol: "Q.850".to_owned(),
+            cause: Some(u16::from(cause.value())),
+            text: None,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What goes into the core and what comes out.
+
+use std::sync::Arc;
+
+use ambient::Moment;
+use media_relay::{MediaCommand, MediaEvent};
+use routing::Snapshot;
+use sip_msg::dns::{DnsAnswer, Query};
+use sip_msg::wire::{Arrival, Transmit, TransportReport};
+use sip_msg::{Message, Rejected};
+
+use crate::admin;
+use crate::profile::Profiles;
+use crate::record::CallRecord;
+use crate::trace::TraceEntry;
+
+/// Something that happened outside, for [`B2bua::handle_input`](crate::B2bua::handle_input).
+#[derive(Debug)]
+pub enum Input {
+    /// A well-formed message arrived.
+    Message(Arrival, Message),
+    /// Bytes arrived that are no acceptable message; they may still be answered.
+    Rejected(Arrival, Box<Rejected>),
+    /// A transmission failed.
+    Report(TransportReport),
+    /// An answer to an [`Output::Query`].
+    Dns(DnsAnswer),
+    /// A media shard has something to say.
+    Media(MediaEvent),
+    /// A new configuration. Running calls keep the profiles they began with.
+    Reload(Arc<Profiles>, Arc<Snapshot>),
+    /// Refuse new calls from now on; running calls end on their own.
+    Drain,
+    /// Something an operator asked for.
+    Admin(admin::Command),
+    /// The moment of the last [`Output::Timeout`] has come.
+    Timeout,
+}
+
+/// Something to be done outside, from [`B2bua::poll_output`](crate::B2bua::poll_output).
+#[must_use = "drain until Output::Timeout before the next handle_input"]
+#[derive(Debug)]
+pub enum Output {
+    /// Send this message.
+    Transmit(Transmit),
+    /// Tell the media shards.
+    Media(MediaCommand),
+    /// A call or an attempt to call ended; each is said once.
+    Record(Box<CallRecord>),
+    /// A message in or out, for the ladder.
+    Trace(TraceEntry),
+    /// Look this up and answer with [`Input::Dns`].
+    Query(Query),
+    /// Nothing more to do until this moment, or until something happens if `None`.
+    Timeout(Option<Moment>),
+}

@@ -1,0 +1,192 @@
+//! The media of one leg: its ports, key and SSRC, which never change while the leg lives, and the
+//! parameters that the relay is told.
+
+use media_relay::{
+    G711, LegId, LegParams, MasterKey, MediaCommand, PtMap, RemoteCandidate, ShardId, SrtpParams,
+    Suite, ToneCodec,
+};
+use sdp::{LocalCrypto, LocalMedia, Negotiated, payload_type_map};
+
+use crate::core::Core;
+use crate::key::{CallKey, Side};
+use crate::ports::PortLease;
+use crate::profile::TrunkProfile;
+
+/// What one leg owns of the media plane. Given back with [`LegMedia::close`].
+#[derive(Debug)]
+#[must_use = "a leg that is not closed keeps its ports"]
+pub(crate) struct LegMedia {
+    pub(crate) id: LegId,
+    pub(crate) lease: PortLease,
+    /// Our side of the leg's session descriptions.
+    pub(crate) local: LocalMedia,
+    pub(crate) ssrc: u32,
+    pub(crate) cname: Box<str>,
+}
+
+impl LegMedia {
+    /// Leases ports, draws a key and opens the leg at its shard; `None` when no port is free.
+    pub(crate) fn open(
+        core: &mut Core,
+        trunk: &TrunkProfile,
+        call: CallKey,
+        side: Side,
+        prefer: Option<ShardId>,
+    ) -> Option<Self> {
+        let lease = core
+            .ports
+            .lease(core.now.moment, trunk.media_interface, prefer)
+            .ok()?;
+        let id = LegId(core.tokens.next_u64());
+        // RFC 4566 readers keep the session id in a signed word.
+        let session_id = core.tokens.next_u64() >> 1;
+        let (rtp, rtcp) = core.advertised(&lease);
+        let mut local = if trunk.srtp {
+            let mut key = [0; sdp::MasterKey::LEN];
+            core.keys.fill(&mut key);
+            LocalMedia::secure(
+                rtp,
+                session_id,
+                LocalCrypto::new(sdp::MasterKey::from_bytes(key)),
+            )
+        } else {
+            LocalMedia::plain(rtp, session_id)
+        };
+        local.rtcp_mux = trunk.rtcp_mux;
+        local.rtcp_port = rtcp.port();
+        let ssrc = u32::try_from(core.tokens.below(u64::from(u32::MAX))).unwrap_or(1);
+        let cname = core.tokens.tag().into();
+        core.index.media.insert(id, (call, side));
+        let media = Self {
+            id,
+            lease,
+            local,
+            ssrc,
+            cname,
+        };
+        let params = Box::new(media.unanswered(trunk));
+        core.media(MediaCommand::OpenLeg {
+            leg: id,
+            ports: media.lease.pair(),
+            params,
+        });
+        Some(media)
+    }
+
+    /// Gives everything back. The ports rest until the shard has closed the leg.
+    pub(crate) fn close(self, core: &mut Core) {
+        core.close_media(self.id, self.lease);
+    }
+
+    /// Tells the shard what was signalled for this leg.
+    pub(crate) fn update(&self, core: &mut Core, params: LegParams) {
+        core.media(MediaCommand::UpdateLeg {
+            leg: self.id,
+            params: Box::new(params),
+        });
+    }
+
+    /// Parameters while nothing is known of the remote end.
+    fn unanswered(&self, trunk: &TrunkProfile) -> LegParams {
+        LegParams {
+            outbound: self.local.crypto.as_ref().map(outbound),
+            rtcp_mux: self.local.rtcp_mux,
+            latch: trunk.latch,
+            pt_map: PtMap::empty(),
+            cname: self.cname.clone(),
+            ..LegParams::new(self.ssrc)
+        }
+    }
+
+    /// Parameters of a leg whose remote ends answered as in `remotes`, of which the first is the
+    /// one that is spoken to; `across` is what holds on the joined leg.
+    pub(crate) fn answered(
+        &self,
+        trunk: &TrunkProfile,
+        remotes: &[&Negotiated],
+        across: Option<&Negotiated>,
+        flows: Flows,
+    ) -> LegParams {
+        let base = self.unanswered(trunk);
+        let Some(own) = remotes.first() else {
+            return base;
+        };
+        let voice = own.voice();
+        let pairs = across
+            .map(|across| payload_type_map(across, own))
+            .unwrap_or_default();
+        let map = |map: PtMap, (from, to): (u8, u8)| map.with(from, to);
+        LegParams {
+            remotes: remotes.iter().map(|remote| candidate(remote)).collect(),
+            outbound: own.outbound.as_ref().map(outbound),
+            rtcp_mux: own.rtcp_mux,
+            send: flows.send,
+            receive: flows.receive,
+            pt_map: pairs.into_iter().fold(PtMap::empty(), map),
+            telephone_event: own.telephone_event().map(|event| event.our_pt),
+            tone: tone(own),
+            ptime_ms: u8::try_from(own.ptime_ms()).unwrap_or(20),
+            clock: voice.format.clock,
+            silence_after: trunk.timers.media_inactivity,
+            ..base
+        }
+    }
+}
+
+/// Which way packets pass on one leg, seen from us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flows {
+    pub(crate) send: bool,
+    pub(crate) receive: bool,
+}
+
+impl Flows {
+    /// Early media: the caller only listens, but nothing is gained by refusing what it says.
+    pub(crate) const BOTH: Self = Self {
+        send: true,
+        receive: true,
+    };
+}
+
+fn candidate(negotiated: &Negotiated) -> RemoteCandidate {
+    let inbound = negotiated.inbound.as_ref().map(|crypto| SrtpParams {
+        suite: suite(crypto.suite),
+        key: MasterKey::from_bytes(crypto.key.as_bytes()),
+        mki_len: crypto.mki.as_ref().map_or(0, |mki| mki.length),
+    });
+    RemoteCandidate {
+        rtp: negotiated.remote.addr,
+        rtcp: negotiated.remote.rtcp,
+        inbound,
+    }
+}
+
+fn outbound(crypto: &LocalCrypto) -> SrtpParams {
+    SrtpParams {
+        suite: suite(crypto.suite),
+        key: MasterKey::from_bytes(crypto.key.as_bytes()),
+        mki_len: 0,
+    }
+}
+
+fn suite(suite: sdp::Suite) -> Suite {
+    match suite {
+        sdp::Suite::AesCm128HmacSha1_80 => Suite::AesCm128HmacSha1_80,
+        sdp::Suite::AesCm128HmacSha1_32 => Suite::AesCm128HmacSha1_32,
+    }
+}
+
+fn tone(negotiated: &Negotiated) -> Option<ToneCodec> {
+    let law = |name: &str| match name {
+        _ if name.eq_ignore_ascii_case("PCMA") => Some(G711::Alaw),
+        _ if name.eq_ignore_ascii_case("PCMU") => Some(G711::Ulaw),
+        _ => None,
+    };
+    negotiated.formats.iter().find_map(|format| {
+        let law = law(&format.format.encoding)?;
+        Some(ToneCodec {
+            law,
+            payload_type: format.their_pt,
+        })
+    })
+}

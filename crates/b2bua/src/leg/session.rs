@@ -1,0 +1,168 @@
+//! The offer/answer session of one leg (RFC 3264).
+
+use bytes::Bytes;
+use sdp::{
+    AnswerError, Audio, Codec, CodecPattern, Direction, LocalMedia, Negotiated, OfferError,
+    PendingOffer, Policy, SessionDescription, answer_for, offer_for,
+};
+use sip_ua::ClientKey;
+
+use crate::profile::TrunkProfile;
+
+/// What was agreed with the party of one leg, and what both want.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// The description we sent last; a refresh gets the same bytes again (G-01).
+    pub(crate) told: Bytes,
+    /// The description the party sent last.
+    pub(crate) heard: Bytes,
+    /// What it comes to.
+    pub(crate) negotiated: Negotiated,
+    /// What the party itself wants to send and receive, seen from it, apart from any hold of ours.
+    pub(crate) intends: Direction,
+    /// What the party was last told of the other leg's intention.
+    pub(crate) conveyed: Direction,
+}
+
+/// What is under way in the leg's dialog.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    /// Nothing: a re-INVITE of ours may be sent.
+    Idle,
+    /// A 2xx of ours waits for its ACK, which must bring an answer if the 2xx was an offer.
+    AwaitAck {
+        offer: Option<(Bytes, Box<PendingOffer>)>,
+    },
+    /// A re-INVITE of ours waits for its final response.
+    Offering {
+        client: ClientKey,
+        offer: Box<PendingOffer>,
+        body: Bytes,
+        conveying: Direction,
+    },
+    /// The re-INVITE met one of the party's (491); the user agent says when to try again.
+    Retrying,
+    /// The party refused what we asked for; it is not asked again until something changes.
+    Refused { conveying: Direction },
+}
+
+/// The SDP policy towards a trunk.
+pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
+    let patterns: Vec<CodecPattern> = trunk
+        .codecs
+        .iter()
+        .filter_map(|name| CodecPattern::parse(name))
+        .collect();
+    Policy {
+        allow: patterns.clone(),
+        prefer: patterns,
+        hold: trunk.hold,
+        ..Policy::default()
+    }
+}
+
+/// What the party of a leg said, in terms of the formats both agreed on.
+pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
+    let formats = negotiated.formats.iter();
+    let formats = formats.map(|common| sdp::Format {
+        pt: common.their_pt,
+        ..common.format.clone()
+    });
+    Audio {
+        formats: formats.collect(),
+        direction: intends,
+        ..negotiated.remote.clone()
+    }
+}
+
+impl Session {
+    /// What the party said: the basis of what the other leg is offered or answered.
+    fn said(&self) -> Audio {
+        agreed(&self.negotiated, self.intends)
+    }
+
+    /// Answers an offer of the party on behalf of `across`.
+    pub(crate) fn answer(
+        &mut self,
+        offer: &SessionDescription,
+        heard: Bytes,
+        local: &mut LocalMedia,
+        across: &Self,
+        policy: &Policy,
+    ) -> Result<(), AnswerError> {
+        let (answer, negotiated) = answer_for(offer, &across.said(), local, policy)?;
+        self.intends = negotiated.remote.direction;
+        self.conveyed = across.intends;
+        self.told = answer.to_bytes().into();
+        self.heard = heard;
+        self.negotiated = negotiated;
+        Ok(())
+    }
+
+    /// Writes an offer to the party that says what `across` wants, with the payload types this leg
+    /// already uses (RFC 3264 §8.3.2).
+    pub(crate) fn offer(
+        &self,
+        local: &mut LocalMedia,
+        across: &Self,
+        policy: &Policy,
+    ) -> Result<(Bytes, PendingOffer), OfferError> {
+        let mut audio = across.said();
+        let mut formats: Vec<sdp::Format> = Vec::with_capacity(audio.formats.len());
+        for format in &audio.formats {
+            let ours = self.negotiated.formats.iter();
+            let mut same = ours.filter(|common| common.format.same_encoding(format));
+            let known = same.next().map(|common| sdp::Format {
+                pt: common.our_pt,
+                ..common.format.clone()
+            });
+            let format = known.unwrap_or_else(|| format.clone());
+            if formats.iter().all(|taken| taken.pt != format.pt) {
+                formats.push(format);
+            }
+        }
+        audio.formats = formats;
+        let (offer, pending) = offer_for(&audio, local, policy)?;
+        Ok((
+            offer.to_bytes().into(),
+            pending.over(self.negotiated.clone()),
+        ))
+    }
+
+    /// Takes the party's answer to an offer of ours that said `conveying`.
+    pub(crate) fn take_answer(
+        &mut self,
+        pending: PendingOffer,
+        told: Bytes,
+        answer: &SessionDescription,
+        heard: Bytes,
+        conveying: Direction,
+        policy: &Policy,
+    ) -> Result<(), AnswerError> {
+        let negotiated = pending.answered(answer)?;
+        let offered = policy.hold.express(conveying);
+        let answered = negotiated.remote.direction;
+        // The party could only narrow what it was offered; for the rest it has not spoken.
+        let sends = if offered.receives() {
+            answered.sends()
+        } else {
+            self.intends.sends()
+        };
+        let receives = if offered.sends() {
+            answered.receives()
+        } else {
+            self.intends.receives()
+        };
+        self.intends = Direction::new(sends, receives);
+        self.conveyed = conveying;
+        self.told = told;
+        self.heard = heard;
+        self.negotiated = negotiated;
+        Ok(())
+    }
+}
+
+/// The codecs of an offer that nobody asked for in particular.
+pub(crate) fn default_codecs() -> Vec<Codec> {
+    Codec::defaults()
+}

@@ -1,0 +1,45 @@
+//! Facts written down and read back.
+
+use ambient::WallTime;
+use routing::Facts;
+use sip_msg::wire::TrunkName;
+
+use super::FactsRecord;
+
+impl From<&Facts> for FactsRecord {
+    fn from(facts: &Facts) -> Self {
+        let peers = facts
+            .up
+            .iter()
+            .map(|((trunk, peer), up)| (trunk.to_string(), *peer, *up));
+        let room = facts
+            .room
+            .iter()
+            .map(|(trunk, room)| (trunk.to_string(), *room));
+        Self {
+            peers: peers.collect(),
+            room: room.collect(),
+            wall_us: facts.wall.as_unix_micros(),
+            draw: facts.draw,
+        }
+    }
+}
+
+impl FactsRecord {
+    /// The facts as they were, for deciding the same call again.
+    #[must_use]
+    pub fn to_facts(&self) -> Facts {
+        let peers = self.peers.iter();
+        let room = self.room.iter();
+        Facts {
+            up: peers
+                .map(|(trunk, peer, up)| ((TrunkName::from(&**trunk), *peer), *up))
+                .collect(),
+            room: room
+                .map(|(trunk, room)| (TrunkName::from(&**trunk), *room))
+                .collect(),
+            wall: WallTime::from_unix_micros(self.wall_us),
+            draw: self.draw,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A party's audio: numbered packets out, and the account of what came in.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rtp::{MasterKey, SrtpInbound, SrtpOutbound, Suite};
+
+use crate::description::Description;
+
+/// Octets of a G.711 packet of 20 ms.
+const PAYLOAD: usize = 160;
+const HEADER: usize = 12;
+/// Room for what SRTP adds.
+const TAIL: usize = 32;
+const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
+
+/// One end of one call's audio.
+pub struct MediaEnd {
+    local: SocketAddr,
+    remote: Option<SocketAddr>,
+    key: Option<[u8; 30]>,
+    outbound: Option<SrtpOutbound>,
+    inbound: Option<(String, SrtpInbound)>,
+    ssrc: u32,
+    sent: u32,
+    first_sequence: u16,
+    /// What was heard.
+    pub heard: Heard,
+}
+
+/// What one end has heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The numbers of the packets that came whole.
+    pub numbers: BTreeSet<u32>,
+    /// Packets that came twice.
+    pub repeated: u32,
+    /// Packets whose payload is not what any party sends, or that could not be authenticated.
+    pub corrupt: u32,
+    /// The SSRCs they carried.
+    pub sources: BTreeSet<u32>,
+}
+
+impl MediaEnd {
+    pub(crate) fn new(local: SocketAddr, key: Option<[u8; 30]>, ssrc: u32) -> Self {
+        let outbound = key
+            .map(|key| SrtpOutbound::new(Suite::AesCm128HmacSha1_80, &MasterKey::from_bytes(&key)));
+        Self {
+            local,
+            remote: None,
+            key,
+            outbound,
+            inbound: None,
+            ssrc,
+            sent: 0,
+            first_sequence: 1,
+            heard: Heard::default(),
+        }
+    }
+
+    /// Where the party receives.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The sequence number of the first packet: 65500 makes a wrap happen soon.
+    pub fn start_at(&mut self, sequence: u16) {
+        self.first_sequence = sequence;
+    }
+
+    /// The crypto attribute of the party's own key.
+    pub(crate) fn crypto(&self, tag: u32) -> Vec<(u32, String, String)> {
+        let key = self
+            .key
+            .map(|key| (tag, SUITE.to_owned(), STANDARD.encode(key)));
+        key.into_iter().collect()
+    }
+
+    /// Sends to, and decrypts by, what the other side described.
+    pub(crate) fn follow(&mut self, description: &Description) {
+        self.remote = (description.rtp.port() != 0).then_some(description.rtp);
+        let Some((_, _, key)) = description.crypto.first() else {
+            return;
+        };
+        if self.inbound.as_ref().is_some_and(|(known, _)| known == key) {
+            return;
+        }
+        let bytes: Option<[u8; 30]> = STANDARD
+            .decode(key)
+            .ok()
+            .and_then(|key| key.try_into().ok());
+        self.inbound = bytes.map(|bytes| {
+            let master = MasterKey::from_bytes(&bytes);
+            (
+                key.clone(),
+                SrtpInbound::new(Suite::AesCm128HmacSha1_80, &master, 0),
+            )
+        });
+    }
+
+    /// The next packet of audio and where it goes; `None` while that is not known.
+    pub(crate) fn next_packet(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        let remote = self.remote?;
+        let number = self.sent;
+        self.sent += 1;
+        let index = u64::from(self.first_sequence) + u64::from(number);
+        let sequence = u16::try_from(index & 0xffff).ok()?;
+        let mut packet = vec![0x80, 8];
+        packet.extend_from_slice(&sequence.to_be_bytes());
+        packet.extend_from_slice(&number.wrapping_mul(160).to_be_bytes());
+        packet.extend_from_slice(&self.ssrc.to_be_bytes());
+        packet.extend_from_slice(&payload(number));
+        if let Some(outbound) = &mut self.outbound {
+            let len = packet.len();
+            packet.resize(len + TAIL, 0);
+            let len = outbound.protect_rtp(&mut packet, len, index).ok()?;
+            packet.truncate(len);
+        }
+        Some((remote, packet))
+    }
+
+    /// A packet came from the gateway.
+    pub(crate) fn hear(&mut self, mut packet: Vec<u8>) {
+        let len = match (&mut self.inbound, self.key) {
+            (Some((_, context)), Some(_)) => match context.unprotect_rtp(&mut packet) {
+                Ok(plain) => plain.len,
+                Err(_) => {
+                    self.heard.corrupt += 1;
+                    return;
+                }
+            },
+            (None, Some(_)) => {
+                self.heard.corrupt += 1;
+                return;
+            }
+            (_, None) => packet.len(),
+        };
+        packet.truncate(len);
+        let Some((ssrc, number)) = read(&packet) else {
+            self.heard.corrupt += 1;
+            return;
+        };
+        self.heard.sources.insert(ssrc);
+        if !self.heard.numbers.insert(number) {
+            self.heard.repeated += 1;
+        }
+    }
+}
+
+/// Audio that tells its own number and cannot be mistaken for anything else.
+fn payload(number: u32) -> [u8; PAYLOAD] {
+    let mut payload = [0; PAYLOAD];
+    payload[..4].copy_from_slice(&number.to_be_bytes());
+    for (at, byte) in payload.iter_mut().enumerate().skip(4) {
+        let mixed = number.wrapping_mul(31).wrapping_add(at as u32 * 7);
+        *byte = mixed.to_le_bytes()[0];
+    }
+    payload
+}
+
+fn read(packet: &[u8]) -> Option<(u32, u32)> {
+    if packet.len() != HEADER + PAYLOAD || packet[0] != 0x80 {
+        return None;
+    }
+    let word = |at: usize| packet[at..at + 4].try_into().map(u32::from_be_bytes).ok();
+    let (ssrc, number) = (word(8)?, word(HEADER)?);
+    (packet[HEADER..] == payload(number)).then_some((ssrc, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::Direction;
+
+    fn end(port: u16, key: u8) -> MediaEnd {
+        MediaEnd::new(
+            ([192, 0, 2, 1], port).into(),
+            Some([key; 30]),
+            u32::from(port),
+        )
+    }
+
+    fn described(end: &MediaEnd) -> Description {
+        Description {
+            version: 1,
+            rtp: end.local(),
+            savp: true,
+            crypto: end.crypto(1),
+            formats: vec![8],
+            rtcp_mux: false,
+            direction: Direction::SendRecv,
+        }
+    }
+
+    #[test]
+    fn numbered_packets_are_accounted_for() {
+        let (mut one, mut other) = (end(4000, 1), end(4002, 2));
+        one.start_at(65_534);
+        one.follow(&described(&other));
+        other.follow(&described(&one));
+        for _ in 0..5 {
+            let (to, packet) = one.next_packet().unwrap();
+            assert_eq!(to, other.local());
+            other.hear(packet);
+        }
+        assert_eq!(other.heard.numbers.len(), 5);
+        let (_, mut packet) = one.next_packet().unwrap();
+        packet[20] ^= 1;
+        other.hear(packet);
+        assert_eq!((other.heard.corrupt, other.heard.numbers.len()), (1, 5));
+    }
+}

@@ -1,0 +1,117 @@
+//! A party's view of one call: its dialog, its session and what it saw.
+
+use std::net::SocketAddr;
+
+use sip_msg::{Headers, NameAddr, Request, Uri};
+
+use crate::description::{Description, Direction};
+use crate::media::MediaEnd;
+
+/// Who called, from the party's point of view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The party called.
+    Caller,
+    /// The party was called.
+    Called,
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// INVITE sent or received, and nothing that rings.
+    Calling,
+    /// A provisional response beyond 100 was sent or received.
+    Ringing,
+    /// A 2xx was sent or received.
+    Answered,
+    /// It is over, with this final response if there was no 2xx.
+    Ended(Option<u16>),
+}
+
+/// One call as a party sees it.
+pub struct Call {
+    /// Who called.
+    pub role: Role,
+    /// How far it is.
+    pub state: State,
+    /// The status of every response to the INVITE that the caller received, 100 excepted.
+    pub responses: Vec<u16>,
+    /// Outcomes of the party's own re-INVITEs, in order.
+    pub reinvites: Vec<u16>,
+    /// How many re-INVITEs came.
+    pub reinvited: usize,
+    /// The session descriptions that came, in order.
+    pub described: Vec<Description>,
+    /// The INVITE that opened the call.
+    pub invite: Request,
+    /// The BYE or CANCEL that came.
+    pub ending: Option<Headers>,
+    /// The audio.
+    pub media: MediaEnd,
+    pub(crate) call_id: String,
+    pub(crate) local_tag: String,
+    pub(crate) remote_tag: Option<String>,
+    pub(crate) local_party: String,
+    pub(crate) remote_party: String,
+    pub(crate) target: Option<Uri>,
+    pub(crate) routes: Vec<NameAddr>,
+    pub(crate) local_seq: u32,
+    pub(crate) remote_seq: u32,
+    pub(crate) version: u64,
+    pub(crate) direction: Direction,
+    pub(crate) offer_formats: Vec<u8>,
+    pub(crate) offered_late: bool,
+    pub(crate) acked: bool,
+    pub(crate) cancel_wanted: bool,
+    pub(crate) script_at: usize,
+    pub(crate) invite_key: String,
+}
+
+impl Call {
+    /// Whether it is answered and not over.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state == State::Answered
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// The final response that ended the call before it was answered.
+    #[must_use]
+    pub fn failed_with(&self) -> Option<u16> {
+        match self.state {
+            State::Ended(status) => status,
+            State::Calling | State::Ringing | State::Answered => None,
+        }
+    }
+
+    /// The address that the other side said it hears RTP at, last.
+    #[must_use]
+    pub fn remote_media(&self) -> Option<SocketAddr> {
+        self.described.last().map(|description| description.rtp)
+    }
+
+    pub(crate) fn end(&mut self, status: Option<u16>) {
+        if !self.is_over() {
+            self.state = State::Ended(status);
+        }
+    }
+
+    /// Takes the other side's description in.
+    pub(crate) fn describe(&mut self, body: &[u8]) {
+        if let Some(description) = Description::read(body) {
+            self.media.follow(&description);
+            self.described.push(description);
+        }
+    }
+
+    pub(crate) fn tags_match(&self, local: Option<&str>, remote: Option<&str>) -> bool {
+        local == Some(self.local_tag.as_str())
+            && (self.remote_tag.is_none() || remote == self.remote_tag.as_deref())
+    }
+}
