@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use rustls::pki_types::UnixTime;
 
 use crate::config::{self, Reading, Severity};
-use crate::{explain, output};
+use crate::daemon::wiring::Keys;
+use crate::{daemon, explain, output};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -24,6 +25,9 @@ enum Command {
     /// Check a configuration file: every mistake with its line and column
     #[command(after_help = "Example:  trunkline check -c config/trunkline.toml")]
     Check(CheckArgs),
+    /// Run the gateway; SIGTERM drains it, a second one stops it
+    #[command(after_help = "Example:  trunkline run -c /etc/trunkline/trunkline.toml")]
+    Run(RunArgs),
     /// Show where calls go
     #[command(subcommand)]
     Route(RouteCommand),
@@ -42,6 +46,13 @@ struct CheckArgs {
     no_certificates: bool,
 }
 
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
 #[derive(Debug, Subcommand)]
 enum RouteCommand {
     /// Explain the decision for one call, rule by rule; no call is placed
@@ -55,6 +66,7 @@ enum RouteCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check(&args),
+        Command::Run(args) => run(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
     }
 }
@@ -82,6 +94,51 @@ fn check(args: &CheckArgs) -> ExitCode {
         report(&reading);
     }
     ExitCode::from(if reading.findings.has_errors() { 2 } else { 0 })
+}
+
+fn run(args: &RunArgs) -> ExitCode {
+    let reading = match usable(&args.config, true) {
+        Ok(reading) => reading,
+        Err(code) => return code,
+    };
+    for finding in &reading.findings.0 {
+        output::error(reading.source.render(finding));
+    }
+    if reading.findings.has_errors() {
+        return ExitCode::from(2);
+    }
+    daemon::logging::start(&reading.config.log);
+    let keys = match Keys::load(&reading.config) {
+        Ok(keys) => keys,
+        Err(error) => {
+            output::error(format_args!("error: {error:#}"));
+            return ExitCode::from(2);
+        }
+    };
+    block_on(async {
+        match daemon::run(&reading.config, &keys).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                output::error(format_args!("error: {error:#}"));
+                ExitCode::from(1)
+            }
+        }
+    })
+}
+
+/// Runs a future on a runtime of the process's own.
+pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            runtime.shutdown_timeout(daemon::WIND_UP);
+            code
+        }
+        Err(error) => {
+            output::error(format_args!("error: {error}"));
+            ExitCode::from(1)
+        }
+    }
 }
 
 /// Prints findings and a summary for people.
