@@ -17,6 +17,7 @@ use std::time::Duration;
 use ambient::{KeyRng, TokenRng};
 use anyhow::{Context as _, Result};
 use b2bua::B2bua;
+use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
 use routing::Snapshot;
 use sip_transport::Transport;
@@ -36,6 +37,8 @@ const PAGES: usize = 64;
 pub struct Options {
     /// Where TLS session secrets are appended; for the demo's captures, never in production.
     pub key_log: Option<PathBuf>,
+    /// Where a copy of each call record goes.
+    pub record_copies: Option<mpsc::UnboundedSender<Box<CallRecord>>>,
 }
 
 /// A running daemon. Dropping it stops it without waiting.
@@ -84,6 +87,7 @@ impl Daemon {
             transport,
             media,
             records,
+            record_copies: options.record_copies,
             ring,
             grace: config.drain,
             faults: 0,

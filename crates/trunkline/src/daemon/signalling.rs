@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use ambient::Moment;
+use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
 use b2bua::{B2bua, CheckpointUpdate, Input, Output};
 use media_io::MediaIo;
@@ -49,6 +50,8 @@ pub struct Signalling {
     pub media: MediaIo,
     /// Where records go, if anywhere.
     pub records: Option<RecordWriter>,
+    /// Where a copy of each record goes, if anywhere.
+    pub record_copies: Option<mpsc::UnboundedSender<Box<CallRecord>>>,
     /// The last messages.
     pub ring: TraceRing,
     /// How long a drain waits.
@@ -156,7 +159,13 @@ impl Signalling {
         loop {
             match self.core.poll_output() {
                 Output::Transmit(transmit) => self.transport.transmit(transmit),
-                Output::Media(command) => self.media.command(command),
+                Output::Media(command) => {
+                    // The queue is sized for every leg there may be; what is refused would leave
+                    // a leg without media, which its inactivity limit then ends.
+                    if let Err(error) = self.media.command(command) {
+                        tracing::error!(%error, "media");
+                    }
+                }
                 Output::Record(record) => {
                     if let Some(records) = &self.records {
                         records.write(record_json::line(&record));
@@ -171,6 +180,10 @@ impl Signalling {
                         talk_ms = record.talk_time().as_millis() as u64,
                         "call ended"
                     );
+                    if let Some(copies) = &self.record_copies {
+                        // Whoever wanted copies may have gone away.
+                        let _ = copies.send(record);
+                    }
                 }
                 // No store keeps them yet; the core makes them whether or not anyone does.
                 Output::Checkpoint(CheckpointUpdate::Save(_) | CheckpointUpdate::Remove(_)) => {}

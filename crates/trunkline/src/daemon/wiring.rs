@@ -10,13 +10,17 @@ use b2bua::profile::{
     self, Advertised, CoreBounds, CoreConfig, IpNet, ListenerInfo, MediaConfig, MediaInterface,
     PeerProfile, Preset, Profiles, TrunkProfile,
 };
-use media_relay::ShardId;
+use media_io::{MediaIo, MediaIoConfig};
+use media_relay::{MediaEvent, RelayConfig, ShardId};
 use sip_msg::TransportKind;
 use sip_transport::{
     AllowedNetwork, ClientAuthentication, FlowPolicy, Identity, ListenerConfig, Network, Roots,
     TlsClientSettings, TlsServerSettings, TransportConfig, TrunkFlow,
 };
 
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
 use crate::config::resolve::{Interface, Listener, Trunk};
 use crate::config::{Config, certificates};
 
@@ -296,4 +300,34 @@ fn flow(config: &Config, keys: &Keys, trunk: &Trunk) -> TrunkFlow {
     let bind = config.interfaces[trunk.interface].bind;
     flow.bind = Some(bind).filter(|bind| !bind.is_unspecified());
     flow
+}
+
+/// Starts the media plane; its events come out where the signalling loop can wait for them.
+///
+/// # Errors
+/// The operating system refuses a thread or a descriptor.
+pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<MediaEvent>)> {
+    let mut interfaces = Vec::new();
+    for (index, interface) in config.interfaces.iter().enumerate() {
+        interfaces.push(media_io::MediaInterface {
+            id: u16::try_from(index).context("too many interfaces")?,
+            bind: interface.bind,
+            ports: interface.ports.clone(),
+        });
+    }
+    let (media, events) = MediaIo::start(MediaIoConfig {
+        shards: shards(config),
+        interfaces,
+        relay: RelayConfig::default(),
+        clock: Arc::new(move || clock.now()),
+    })?;
+    let (forward, received) = mpsc::channel(media_io::EVENTS);
+    std::thread::Builder::new().name("media-events".to_owned()).spawn(move || {
+        while let Some(event) = events.recv() {
+            if forward.blocking_send(event).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok((media, received))
 }
