@@ -11,6 +11,7 @@ use sip_msg::{Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
 
 use crate::admin::{CallSummary, Command, Stage};
+use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::call::{Arrived, Call, End, Event, begin};
 use crate::core::{Core, Due, Index, Owner, Reply, unwanted};
 use crate::health::TrunkMonitor;
@@ -112,6 +113,7 @@ impl B2bua {
             Input::Dns(answer) => self.core.ua.handle_dns(now, answer),
             Input::Media(event) => self.handle_media(event),
             Input::Reload(profiles, snapshot) => self.reload(profiles, snapshot),
+            Input::Restore(checkpoint) => self.restore(*checkpoint),
             Input::Drain => self.core.draining = true,
             Input::Admin(command) => self.command(command),
             Input::Timeout => {
@@ -201,8 +203,8 @@ impl B2bua {
                 }
             }
             UaEvent::AckTimeout { dialog } => {
-                if let Some(&(key, side)) = self.core.index.dialogs.get(&dialog) {
-                    self.tell(key, Event::AckTimeout { side });
+                if let Some(&(key, _)) = self.core.index.dialogs.get(&dialog) {
+                    self.tell(key, Event::AckTimeout);
                 }
             }
             UaEvent::RetryInvite { dialog } => {
@@ -400,6 +402,25 @@ impl B2bua {
         core.monitor.reload(core.now, &profiles);
         core.profiles = profiles;
         core.snapshot = snapshot;
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) {
+        let key = checkpoint.call;
+        let restored = match self.calls.contains_key(&key) {
+            true => Err(RestoreError::Running),
+            false => self.core.restore(&checkpoint),
+        };
+        match restored {
+            Ok(call) => {
+                self.core.metrics.restored += 1;
+                self.calls.insert(key, call);
+            }
+            Err(RestoreError::Running) => self.core.metrics.not_restored += 1,
+            Err(_) => {
+                self.core.metrics.not_restored += 1;
+                self.core.not_restored(checkpoint);
+            }
+        }
     }
 
     fn command(&mut self, command: Command) {

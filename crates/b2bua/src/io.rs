@@ -10,6 +10,8 @@ use sip_msg::wire::{Arrival, Transmit, TransportReport};
 use sip_msg::{Message, Rejected};
 
 use crate::admin;
+use crate::checkpoint::Checkpoint;
+use crate::key::CallKey;
 use crate::profile::Profiles;
 use crate::record::CallRecord;
 use crate::trace::TraceEntry;
@@ -31,6 +33,8 @@ pub enum Input {
     Reload(Arc<Profiles>, Arc<Snapshot>),
     /// Refuse new calls from now on; running calls end on their own.
     Drain,
+    /// Continue a call written down by an earlier process.
+    Restore(Box<Checkpoint>),
     /// Something an operator asked for.
     Admin(admin::Command),
     /// The moment of the last [`Output::Timeout`] has come.
@@ -47,10 +51,21 @@ pub enum Output {
     Media(MediaCommand),
     /// A call or an attempt to call ended; each is said once.
     Record(Box<CallRecord>),
+    /// Keep or forget a call that can be continued by another process.
+    Checkpoint(CheckpointUpdate),
     /// A message in or out, for the ladder.
     Trace(TraceEntry),
     /// Look this up and answer with [`Input::Dns`].
     Query(Query),
     /// Nothing more to do until this moment, or until something happens if `None`.
     Timeout(Option<Moment>),
+}
+
+/// A change to what is written down about confirmed calls.
+#[derive(Debug)]
+pub enum CheckpointUpdate {
+    /// Replaces any earlier checkpoint of the same call.
+    Save(Box<Checkpoint>),
+    /// The call is over.
+    Remove(CallKey),
 }

@@ -12,6 +12,7 @@
 pub mod admin;
 mod b2bua;
 mod call;
+pub mod checkpoint;
 mod core;
 pub mod failure;
 pub mod health;
@@ -29,5 +30,6 @@ pub mod trace;
 mod tracing;
 
 pub use b2bua::B2bua;
-pub use io::{Input, Output};
+pub use checkpoint::{Checkpoint, RestoreError};
+pub use io::{CheckpointUpdate, Input, Output};
 pub use key::{CallKey, Side};

@@ -33,15 +33,16 @@ impl Country {
         self.bare.iter().any(|lead| national.starts_with(lead))
     }
 
-    /// Whether national numbers keep a leading zero that looks like a national prefix.
-    pub(crate) fn keeps_zero(&self) -> bool {
-        self.national_prefix.is_none()
-    }
-
-    /// Countries share code 1 and 7; only numbers of the home country's own shape are national.
-    pub(crate) fn is_dialled_nationally(&self, number: &crate::E164Number) -> bool {
-        let length = number.national().len();
-        (usize::from(self.shortest)..=usize::from(self.longest)).contains(&length)
+    /// Whether a national number can have this length, by its leading digits where these tell:
+    /// Italian mobile numbers start with 3, Indian ones with 6 to 9, and have a length of their own.
+    pub(crate) fn fits(&self, national: &str) -> bool {
+        let lengths = match (self.iso, national.as_bytes().first()) {
+            ("IT", Some(b'3')) => 9..=10,
+            ("IT", Some(b'1'..=b'9')) => 6..=10,
+            ("IN", Some(b'2'..=b'9')) => 10..=10,
+            _ => usize::from(self.shortest)..=usize::from(self.longest),
+        };
+        lengths.contains(&national.len())
     }
 }
 
@@ -161,7 +162,7 @@ pub(crate) static COUNTRIES: &[Country] = &[
     plan(("GB", "44"), &["00"], "0", (7, 10), &[], &["999"]),
     plan(("DK", "45"), &["00"], "", (8, 8), &[], &[]),
     plan(("SE", "46"), &["00"], "0", (7, 13), &[], &["90000"]),
-    plan(("NO", "47"), &["00"], "", (5, 12), &[], &["110", "113"]),
+    plan(("NO", "47"), &["00"], "", (5, 8), &[], &["110", "113"]),
     plan(("PL", "48"), &["00"], "", (9, 9), &[], &["997", "998", "999"]),
     plan(("DE", "49"), &["00"], "0", (5, 13), &[], &["110"]),
     plan(("PE", "51"), &["00"], "0", (8, 9), &[], &["105", "106", "116"]),
@@ -235,7 +236,7 @@ pub(crate) static COUNTRIES: &[Country] = &[
     plan(("SI", "386"), &["00"], "0", (8, 8), &[], &["113"]),
     plan(("BA", "387"), &["00"], "0", (8, 9), &[], &["122", "123", "124"]),
     plan(("MK", "389"), &["00"], "0", (8, 8), &[], &["192", "193", "194"]),
-    plan(("CZ", "420"), &["00"], "", (9, 12), &[], &["150", "155", "156", "158"]),
+    plan(("CZ", "420"), &["00"], "", (9, 9), &[], &["150", "155", "156", "158"]),
     plan(("SK", "421"), &["00"], "0", (6, 9), &[], &["150", "155", "158"]),
     plan(("LI", "423"), &["00"], "", (7, 9), &[], &["117", "118", "144"]),
     plan(("GT", "502"), &["00"], "", (8, 11), &[], &["110", "120", "122", "123"]),
@@ -248,7 +249,7 @@ pub(crate) static COUNTRIES: &[Country] = &[
         "0", (8, 9), &[], &["110", "118", "119"]),
     plan(("EC", "593"), &["00"], "0", (8, 11), &[], &["101", "102"]),
     plan(("PY", "595"), &["00"], "0", (6, 11), &[], &["132", "141"]),
-    plan(("UY", "598"), &["00"], "0", (4, 13), &[], &["104", "105", "109"]),
+    plan(("UY", "598"), &["00"], "0", (4, 12), &[], &["104", "105", "109"]),
     plan(("HK", "852"), &["001"], "", (8, 11), &[], &["992", "999"]),
     plan(("MO", "853"), &["00"], "", (8, 8), &[], &["999"]),
     plan(("KH", "855"), &["001", "007", "008"], "0", (8, 10), &[], &["117", "118", "119"]),

@@ -9,6 +9,9 @@ use crate::plan::NumberPlan;
 /// Longest number that is still a short code (ITU-T E.164.1 leaves these to each country).
 const SHORT_CODE: usize = 6;
 
+/// Digits after a country code that make it plain that it is one.
+const TELLING_LENGTH: usize = 8;
+
 /// Digits and separators looked at; more than this is no telephone number.
 const LONGEST_INPUT: usize = 64;
 
@@ -103,17 +106,13 @@ impl NumberPlan {
         let code = countries::code_of(&written.digits)?;
         let national = &written.digits[code.len()..];
         let country = countries::by_code(code);
-        let keeps_zero = country.is_none_or(Country::keeps_zero);
-        if written
-            .bracketed_zero
-            .is_some_and(|at| keeps_zero || at != code.len())
-        {
-            return None;
-        }
-        let superfluous = country.and_then(|country| country.national_prefix);
-        match superfluous.filter(|prefix| *prefix == "0" && national.starts_with('0')) {
-            Some(_) => E164Number::from_digits(&format!("{code}{}", &national[1..])).ok(),
-            None => E164Number::from_digits(&written.digits).ok(),
+        let zero_is_dialled = country.is_some_and(|c| c.national_prefix == Some("0"));
+        match written.bracketed_zero {
+            Some(at) if !zero_is_dialled || at != code.len() => None,
+            _ if zero_is_dialled && national.starts_with('0') => {
+                E164Number::from_digits(&format!("{code}{}", &national[1..])).ok()
+            }
+            _ => E164Number::from_digits(&written.digits).ok(),
         }
     }
 
@@ -129,10 +128,9 @@ impl NumberPlan {
             return Some(number);
         }
         let national = |national: &str| {
-            let length = national.len();
-            let fits = (usize::from(home.shortest)..=usize::from(home.longest)).contains(&length);
             let number = format!("{}{national}", home.code);
-            fits.then(|| E164Number::from_digits(&number).ok())
+            home.fits(national)
+                .then(|| E164Number::from_digits(&number).ok())
                 .flatten()
         };
         let trunk_prefix = self.national_prefix();
@@ -152,15 +150,20 @@ impl NumberPlan {
         {
             return national(&format!("{area}{digits}"));
         }
-        if trunk_prefix.is_none() || home.is_closed() {
-            if let Some(number) = national(digits) {
-                return Some(number);
-            }
+        if (trunk_prefix.is_none() || home.is_closed())
+            && let Some(number) = national(digits)
+        {
+            return Some(number);
         }
-        let whole = digits
+        // The country code may be there without its +, or the number may only look like it: when
+        // little would be left of it, nobody can tell.
+        let rest = digits
             .strip_prefix(home.code)
-            .filter(|rest| !rest.starts_with('0'));
-        whole.and_then(national)
+            .filter(|rest| trunk_prefix.is_none() || !rest.starts_with('0'))?;
+        if trunk_prefix == Some("0") && home.fits(digits) && rest.len() < TELLING_LENGTH {
+            return None;
+        }
+        national(rest)
     }
 
     /// A subscriber number of the home area: what is left of a national number without its area

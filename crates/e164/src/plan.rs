@@ -183,7 +183,7 @@ impl NumberPlan {
     pub fn write(&self, number: &E164Number) -> String {
         match (self.written_as, self.home) {
             (WrittenAs::National, Some(home)) => {
-                if number.country_code() == home.code && home.is_dialled_nationally(number) {
+                if number.country_code() == home.code && home.fits(number.national()) {
                     let bare = home.is_bare(number.national());
                     let prefix = if bare {
                         ""

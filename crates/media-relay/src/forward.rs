@@ -63,6 +63,7 @@ impl Relay {
         buf: &mut [u8],
         len: usize,
     ) -> Result<Transmit, DropReason> {
+        self.working = self.leg_at_slot(slot).map(|leg| leg.id);
         let leg = self.leg_at_slot(slot).ok_or(DropReason::NoLeg)?;
         #[cfg(feature = "planted-fault")]
         assert_ne!(

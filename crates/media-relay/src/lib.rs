@@ -48,6 +48,7 @@ pub use stats::{DropReason, Dropped, LegStats};
 
 use std::net::SocketAddr;
 
+pub use ambient::{Moment, Now, WallTime};
 pub use rtp::{MasterKey, Suite};
 
 /// A datagram that makes the relay panic, so that a test can see its leg, and nothing else, end.

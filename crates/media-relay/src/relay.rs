@@ -107,6 +107,8 @@ pub struct Relay {
     /// Reports with BYE of legs that were closed.
     farewells: VecDeque<(Transmit, [u8; TAILROOM])>,
     pub(crate) dropped: Dropped,
+    /// The leg that is being worked on; should that fail, it is the one to end.
+    pub(crate) working: Option<LegId>,
 }
 
 impl Relay {
@@ -136,6 +138,16 @@ impl Relay {
     /// A leg's counters.
     pub fn leg_stats(&self, leg: LegId) -> Option<LegStats> {
         self.leg(leg).map(Leg::stats)
+    }
+
+    /// The open legs.
+    pub fn leg_ids(&self) -> impl Iterator<Item = LegId> + '_ {
+        self.by_id.keys().copied()
+    }
+
+    /// The leg that was worked on last: the one to blame where that did not end well.
+    pub fn working_on(&self) -> Option<LegId> {
+        self.working
     }
 
     /// The leg that uses a pair of ports.
@@ -256,6 +268,10 @@ impl Relay {
                 continue;
             }
             leg.timers.armed = None;
+            self.working = Some(id);
+            let Some(leg) = self.leg_at_slot(slot) else {
+                continue;
+            };
             leg.on_timeout(now.moment, stats_every);
             let due = leg.reporting.due || leg.source.next.is_some_and(|next| next <= now.moment);
             let idle = due && !std::mem::replace(&mut leg.timers.sending, due);
@@ -277,6 +293,7 @@ impl Relay {
             return Some(transmit);
         }
         while let Some(&slot) = self.sending.front() {
+            self.working = self.leg_at_slot(slot).map(|leg| leg.id);
             if let Some(leg) = self.leg_at_slot(slot) {
                 if let Some(transmit) = leg.make_packet(now, buf) {
                     return Some(transmit);

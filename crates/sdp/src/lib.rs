@@ -30,6 +30,9 @@ mod normalise;
 mod offer;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub use answer::{Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, payload_type_map};
 pub use audio::{Audio, Format, Profile};
 pub use codec::{Codec, CodecPattern, Policy};

@@ -56,12 +56,12 @@ impl<'a> HeaderField<'a> {
 
     /// Whether this is a field of that name.
     pub fn is(&self, name: &HeaderName) -> bool {
-        match name {
-            HeaderName::Other(other) => {
-                self.index == OTHER && self.raw_name.eq_ignore_ascii_case(other.as_bytes())
-            }
-            known => self.index == known.index(),
-        }
+        let index = name.normal_index();
+        self.index == index
+            && (index != OTHER
+                || self
+                    .raw_name
+                    .eq_ignore_ascii_case(name.canonical().as_bytes()))
     }
 
     /// The name as written.
@@ -232,31 +232,26 @@ impl Headers {
 
     fn remove_from(&mut self, name: &HeaderName, from: usize) -> usize {
         let before = self.fields.len();
-        while let Some(at) = {
-            let next = self.positions(name).find(|&at| at >= from);
-            next
-        } {
-            self.release(at);
-            self.fields.remove(at);
+        let mut at = from;
+        while let Some(field) = self.fields.get(at) {
+            if self.view(field).is(name) {
+                self.release(at);
+                self.fields.remove(at);
+            } else {
+                at += 1;
+            }
         }
         before - self.fields.len()
     }
 
     fn positions<'s>(&'s self, name: &HeaderName) -> impl Iterator<Item = usize> + use<'s> {
-        let index = match name {
-            // A name given as text may be one that has a variant.
-            HeaderName::Other(text) => HeaderName::lookup(text.as_bytes()).unwrap_or(OTHER),
-            known => known.index(),
-        };
-        let other = match name {
-            HeaderName::Other(text) if index == OTHER => Some(text.clone()),
-            _ => None,
-        };
+        let index = name.normal_index();
+        let other: Option<Box<[u8]>> = (index == OTHER).then(|| name.canonical().as_bytes().into());
         let matches = move |field: &Field| {
             field.index == index
                 && other.as_ref().is_none_or(|other| {
                     self.text(field.name, usize::from(field.name_length))
-                        .eq_ignore_ascii_case(other.as_bytes())
+                        .eq_ignore_ascii_case(other)
                 })
         };
         self.fields
@@ -343,6 +338,11 @@ impl Headers {
             &self.added
         };
         &buffer[start..start + length]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn added_capacity(&self) -> usize {
+        self.added.capacity()
     }
 
     /// `part` of a value as a buffer of its own: shared if it was received, else copied.

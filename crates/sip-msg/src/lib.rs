@@ -29,6 +29,9 @@ mod uri;
 mod values;
 mod via;
 
+#[cfg(test)]
+mod tests;
+
 pub mod dns;
 pub mod wire;
 

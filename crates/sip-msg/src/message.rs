@@ -94,21 +94,23 @@ impl Response {
     /// `to_tag` is added to To unless To has a tag. Give none for a 100.
     pub fn to_request(request: &Request, status: StatusCode, to_tag: Option<&str>) -> Self {
         let mut response = Self::new(status);
-        let dialog = matches!(status.code(), 101..=299);
+        let mut copied = vec![
+            HeaderName::Via,
+            HeaderName::From,
+            HeaderName::CallId,
+            HeaderName::CSeq,
+        ];
+        if status == StatusCode::TRYING {
+            copied.push(HeaderName::Timestamp);
+        } else if matches!(status.code(), 101..=299) {
+            copied.push(HeaderName::RecordRoute);
+        }
         for field in request.headers.iter() {
-            let copied = match field.name() {
-                HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq => true,
-                HeaderName::Timestamp => status == StatusCode::TRYING,
-                HeaderName::RecordRoute => dialog,
-                HeaderName::To => {
-                    response
-                        .headers
-                        .push(HeaderName::To, tagged(field.value(), to_tag));
-                    false
-                }
-                _ => false,
-            };
-            if copied {
+            if field.is(&HeaderName::To) {
+                response
+                    .headers
+                    .push(HeaderName::To, tagged(field.value(), to_tag));
+            } else if copied.iter().any(|name| field.is(name)) {
                 response.headers.push(field.name(), field.value());
             }
         }

@@ -168,6 +168,14 @@ impl HeaderName {
         lex::token(name).map(|_| OTHER)
     }
 
+    /// The index of this name, also where a name with a variant was given as [`Self::Other`].
+    pub(crate) fn normal_index(&self) -> u8 {
+        if let Self::Other(name) = self {
+            return Self::lookup(name.as_bytes()).unwrap_or(OTHER);
+        }
+        self.index()
+    }
+
     /// The name at `index`; `None` for [`OTHER`].
     pub(crate) fn known(index: u8) -> Option<&'static Self> {
         KNOWN.get(usize::from(index))

@@ -3,7 +3,8 @@ use bytes::Bytes;
 use crate::head::{Flaw, Line, Lines};
 use crate::lex;
 use crate::{
-    HeaderError, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, UriError,
+    HeaderError, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri,
+    UriError, Via,
 };
 
 mod validate;
@@ -124,7 +125,8 @@ pub struct Rejected {
     /// The first rule the message breaks.
     pub error: ParseError,
     /// The request, as far as it could be read, if a response to it can be built: it has a Via to
-    /// send it to and is no ACK. Its URI may be a stand-in, its body is empty.
+    /// send it to and is no ACK. Its URI may be a stand-in, its body is empty, and of a malformed
+    /// topmost Via only what could be read is left.
     pub request: Option<Request>,
     /// The status to answer with.
     pub status: StatusCode,
@@ -400,12 +402,16 @@ impl Draft {
     }
 }
 
-fn answerable(start: Start, headers: Headers) -> Option<Request> {
+fn answerable(start: Start, mut headers: Headers) -> Option<Request> {
     let Start::Request(Some(method), uri) = start else {
         return None;
     };
-    if method == Method::Ack || headers.top_via().is_err() {
+    if method == Method::Ack {
         return None;
+    }
+    if headers.top_via().is_err() {
+        let via = Via::repair(headers.get(&HeaderName::Via)?)?;
+        headers.replace_nth(&HeaderName::Via, 0, via.to_string());
     }
     let uri = uri.unwrap_or_else(|| Uri::sip(None, "invalid", None));
     Some(Request {

@@ -10,6 +10,8 @@ use crate::{TransportKind, UriError, lex};
 
 mod build;
 mod compare;
+#[cfg(test)]
+mod tests;
 
 /// The scheme of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

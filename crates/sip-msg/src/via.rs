@@ -236,6 +236,20 @@ impl Via {
         Spans::scan(text).map(|_| ())
     }
 
+    /// What can be read of a malformed field, so that a request of another version or with broken
+    /// parameters can be answered: sent-by, and the parameters if they are in order.
+    pub(crate) fn repair(value: &[u8]) -> Option<Self> {
+        let item = lex::Items(value).next()?;
+        let (head, params) = item.split_at(memchr::memchr(b';', item).unwrap_or(item.len()));
+        let slash = memchr::memrchr(b'/', head)?;
+        let mut text = b"SIP/2.0".to_vec();
+        text.extend_from_slice(&head[slash..]);
+        if Params::check(params).is_ok() {
+            text.extend_from_slice(params);
+        }
+        Self::parse(text).ok()
+    }
+
     /// This Via with the parameter `name` set.
     #[must_use]
     pub fn with_param<'v>(mut self, name: &str, value: impl Into<Option<&'v str>>) -> Self {

@@ -250,17 +250,21 @@ impl Flows {
         )
     }
 
-    /// Gives a stream the hop's requests from now on. The one that had them retires.
+    /// Gives a stream the hop's requests from now on. The one that had them retires. Past
+    /// failures count until the hop has answered: a peer may accept and then refuse.
     pub(crate) fn take_over(&self, hop: &Hop, stream: &Arc<Stream>) {
+        let mut table = self.lock();
+        if let Some(Slot::Live { stream: older, .. }) = table.pool.get(hop) {
+            if older.id == stream.id {
+                return;
+            }
+            older.retire();
+        }
         let slot = Slot::Live {
             stream: Arc::clone(stream),
             failed: None,
         };
-        if let Some(Slot::Live { stream: older, .. }) = self.lock().pool.insert(hop.clone(), slot)
-            && older.id != stream.id
-        {
-            older.retire();
-        }
+        table.pool.insert(hop.clone(), slot);
     }
 
     /// The hop has answered: past failures do not count any more.

@@ -180,7 +180,7 @@ impl Ending {
             | Event::Failed { .. }
             | Event::Cancelled { .. }
             | Event::Acked { .. }
-            | Event::AckTimeout { .. }
+            | Event::AckTimeout
             | Event::RetryInvite { .. }
             | Event::Timer(_)
             | Event::Media { .. }

@@ -39,7 +39,7 @@ pub(crate) enum Event {
     /// ACK to a 2xx of ours.
     Acked { side: Side, ack: Request },
     /// A 2xx of ours was never acknowledged.
-    AckTimeout { side: Side },
+    AckTimeout,
     /// A re-INVITE that met one of the party's may be sent again (RFC 3261 §14.1).
     RetryInvite { side: Side },
     /// A time limit of the call has passed.

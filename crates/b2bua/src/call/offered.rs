@@ -65,7 +65,7 @@ impl Offered {
             Event::Acked {
                 side: Side::A, ack, ..
             } => self.answered(core, head, ack.body),
-            Event::AckTimeout { .. } => {
+            Event::AckTimeout => {
                 let end = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
                 self.hang_up(core, head, end, None)
             }

@@ -139,6 +139,7 @@ impl Talking {
             let (own, across) = self.pair(side);
             convey(core, head, own, across);
         }
+        core.save(head, self);
     }
 }
 

@@ -99,7 +99,7 @@ impl Setup {
             | Event::Final { .. }
             | Event::Failed { .. }
             | Event::Acked { .. }
-            | Event::AckTimeout { .. }
+            | Event::AckTimeout
             | Event::RetryInvite { .. }
             | Event::Timer(Timer::Duration | Timer::Session(_) | Timer::Closing)
             | Event::Media { .. } => Phase::Setup(self),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use media_relay::MediaEvent;
+use media_relay::{MediaCommand, MediaEvent};
 use sip_msg::{Method, Request, StatusCode};
 use sip_ua::ServerKey;
 
@@ -18,6 +18,10 @@ use crate::leg::{Exchange, Flows, Leg};
 pub(crate) struct Talking {
     pub(crate) a: Leg,
     pub(crate) b: Leg,
+    /// Something happened since the call was last written down.
+    pub(crate) changed: bool,
+    /// The call was written down at least once.
+    pub(crate) saved: bool,
 }
 
 impl Talking {
@@ -26,7 +30,10 @@ impl Talking {
         if let Some(longest) = longest.into_iter().flatten().min() {
             core.arm(head.key, Timer::Duration, longest);
         }
-        let mut talking = Self { a, b };
+        for leg in [a.media.id, b.media.id] {
+            core.media(MediaCommand::Checkpoint { leg });
+        }
+        let mut talking = Self { a, b, changed: true, saved: false };
         talking.note_codecs(head);
         talking.update_media(core);
         talking.settle(core, head);
@@ -34,6 +41,7 @@ impl Talking {
     }
 
     pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
+        self.changed |= !matches!(event, Event::Media { .. } | Event::Timer(_));
         match event {
             Event::Request {
                 server,
@@ -49,7 +57,7 @@ impl Talking {
                     return self.hang_up(core, head, end, None);
                 }
             }
-            Event::AckTimeout { .. } => {
+            Event::AckTimeout => {
                 let end = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
                 return self.hang_up(core, head, end, None);
             }
@@ -83,6 +91,7 @@ impl Talking {
                 return self.hang_up(core, head, End::lost(side), None);
             }
             Event::Media { side, event, .. } => {
+                self.changed |= matches!(event, MediaEvent::LegState { .. });
                 if let Some(end) = heard_of_media(core, head, side, event) {
                     return self.hang_up(core, head, end, None);
                 }
@@ -177,11 +186,14 @@ impl Talking {
         gone: Option<Side>,
     ) -> Phase {
         self.note_codecs(head);
-        let Self { a, b } = *self;
+        let Self { a, b, saved, .. } = *self;
         let legs = [a.media.id, b.media.id];
         for leg in [a, b] {
             let bye = gone != Some(leg.side);
             leg.end(core, bye.then_some(&end));
+        }
+        if saved {
+            core.forget_checkpoint(head.key);
         }
         Ending::begin(core, head, end, legs)
     }

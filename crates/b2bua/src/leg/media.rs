@@ -87,7 +87,7 @@ impl LegMedia {
     }
 
     /// Parameters while nothing is known of the remote end.
-    fn unanswered(&self, trunk: &TrunkProfile) -> LegParams {
+    pub(crate) fn unanswered(&self, trunk: &TrunkProfile) -> LegParams {
         LegParams {
             outbound: self.local.crypto.as_ref().map(outbound),
             rtcp_mux: self.local.rtcp_mux,

@@ -117,9 +117,14 @@ impl Bench {
         self.ua.send(self.now(), out)
     }
 
-    /// A response to `request` as the peer makes it.
+    /// A response to `request` as the peer makes it, with a Contact.
     pub(super) fn answer(&mut self, request: &Message, status: u16, tag: &str) {
-        self.answer_with(request, status, tag, "");
+        self.answer_with(
+            request,
+            status,
+            tag,
+            &format!("Contact: <sip:bob@{PEER}>\n"),
+        );
     }
 
     /// As [`Self::answer`], with more header fields, each ended by a line feed.

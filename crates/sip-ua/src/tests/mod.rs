@@ -1,13 +1,18 @@
 //! The user agent as a whole, on a virtual clock.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks at the events it is about"
+)]
+
 mod bench;
-//mod cancel;
-//mod dialogs;
-//mod failover;
-//mod forks;
-//mod ladders;
-//mod limits;
-//mod matching;
-//mod net;
-//mod seeds;
+mod cancel;
+mod dialogs;
+mod failover;
+mod forks;
+mod ladders;
+mod limits;
+mod matching;
+mod net;
+mod seeds;
 mod timers;

@@ -186,6 +186,17 @@ impl UserAgent {
         method: Method,
         build: impl FnOnce(&mut Request),
     ) -> Result<ClientKey, DialogError> {
+        self.request_within(now, dialog, method, Purpose::User, build)
+    }
+
+    pub(super) fn request_within(
+        &mut self,
+        now: Now,
+        dialog: DialogKey,
+        method: Method,
+        purpose: Purpose,
+        build: impl FnOnce(&mut Request),
+    ) -> Result<ClientKey, DialogError> {
         if matches!(method, Method::Ack | Method::Cancel) {
             return Err(DialogError::Method);
         }
@@ -230,7 +241,7 @@ impl UserAgent {
                 next_hop,
                 policy: HopPolicy::default(),
                 dialog: Some(dialog),
-                purpose: Purpose::User,
+                purpose,
                 cancel: None,
                 forks: Vec::new(),
                 answers: Vec::new(),
@@ -295,10 +306,10 @@ impl UserAgent {
         if request.headers.get(&HeaderName::MaxForwards).is_none() {
             request.headers.push(HeaderName::MaxForwards, MAX_FORWARDS);
         }
-        if let Some(software) = &self.config.software {
-            if request.headers.get(&HeaderName::UserAgent).is_none() {
-                request.headers.push(HeaderName::UserAgent, software);
-            }
+        if let Some(software) = &self.config.software
+            && !request.headers.contains(&HeaderName::UserAgent)
+        {
+            request.headers.push(HeaderName::UserAgent, software);
         }
     }
 }

@@ -33,10 +33,10 @@ impl UserAgent {
             Ok(Some(hops)) => self.attempt(now, key, hops),
             Ok(None) => {
                 let until = now.moment + self.config.timers.lookup;
-                if let Some(client) = self.clients.get_mut(key) {
-                    if !matches!(client.phase, Phase::Resolving { .. }) {
-                        client.phase = Phase::Resolving { until };
-                    }
+                if let Some(client) = self.clients.get_mut(key)
+                    && !matches!(client.phase, Phase::Resolving { .. })
+                {
+                    client.phase = Phase::Resolving { until };
                 }
                 self.schedule_client(key);
             }
@@ -56,9 +56,10 @@ impl UserAgent {
         let method = client.request.method.clone();
         let silent = client.policy.no_response.map(|limit| now.moment + limit);
         let message = on_wire(&client.request, &via);
-        let machine = match method {
-            Method::Invite => ClientMachine::Invite(InviteClient::start(&pace, message.clone())),
-            _ => ClientMachine::NonInvite(NonInviteClient::start(&pace, message.clone())),
+        let machine = if method == Method::Invite {
+            ClientMachine::Invite(InviteClient::start(&pace, message.clone()))
+        } else {
+            ClientMachine::NonInvite(NonInviteClient::start(&pace, message.clone()))
         };
         self.out.transmits.push_back(Transmit {
             id: transmit,

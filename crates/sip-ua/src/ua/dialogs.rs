@@ -159,10 +159,10 @@ impl UserAgent {
     }
 
     pub(super) fn stop_repeating(&mut self, server: ServerKey) {
-        if let Some(entry) = self.servers.get_mut(server) {
-            if let Some(ServerMachine::Invite(machine)) = &mut entry.machine {
-                machine.on_acknowledged();
-            }
+        if let Some(entry) = self.servers.get_mut(server)
+            && let Some(ServerMachine::Invite(machine)) = &mut entry.machine
+        {
+            machine.on_acknowledged();
         }
         self.schedule_server(server);
     }

@@ -48,7 +48,7 @@ impl Waiting {
         }
     }
 
-    pub(super) fn answered(&mut self, query: &Query) -> Vec<Waiter> {
+    pub(super) fn answered(&self, query: &Query) -> Vec<Waiter> {
         self.by_query
             .get(query)
             .into_iter()

@@ -20,7 +20,7 @@ const UNACKNOWLEDGED_MAX: usize = 4;
 impl UserAgent {
     /// A message came in that is not one. If enough of a request was understood to answer it, the
     /// answer says what is wrong with it; an ACK and a response are never answered.
-    pub fn handle_rejected(&mut self, now: Now, arrival: Arrival, rejected: Rejected) {
+    pub fn handle_rejected(&mut self, _now: Now, arrival: Arrival, rejected: Rejected) {
         self.counters.malformed += 1;
         let Some(mut request) = rejected.request else {
             return;
@@ -38,7 +38,6 @@ impl UserAgent {
             return;
         }
         facts.stamp(&mut request, arrival.remote);
-        let _ = now;
         self.refuse_statelessly(&arrival, &request, &facts, rejected.status);
     }
 
@@ -51,10 +50,12 @@ impl UserAgent {
             return;
         };
         facts.stamp(&mut request, arrival.remote);
-        match request.method {
-            Method::Ack => self.on_ack(now, request, &facts),
-            Method::Cancel => self.on_cancel(now, arrival, request, &facts),
-            _ => self.on_ordinary(now, arrival, request, &facts),
+        if request.method == Method::Ack {
+            self.on_ack(now, request, &facts);
+        } else if request.method == Method::Cancel {
+            self.on_cancel(now, arrival, request, &facts);
+        } else {
+            self.on_ordinary(now, arrival, request, &facts);
         }
     }
 
@@ -204,10 +205,10 @@ impl UserAgent {
     /// never answered.
     fn on_ack(&mut self, now: Now, ack: Request, facts: &RequestFacts) {
         let id = ServerMatch::of(&ack, facts, &Method::Invite);
-        if let Some(key) = self.servers.find(&id) {
-            if self.on_refusal_acked(now, key) {
-                return;
-            }
+        if let Some(key) = self.servers.find(&id)
+            && self.on_refusal_acked(now, key)
+        {
+            return;
         }
         let dialog = DialogId::of_request(&ack.headers).and_then(|id| self.dialogs.find(&id));
         let pending = dialog
@@ -305,19 +306,17 @@ impl UserAgent {
             .or_else(|| arrival.opened_for.clone());
         let reply = facts.reply(arrival, trunk.as_ref());
         let pace = self.pace(now, reliability(arrival.transport));
-        let (machine, trying) = match request.method {
-            Method::Invite => {
-                let trying = Response::to_request(request, StatusCode::TRYING, None);
-                let wire = trying.to_bytes();
-                (
-                    ServerMachine::Invite(InviteServer::start(&pace, wire.clone())),
-                    Some(wire),
-                )
-            }
-            _ => (
+        let (machine, trying) = if request.method == Method::Invite {
+            let trying = Response::to_request(request, StatusCode::TRYING, None).to_bytes();
+            (
+                ServerMachine::Invite(InviteServer::start(&pace, trying.clone())),
+                Some(trying),
+            )
+        } else {
+            (
                 ServerMachine::NonInvite(NonInviteServer::start(&pace)),
                 None,
-            ),
+            )
         };
         let tag = match &facts.to_tag {
             Some(tag) => tag.clone(),

@@ -109,11 +109,10 @@ impl UserAgent {
         if status.is_provisional() {
             return;
         }
-        match method {
-            Method::Invite => self.on_invite_answered(now, key, dialog, status),
-            Method::Bye => self.on_bye_done(now, &method, dialog),
-            _ => {}
+        if method == Method::Invite {
+            self.on_invite_answered(now, key, dialog, status);
         }
+        self.on_bye_done(now, &method, dialog);
     }
 
     /// A final response to an INVITE was sent.
@@ -198,12 +197,11 @@ impl UserAgent {
     }
 
     pub(super) fn complete_response(&self, response: &mut Response) {
-        if let Some(software) = &self.config.software {
-            if response.status != StatusCode::TRYING
-                && response.headers.get(&HeaderName::Server).is_none()
-            {
-                response.headers.push(HeaderName::Server, software);
-            }
+        if let Some(software) = &self.config.software
+            && response.status != StatusCode::TRYING
+            && !response.headers.contains(&HeaderName::Server)
+        {
+            response.headers.push(HeaderName::Server, software);
         }
     }
 }

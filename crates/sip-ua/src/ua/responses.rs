@@ -225,13 +225,8 @@ impl UserAgent {
         };
         // These fail only if the dialog is gone, which is what is wanted here.
         let _ = self.ack(now, dialog, None);
-        if within.is_some() {
-            return;
-        }
-        if let Ok(bye) = self.dialog_request(now, dialog, Method::Bye, |_| {}) {
-            if let Some(bye) = self.clients.get_mut(bye) {
-                bye.purpose = Purpose::Internal;
-            }
+        if within.is_none() {
+            let _ = self.request_within(now, dialog, Method::Bye, Purpose::Internal, |_| {});
         }
     }
 
@@ -300,10 +295,11 @@ impl UserAgent {
                 if status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
                     return;
                 }
-                if let Some(entry) = dialog.and_then(|dialog| self.dialogs.get_mut(dialog)) {
-                    if status.is_success() && is_target_refresh(&method) {
-                        entry.dialog.refresh_target(&response.headers);
-                    }
+                if status.is_success()
+                    && is_target_refresh(&method)
+                    && let Some(entry) = dialog.and_then(|dialog| self.dialogs.get_mut(dialog))
+                {
+                    entry.dialog.refresh_target(&response.headers);
                 }
                 self.tell(
                     key,

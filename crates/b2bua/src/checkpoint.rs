@@ -1,0 +1,153 @@
+//! A confirmed call written down: plain values, apart from the run-time types, that another process
+//! can continue with the same bytes.
+//!
+//! What is not here ends with the process: calls that are not answered yet, and transactions under
+//! way. Deadlines are wall time. The value holds the call's SRTP keys: whoever stores it encrypts
+//! it.
+
+mod leg;
+mod session;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ambient::WallTime;
+use media_relay::MediaCommand;
+use serde::{Deserialize, Serialize};
+use sip_msg::wire::TrunkName;
+use thiserror::Error;
+
+use crate::call::{Call, Head, Phase, Talking, Timer};
+use crate::core::{Core, Due};
+use crate::failure::{Cause, FailureClass};
+use crate::io::{CheckpointUpdate, Output};
+use crate::key::{CallKey, Side};
+use crate::record::CallRecord;
+
+pub(crate) use leg::LegValue;
+
+/// The layout of [`Checkpoint`] that this code writes and reads.
+pub const VERSION: u16 = 1;
+
+/// One confirmed call.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The layout of this value.
+    pub version: u16,
+    /// The call.
+    pub call: CallKey,
+    record: Box<CallRecord>,
+    deadlines: Vec<(Timer, u64)>,
+    a: LegValue,
+    b: LegValue,
+}
+
+impl fmt::Debug for Checkpoint {
+    // Keys do not show.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Checkpoint({} version {})", self.call, self.version)
+    }
+}
+
+/// Why a call cannot be continued. Its record is handed out, and its checkpoint removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// Written by another version of this code.
+    #[error("the checkpoint has the unknown version {0}")]
+    Version(u16),
+    /// A call of that name is running.
+    #[error("the call is running already")]
+    Running,
+    /// One of its trunks is not configured any more.
+    #[error("a trunk of the call is not configured any more")]
+    Trunk,
+    /// Its ports serve another leg.
+    #[error("the ports of the call are in use")]
+    Ports,
+    /// A dialog of it cannot be taken up.
+    #[error("a dialog of the call cannot be continued")]
+    Dialog,
+    /// A value in it is not what it must be.
+    #[error("the checkpoint holds a value that cannot be read")]
+    Value,
+}
+
+impl Core {
+    /// Writes a call down, if it has changed and nothing is under way that cannot be described.
+    pub(crate) fn save(&mut self, head: &Head, talking: &mut Talking) {
+        let stable = talking.a.is_stable() && talking.b.is_stable();
+        if !stable || !talking.changed {
+            return;
+        }
+        let Some(checkpoint) = self.describe(head, talking) else { return };
+        talking.changed = false;
+        talking.saved = true;
+        let update = CheckpointUpdate::Save(Box::new(checkpoint));
+        self.outputs.push_back(Output::Checkpoint(update));
+    }
+
+    fn describe(&self, head: &Head, talking: &Talking) -> Option<Checkpoint> {
+        let deadlines = Timer::ALL.into_iter().filter_map(|timer| {
+            let at = self.deadlines.deadline(&Due::Call(head.key, timer))?;
+            Some((timer, self.now.wall_at(at).as_unix_micros()))
+        });
+        Some(Checkpoint {
+            version: VERSION,
+            call: head.key,
+            record: head.record.clone(),
+            deadlines: deadlines.collect(),
+            a: LegValue::of(self, &talking.a)?,
+            b: LegValue::of(self, &talking.b)?,
+        })
+    }
+
+    /// A call that could not be continued still has its record.
+    pub(crate) fn not_restored(&mut self, checkpoint: Checkpoint) {
+        let mut record = checkpoint.record;
+        record.restored = true;
+        record.ended = self.now.wall;
+        record.failure = Some(FailureClass::Internal);
+        record.cause = Cause::TEMPORARY_FAILURE.value();
+        self.index.forget(checkpoint.call);
+        self.metrics.ended(&record);
+        self.outputs.push_back(Output::Record(record));
+        self.forget_checkpoint(checkpoint.call);
+    }
+
+    pub(crate) fn forget_checkpoint(&mut self, call: CallKey) {
+        let update = CheckpointUpdate::Remove(call);
+        self.outputs.push_back(Output::Checkpoint(update));
+    }
+
+    /// Continues a call that was written down.
+    ///
+    /// # Errors
+    /// Why it cannot be continued; nothing of it is kept then.
+    pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Call, RestoreError> {
+        if checkpoint.version != VERSION {
+            return Err(RestoreError::Version(checkpoint.version));
+        }
+        let key = checkpoint.call;
+        let name = TrunkName::from(checkpoint.a.trunk());
+        let trunk = self.profiles.trunk(&name).cloned().ok_or(RestoreError::Trunk)?;
+        let a = checkpoint.a.restore(self, key, Side::A)?;
+        let b = match checkpoint.b.restore(self, key, Side::B) {
+            Ok(b) => b,
+            Err(error) => {
+                a.end(self, None);
+                return Err(error);
+            }
+        };
+        self.media(MediaCommand::Join { a: a.media.id, b: b.media.id });
+        for &(timer, at) in &checkpoint.deadlines {
+            let at = self.now.moment_at(WallTime::from_unix_micros(at));
+            self.deadlines.set(Due::Call(key, timer), at);
+        }
+        let mut record = checkpoint.record.clone();
+        record.restored = true;
+        let talking = Talking { a, b, changed: false, saved: true };
+        talking.update_media(self);
+        let head = Head { key, trunk: Arc::clone(&trunk), record };
+        Ok(Call { head, phase: Phase::Talking(Box::new(talking)) })
+    }
+}

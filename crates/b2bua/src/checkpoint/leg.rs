@@ -1,0 +1,239 @@
+//! One leg of a checkpoint.
+
+use std::net::SocketAddr;
+
+use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair, PortPairId, ShardId};
+use sdp::{Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite};
+use serde::{Deserialize, Serialize};
+use sip_msg::wire::TrunkName;
+use sip_ua::DialogCheckpoint;
+
+use super::RestoreError;
+use super::session::SessionValue;
+use crate::core::Core;
+use crate::key::{CallKey, Side};
+use crate::leg::{Exchange, Leg, LegMedia};
+use crate::limits::Share;
+
+/// A leg as a plain value.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LegValue {
+    trunk: String,
+    dialog: DialogCheckpoint,
+    media: MediaValue,
+    session: SessionValue,
+}
+
+/// What a leg owns of the media plane.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct MediaValue {
+    leg: u64,
+    pair: u32,
+    shard: u8,
+    interface: u16,
+    rtp: SocketAddr,
+    rtcp: SocketAddr,
+    ssrc: u32,
+    cname: String,
+    local: LocalValue,
+    state: StateValue,
+}
+
+/// Our side of the session descriptions.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct LocalValue {
+    addr: SocketAddr,
+    rtcp_port: u16,
+    rtcp_mux: bool,
+    profile: String,
+    crypto: Option<(u32, String, Vec<u8>)>,
+    session_id: u64,
+    version: u64,
+    content: Option<u64>,
+    audio: usize,
+    refused: Vec<(String, String, String)>,
+}
+
+/// Where the packet streams stood.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct StateValue {
+    version: u8,
+    destination: Option<SocketAddr>,
+    sent_index: Option<u64>,
+    sent_timestamp: u32,
+    srtcp_index: u32,
+    source_ssrc: Option<u32>,
+    sequence_offset: u64,
+    timestamp_offset: u32,
+    heard_ssrc: Option<u32>,
+    heard_index: u64,
+    heard_srtcp_index: u32,
+}
+
+impl LegValue {
+    /// `None` while the shard has not said where the leg's streams stand: without that a restored
+    /// sender could use a packet index twice.
+    pub(super) fn of(core: &Core, leg: &Leg) -> Option<Self> {
+        let state = core.leg_states.get(&leg.media.id)?;
+        Some(Self {
+            trunk: leg.trunk.name.to_string(),
+            dialog: core.ua.checkpoint_dialog(leg.dialog)?,
+            media: MediaValue::of(&leg.media, state),
+            session: SessionValue::of(&leg.session),
+        })
+    }
+
+    pub(super) fn trunk(&self) -> &str {
+        &self.trunk
+    }
+
+    pub(super) fn restore(
+        &self,
+        core: &mut Core,
+        call: CallKey,
+        side: Side,
+    ) -> Result<Leg, RestoreError> {
+        let name = TrunkName::from(self.trunk.as_str());
+        let trunk = core.profiles.trunk(&name).cloned().ok_or(RestoreError::Trunk)?;
+        let local = self.media.local.restore().ok_or(RestoreError::Value)?;
+        let session = self.session.restore(&local).ok_or(RestoreError::Value)?;
+        let dialog = core.ua.restore_dialog(self.dialog.clone());
+        let dialog = dialog.map_err(|_| RestoreError::Dialog)?;
+        let Some(lease) = core.ports.adopt(self.media.pair()) else {
+            core.ua.terminate(core.now, dialog);
+            return Err(RestoreError::Ports);
+        };
+        let share = match side {
+            Side::A => Share::Call,
+            Side::B => Share::Leg,
+        };
+        let permit = core.gate.readmit(&name, share);
+        let id = LegId(self.media.leg);
+        core.own_dialog(dialog, call, side);
+        if let Some(known) = core.ua.dialog(dialog) {
+            core.index.call_ids.insert(known.call_id.as_str().into(), call);
+        }
+        core.index.media.insert(id, (call, side));
+        let (ssrc, cname) = (self.media.ssrc, self.media.cname.as_str().into());
+        let media = LegMedia { id, lease, local, ssrc, cname };
+        let state = self.media.state.restore();
+        core.note_leg_state(id, state);
+        // The relay is told the rest as soon as both legs are there.
+        let params = Box::new(media.unanswered(&trunk));
+        let ports = media.lease.pair();
+        core.media(MediaCommand::RestoreLeg { leg: id, ports, params, state: Box::new(state) });
+        let exchange = Exchange::Idle;
+        Ok(Leg { side, trunk, permit, dialog, media, session, exchange })
+    }
+}
+
+impl MediaValue {
+    fn of(media: &LegMedia, state: &LegCheckpoint) -> Self {
+        let pair = media.lease.pair();
+        Self {
+            leg: media.id.0,
+            pair: pair.id.0,
+            shard: pair.shard.0,
+            interface: pair.interface,
+            rtp: pair.rtp,
+            rtcp: pair.rtcp,
+            ssrc: media.ssrc,
+            cname: media.cname.to_string(),
+            local: LocalValue::of(&media.local),
+            state: StateValue::of(state),
+        }
+    }
+
+    fn pair(&self) -> PortPair {
+        PortPair {
+            id: PortPairId(self.pair),
+            shard: ShardId(self.shard),
+            interface: self.interface,
+            rtp: self.rtp,
+            rtcp: self.rtcp,
+        }
+    }
+}
+
+impl LocalValue {
+    pub(super) fn of(local: &LocalMedia) -> Self {
+        let refused = local.layout.refused.iter();
+        let crypto = local.crypto.as_ref().map(|crypto| {
+            (crypto.tag, crypto.suite.as_str().to_owned(), crypto.key.as_bytes().to_vec())
+        });
+        Self {
+            addr: local.addr,
+            rtcp_port: local.rtcp_port,
+            rtcp_mux: local.rtcp_mux,
+            profile: local.profile.as_str().to_owned(),
+            crypto,
+            session_id: local.origin.session_id,
+            version: local.origin.version,
+            content: local.origin.content,
+            audio: local.layout.audio,
+            refused: refused
+                .map(|media| (media.media.clone(), media.proto.clone(), media.fmt.clone()))
+                .collect(),
+        }
+    }
+
+    pub(super) fn restore(&self) -> Option<LocalMedia> {
+        let crypto = match &self.crypto {
+            Some((tag, suite, key)) => Some(LocalCrypto {
+                tag: *tag,
+                suite: Suite::from_token(suite)?,
+                key: MasterKey::from_bytes(key.as_slice().try_into().ok()?),
+            }),
+            None => None,
+        };
+        let refused = self.refused.iter().cloned();
+        let refused = refused.map(|(media, proto, fmt)| RefusedMedia { media, proto, fmt });
+        Some(LocalMedia {
+            addr: self.addr,
+            rtcp_port: self.rtcp_port,
+            rtcp_mux: self.rtcp_mux,
+            crypto,
+            profile: Profile::from_proto(&self.profile)?,
+            origin: Origin {
+                version: self.version,
+                content: self.content,
+                ..Origin::new(self.session_id, self.addr.ip())
+            },
+            layout: Layout { audio: self.audio, refused: refused.collect() },
+        })
+    }
+}
+
+impl StateValue {
+    fn of(state: &LegCheckpoint) -> Self {
+        Self {
+            version: state.version,
+            destination: state.destination,
+            sent_index: state.sent_index,
+            sent_timestamp: state.sent_timestamp,
+            srtcp_index: state.srtcp_index,
+            source_ssrc: state.source_ssrc,
+            sequence_offset: state.sequence_offset,
+            timestamp_offset: state.timestamp_offset,
+            heard_ssrc: state.heard_ssrc,
+            heard_index: state.heard_index,
+            heard_srtcp_index: state.heard_srtcp_index,
+        }
+    }
+
+    fn restore(&self) -> LegCheckpoint {
+        LegCheckpoint {
+            version: self.version,
+            destination: self.destination,
+            sent_index: self.sent_index,
+            sent_timestamp: self.sent_timestamp,
+            srtcp_index: self.srtcp_index,
+            source_ssrc: self.source_ssrc,
+            sequence_offset: self.sequence_offset,
+            timestamp_offset: self.timestamp_offset,
+            heard_ssrc: self.heard_ssrc,
+            heard_index: self.heard_index,
+            heard_srtcp_index: self.heard_srtcp_index,
+        }
+    }
+}

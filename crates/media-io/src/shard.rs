@@ -1,0 +1,480 @@
+//! One shard: the only loop in which media packets meet sockets and a clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
+use std::time::Duration;
+
+use media_relay::{
+    Arrival, DropReason, LegId, MediaCommand, MediaEvent, MovingLeg, Now, PortPairId, Relay,
+    ShardId, TAILROOM, Transmit, Verdict,
+};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+
+use crate::counters::{ShardCounters, count};
+use crate::ports::{Binder, Pair};
+use crate::{MediaIoConfig, wake};
+
+/// Octets of the longest datagram that is carried; a longer one is not media.
+const MAX_DATAGRAM: usize = 2048;
+/// Sockets looked at after one wait.
+const BATCH: usize = 256;
+/// Datagrams taken from one socket before the next one's turn.
+const PER_SOCKET: usize = 16;
+/// Steps taken before the packets' turn.
+const STEPS: usize = 64;
+/// The longest wait, so that a full event queue is tried again.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// The epoll datum of the wake-up descriptor.
+const WAKE: u64 = u64::MAX;
+
+/// What a shard is told, in order.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Wait until this leg has come from another shard.
+    Adopt(LegId),
+    Command(MediaCommand),
+    /// Give this leg with its ports to another shard.
+    Export {
+        leg: LegId,
+        ports: PortPairId,
+        to: ShardId,
+    },
+}
+
+/// A leg on its way with its sockets. Where there was no such leg the sockets go alone, so that
+/// they are where they are looked for.
+pub(crate) struct Crossing {
+    leg: LegId,
+    moving: Option<MovingLeg>,
+    pair: Option<Pair>,
+}
+
+/// The way into a shard for legs of others.
+pub(crate) type Door = (Sender<Crossing>, Arc<EventFd>);
+
+pub(crate) struct Parts {
+    pub(crate) id: ShardId,
+    pub(crate) config: MediaIoConfig,
+    pub(crate) inbox: Receiver<Step>,
+    pub(crate) arriving: Receiver<Crossing>,
+    pub(crate) doors: Vec<Door>,
+    pub(crate) wake: Arc<EventFd>,
+    pub(crate) events: SyncSender<MediaEvent>,
+    pub(crate) counters: Arc<ShardCounters>,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+pub(crate) struct Shard {
+    parts: Parts,
+    relay: Relay,
+    epoll: Epoll,
+    binders: Vec<Binder>,
+    pairs: BTreeMap<PortPairId, Pair>,
+    numbers: u32,
+    /// Legs that came before their `Adopt`.
+    arrived: Vec<Crossing>,
+    /// The `Adopt` that is being waited for; nothing is done before.
+    awaited: Option<LegId>,
+    /// Events of the shard itself, and one that found the queue full.
+    news: VecDeque<MediaEvent>,
+    buf: Box<[u8; MAX_DATAGRAM + TAILROOM]>,
+}
+
+impl Shard {
+    pub(crate) fn new(parts: Parts) -> Result<Self, Errno> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&parts.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let (id, shards) = (parts.id, parts.config.shards);
+        let interfaces = parts.config.interfaces.iter().cloned();
+        Ok(Self {
+            relay: Relay::new(parts.config.relay),
+            binders: interfaces
+                .map(|interface| Binder::new(interface, id, shards))
+                .collect(),
+            parts,
+            epoll,
+            pairs: BTreeMap::new(),
+            numbers: 0,
+            arrived: Vec::new(),
+            awaited: None,
+            news: VecDeque::with_capacity(64),
+            buf: Box::new([0; MAX_DATAGRAM + TAILROOM]),
+        })
+    }
+
+    /// The loop; ends when told to stop.
+    pub(crate) fn run(mut self) {
+        let mut ready = [EpollEvent::empty(); BATCH];
+        while !self.parts.stop.load(Ordering::Acquire) {
+            let more = self.take_steps();
+            self.do_what_is_due();
+            let _ = self.tell();
+            let wait = if more { Duration::ZERO } else { self.wait() };
+            let millis = u16::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
+            match self.epoll.wait(&mut ready, EpollTimeout::from(millis)) {
+                Ok(number) => {
+                    for event in &ready[..number] {
+                        self.receive(event.data());
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a media shard cannot wait and ends");
+                    break;
+                }
+            }
+        }
+        self.close_all();
+    }
+
+    fn now(&self) -> Now {
+        (self.parts.config.clock)()
+    }
+
+    fn wait(&self) -> Duration {
+        let Some(next) = self.relay.poll_timeout() else {
+            return LONGEST_WAIT;
+        };
+        next.saturating_since(self.now().moment).min(LONGEST_WAIT)
+    }
+
+    /// Takes steps that are waiting; whether there may be more.
+    fn take_steps(&mut self) -> bool {
+        if !self.tell() {
+            return false;
+        }
+        while let Ok(crossing) = self.parts.arriving.try_recv() {
+            self.arrived.push(crossing);
+        }
+        for _ in 0..STEPS {
+            if let Some(leg) = self.awaited {
+                let Some(at) = self.arrived.iter().position(|crossing| crossing.leg == leg) else {
+                    return false;
+                };
+                let crossing = self.arrived.swap_remove(at);
+                self.awaited = None;
+                self.adopt(crossing);
+            }
+            match self.parts.inbox.try_recv() {
+                Ok(Step::Adopt(leg)) => self.awaited = Some(leg),
+                Ok(Step::Command(command)) => self.carry_out(command),
+                Ok(Step::Export { leg, ports, to }) => self.export(leg, ports, to),
+                Err(_) => return false,
+            }
+            // Whoever does not listen is not obeyed either: his commands wait until he does.
+            if !self.tell() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn carry_out(&mut self, command: MediaCommand) {
+        match command {
+            MediaCommand::BindPorts {
+                interface, count, ..
+            } => self.bind(interface, count),
+            MediaCommand::ReleasePorts { pairs } => {
+                for pair in pairs {
+                    if self.relay.leg_at(pair).is_none() {
+                        self.forget_pair(pair);
+                    }
+                }
+            }
+            MediaCommand::OpenLeg { leg, ports, .. }
+            | MediaCommand::RestoreLeg { leg, ports, .. }
+                if !self.pairs.contains_key(&ports.id) =>
+            {
+                let error = media_relay::MediaError::PortsUnknown;
+                self.news.push_back(MediaEvent::Failed { leg, error });
+            }
+            MediaCommand::Checkpoint { .. }
+            | MediaCommand::CloseLeg { .. }
+            | MediaCommand::Join { .. }
+            | MediaCommand::OpenLeg { .. }
+            | MediaCommand::RestoreLeg { .. }
+            | MediaCommand::Source { .. }
+            | MediaCommand::Split { .. }
+            | MediaCommand::UpdateLeg { .. } => {
+                let now = self.now();
+                let leg = leg_of(&command);
+                self.guarded(leg, |relay| relay.handle_command(now, command));
+                self.parts
+                    .counters
+                    .legs
+                    .store(self.relay.len() as u64, Ordering::Relaxed);
+                self.do_what_is_due();
+            }
+        }
+    }
+
+    fn bind(&mut self, interface: u16, count: u16) {
+        let mut bound = Vec::new();
+        while bound.len() < usize::from(count) {
+            let binder = self
+                .binders
+                .iter_mut()
+                .find(|binder| binder.interface.id == interface);
+            let Some(pair) = binder.and_then(|binder| binder.bind(self.numbers)) else {
+                break;
+            };
+            let ports = pair.ports;
+            if !self.keep_pair(pair) {
+                break;
+            }
+            self.numbers = self.numbers.wrapping_add(1);
+            bound.push(ports);
+        }
+        let missing = count - bound.len() as u16;
+        if !bound.is_empty() {
+            self.news.push_back(MediaEvent::PortsBound { pairs: bound });
+        }
+        if missing > 0 {
+            let shard = self.parts.id;
+            self.news.push_back(MediaEvent::PortsFailed {
+                shard,
+                interface,
+                missing,
+            });
+        }
+    }
+
+    fn keep_pair(&mut self, pair: Pair) -> bool {
+        let datum = u64::from(pair.ports.id.0) << 1;
+        for (socket, rtcp) in [(&pair.rtp, 0), (&pair.rtcp, 1)] {
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, datum | rtcp);
+            if let Err(error) = self.epoll.add(socket, event) {
+                tracing::warn!(%error, "a media socket cannot be watched");
+                return false;
+            }
+        }
+        self.pairs.insert(pair.ports.id, pair);
+        self.count_ports();
+        true
+    }
+
+    /// Takes a pair out of this shard; dropping it closes it.
+    fn forget_pair(&mut self, id: PortPairId) -> Option<Pair> {
+        let pair = self.pairs.remove(&id)?;
+        for socket in [&pair.rtp, &pair.rtcp] {
+            if let Err(error) = self.epoll.delete(socket) {
+                tracing::warn!(%error, "a media socket cannot be left unwatched");
+            }
+        }
+        self.count_ports();
+        Some(pair)
+    }
+
+    fn count_ports(&self) {
+        self.parts
+            .counters
+            .ports
+            .store(self.pairs.len() as u64, Ordering::Relaxed);
+    }
+
+    fn export(&mut self, leg: LegId, ports: PortPairId, to: ShardId) {
+        let moving = self.relay.export_leg(leg);
+        let free = self.relay.leg_at(ports).is_none();
+        let pair = if free { self.forget_pair(ports) } else { None };
+        self.count_legs();
+        let Some((door, event)) = self.parts.doors.get(usize::from(to.0)) else {
+            return;
+        };
+        if door.send(Crossing { leg, moving, pair }).is_ok() {
+            wake(event);
+        }
+    }
+
+    fn adopt(&mut self, crossing: Crossing) {
+        if let Some(pair) = crossing.pair {
+            self.keep_pair(pair);
+        }
+        if let Some(moving) = crossing.moving {
+            self.relay.import_leg(moving);
+        }
+        self.count_legs();
+    }
+
+    fn count_legs(&self) {
+        self.parts
+            .counters
+            .legs
+            .store(self.relay.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Takes datagrams from a socket and sends what becomes of them.
+    fn receive(&mut self, datum: u64) {
+        if datum == WAKE {
+            // EAGAIN: somebody else's wake-up was read with an earlier one.
+            let _ = self.parts.wake.read();
+            return;
+        }
+        let ports = PortPairId((datum >> 1) as u32);
+        let rtcp = datum & 1 == 1;
+        for _ in 0..PER_SOCKET {
+            let Some(pair) = self.pairs.get(&ports) else {
+                return;
+            };
+            match pair.socket(rtcp).recv_from(&mut self.buf[..MAX_DATAGRAM]) {
+                Ok((len, mut source)) => {
+                    source.set_ip(source.ip().to_canonical());
+                    count(&self.parts.counters.received);
+                    self.forward(
+                        &Arrival {
+                            ports,
+                            rtcp,
+                            source,
+                        },
+                        len,
+                    );
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // An ICMP error of an earlier send; the socket goes on.
+                    count(&self.parts.counters.receive_failed);
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self, arrival: &Arrival, len: usize) {
+        let counters = &self.parts.counters;
+        if len == MAX_DATAGRAM {
+            return count(&counters.dropped); // cut, as likely as not
+        }
+        let now = (self.parts.config.clock)();
+        let (relay, buf) = (&mut self.relay, &mut self.buf[..]);
+        let work = AssertUnwindSafe(|| relay.forward(now, arrival, buf, len));
+        match catch_unwind(work) {
+            Ok(Verdict::Send(transmit)) => self.send(&transmit),
+            Ok(Verdict::Drop(reason)) => {
+                count(&counters.dropped);
+                if reason == DropReason::NoLeg {
+                    count(&counters.no_leg);
+                }
+            }
+            Err(_) => {
+                let leg = self.relay.leg_at(arrival.ports);
+                self.end_faulty(leg);
+            }
+        }
+    }
+
+    /// Does what is due and sends what the relay makes itself.
+    fn do_what_is_due(&mut self) {
+        let now = self.now();
+        if self
+            .relay
+            .poll_timeout()
+            .is_some_and(|next| next <= now.moment)
+        {
+            self.guarded(None, |relay| relay.handle_timeout(now));
+        }
+        loop {
+            let (relay, buf) = (&mut self.relay, &mut self.buf[..]);
+            match catch_unwind(AssertUnwindSafe(|| relay.poll_transmit(now, buf))) {
+                Ok(Some(transmit)) => self.send(&transmit),
+                Ok(None) => return,
+                Err(_) => {
+                    let leg = self.relay.working_on();
+                    return self.end_faulty(leg);
+                }
+            }
+        }
+    }
+
+    fn send(&self, transmit: &Transmit) {
+        let counters = &self.parts.counters;
+        let Some(pair) = self.pairs.get(&transmit.ports) else {
+            return count(&counters.send_failed);
+        };
+        let packet = &self.buf[..transmit.len];
+        match pair.socket(transmit.rtcp).send_to(packet, transmit.to) {
+            Ok(_) => count(&counters.sent),
+            Err(error) => {
+                let full = error.kind() == ErrorKind::WouldBlock
+                    || error.raw_os_error() == Some(Errno::ENOBUFS as i32);
+                count(if full {
+                    &counters.send_full
+                } else {
+                    &counters.send_failed
+                });
+            }
+        }
+    }
+
+    /// Hands over events as long as there is room; the rest stays with the legs, where newer ones
+    /// take the place of older ones. Whether all were handed over.
+    fn tell(&mut self) -> bool {
+        loop {
+            let event = match self.news.pop_front() {
+                Some(event) => event,
+                None => match self.relay.poll_event() {
+                    Some(event) => event,
+                    None => return true,
+                },
+            };
+            match self.parts.events.try_send(event) {
+                Ok(()) => {}
+                Err(TrySendError::Full(event)) => {
+                    self.news.push_front(event);
+                    return false;
+                }
+                Err(TrySendError::Disconnected(_)) => {}
+            }
+        }
+    }
+
+    /// Works on the relay; should that fail, `leg`, or the one being worked on, ends.
+    fn guarded(&mut self, leg: Option<LegId>, work: impl FnOnce(&mut Relay)) {
+        let relay = &mut self.relay;
+        if catch_unwind(AssertUnwindSafe(|| work(relay))).is_err() {
+            let leg = leg.or(self.relay.working_on());
+            self.end_faulty(leg);
+        }
+    }
+
+    /// What should not happen has happened: the leg it was met in ends, the others go on.
+    fn end_faulty(&mut self, leg: Option<LegId>) {
+        count(&self.parts.counters.faults);
+        tracing::error!(?leg, "an internal fault in the media plane ended a leg");
+        let Some(leg) = leg else { return };
+        let relay = &mut self.relay;
+        if catch_unwind(AssertUnwindSafe(|| relay.fail_leg(leg))).is_err() {
+            tracing::error!(?leg, "the leg could not be ended cleanly");
+        }
+        self.parts
+            .counters
+            .legs
+            .store(self.relay.len() as u64, Ordering::Relaxed);
+    }
+
+    fn close_all(&mut self) {
+        let legs: Vec<_> = self.relay.leg_ids().collect();
+        for leg in legs {
+            self.carry_out(MediaCommand::CloseLeg { leg });
+        }
+        // Who does not listen at the end has stopped listening for good.
+        let _ = self.tell();
+    }
+}
+
+fn leg_of(command: &MediaCommand) -> Option<LegId> {
+    match command {
+        MediaCommand::Checkpoint { leg }
+        | MediaCommand::CloseLeg { leg }
+        | MediaCommand::OpenLeg { leg, .. }
+        | MediaCommand::RestoreLeg { leg, .. }
+        | MediaCommand::Source { leg, .. }
+        | MediaCommand::Split { leg }
+        | MediaCommand::UpdateLeg { leg, .. } => Some(*leg),
+        MediaCommand::Join { a, .. } => Some(*a),
+        MediaCommand::BindPorts { .. } | MediaCommand::ReleasePorts { .. } => None,
+    }
+}

@@ -1,0 +1,282 @@
+//! What a run starts with: trunks, parties, links and routes.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ambient::TokenRng;
+use b2bua::limits::GateLimits;
+use b2bua::profile::{
+    Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
+    MediaInterface, PeerProfile, Profiles, TrunkProfile,
+};
+use media_relay::ShardId;
+use routing::{Document, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
+use sip_msg::TransportKind;
+use sip_msg::wire::{ListenerId, TrunkName};
+
+use crate::description::Direction;
+use crate::link::Link;
+use crate::party::{Party, Place, Style};
+use crate::sim::Sim;
+
+/// The gateway's signalling address.
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// The gateway's media address.
+pub(crate) const GATEWAY_MEDIA: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// The name by which Microsoft knows the gateway.
+pub(crate) const GATEWAY_NAME: &str = "sbc1.example.com";
+
+const CARRIER_LISTENER: ListenerId = ListenerId(1);
+const PBX_LISTENER: ListenerId = ListenerId(2);
+const TLS_LISTENER: ListenerId = ListenerId(3);
+
+/// A run before it starts.
+///
+/// The standard world has a `carrier` and a `pbx` on UDP, and Microsoft's side on TLS: the trunk
+/// `acs` with its three proxies `acs`, `acs2` and `acs3`. Calls from the carrier and the PBX to
+/// +1425555… go to `acs`, other calls of the PBX and calls from `acs` go to the carrier.
+pub struct World {
+    pub(crate) seed: u64,
+    pub(crate) profiles: BTreeMap<String, TrunkProfile>,
+    pub(crate) parties: Vec<(Party, TrunkName, ListenerId, Link)>,
+    pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
+    pub(crate) shards: u8,
+    pub(crate) limits: GateLimits,
+    routes: Vec<RouteDoc>,
+}
+
+impl World {
+    /// The standard world; everything that chance decides follows from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut world = Self {
+            seed,
+            profiles: BTreeMap::new(),
+            parties: Vec::new(),
+            hosts: BTreeMap::new(),
+            shards: 2,
+            limits: GateLimits::default(),
+            routes: Vec::new(),
+        };
+        world.add_plain("carrier", CARRIER_LISTENER, 5060, [198, 51, 100, 7], "+12065550100");
+        world.add_plain("pbx", PBX_LISTENER, 5070, [203, 0, 113, 20], "+14255550177");
+        world.add_microsoft();
+        world
+            .route("to the application", &["carrier", "pbx"], &["+1425555*"], &["acs"])
+            .route("to the telephone network", &["acs", "pbx"], &[], &["carrier"])
+    }
+
+    /// Changes a trunk's profile.
+    ///
+    /// # Panics
+    /// If there is no such trunk.
+    #[must_use]
+    pub fn profile(mut self, trunk: &str, change: impl FnOnce(&mut TrunkProfile)) -> Self {
+        change(self.profiles.get_mut(trunk).expect("a trunk of this world"));
+        self
+    }
+
+    /// Changes a party.
+    ///
+    /// # Panics
+    /// If there is no such party.
+    #[must_use]
+    pub fn party(mut self, name: &str, change: impl FnOnce(&mut Party)) -> Self {
+        let found = self.parties.iter_mut().find(|(party, ..)| party.name == name);
+        change(&mut found.expect("a party of this world").0);
+        self
+    }
+
+    /// Puts a party behind another link.
+    ///
+    /// # Panics
+    /// If there is no such party.
+    #[must_use]
+    pub fn link(mut self, name: &str, link: Link) -> Self {
+        let found = self.parties.iter_mut().find(|(party, ..)| party.name == name);
+        found.expect("a party of this world").3 = link;
+        self
+    }
+
+    /// Adds a route behind the others.
+    #[must_use]
+    pub fn route(mut self, name: &str, from: &[&str], called: &[&str], to: &[&str]) -> Self {
+        self.routes.push(RouteDoc {
+            name: name.to_owned(),
+            from: from.iter().map(|&trunk| TrunkName::from(trunk)).collect(),
+            called: called.iter().map(|&pattern| pattern.to_owned()).collect(),
+            to: to.iter().map(|&trunk| TrunkName::from(trunk)).collect(),
+            ..RouteDoc::default()
+        });
+        self
+    }
+
+    /// Removes all routes.
+    #[must_use]
+    pub fn without_routes(mut self) -> Self {
+        self.routes.clear();
+        self
+    }
+
+    /// Sends no OPTIONS.
+    #[must_use]
+    pub fn without_pings(mut self) -> Self {
+        for profile in self.profiles.values_mut() {
+            profile.options.enabled = false;
+        }
+        self
+    }
+
+    /// The number of media shards.
+    #[must_use]
+    pub fn shards(mut self, shards: u8) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// The limits of the gateway as a whole.
+    #[must_use]
+    pub fn limits(mut self, limits: GateLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Starts the gateway and the clock.
+    #[must_use]
+    pub fn start(self) -> Sim {
+        Sim::start(self)
+    }
+
+    pub(crate) fn config(&self) -> CoreConfig {
+        let listener = |id, transport, port| ListenerInfo {
+            id,
+            transport,
+            local: SocketAddr::from((GATEWAY, port)),
+        };
+        CoreConfig {
+            profiles: Arc::new(Profiles::new(self.profiles.values().cloned(), self.limits)),
+            listeners: vec![
+                listener(CARRIER_LISTENER, TransportKind::Udp, 5060),
+                listener(PBX_LISTENER, TransportKind::Udp, 5070),
+                listener(TLS_LISTENER, TransportKind::Tls, 5061),
+            ],
+            media: MediaConfig {
+                interfaces: vec![MediaInterface {
+                    id: 0,
+                    bind: GATEWAY_MEDIA.into(),
+                    advertise: GATEWAY_MEDIA.into(),
+                }],
+                shards: (0..self.shards).map(ShardId).collect(),
+                reserve: 8,
+                cool_down: Duration::from_secs(5),
+            },
+            bounds: CoreBounds::default(),
+            software: Arc::from("Trunkline/0.0.0"),
+        }
+    }
+
+    /// The routing snapshot of this world.
+    ///
+    /// # Panics
+    /// If a route of the test does not compile.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let trunks = self.profiles.values().map(|profile| {
+            let peers = profile.peers.iter().map(|peer| PeerDoc {
+                host: peer.uri.host_str().to_owned(),
+                port: peer.uri.port(),
+                transport: profile.transport,
+            });
+            let mut doc = TrunkDoc::new(profile.name.clone(), peers.collect());
+            doc.user_phone = profile.preset.is_microsoft();
+            doc.transport_param = profile.preset.is_microsoft();
+            doc
+        });
+        let document = Document { trunks: trunks.collect(), routes: self.routes.clone() };
+        Arc::new(Snapshot::compile(&document).expect("the routes of a test compile"))
+    }
+
+    fn add_plain(
+        &mut self,
+        name: &str,
+        listener: ListenerId,
+        port: u16,
+        address: [u8; 4],
+        number: &str,
+    ) {
+        let sip = SocketAddr::from((address, 5060));
+        let [a, b, c, d] = address;
+        let media = IpAddr::from([a, b, c, d + 1]);
+        let advertised = Advertised { host: Arc::from(GATEWAY.to_string()), port };
+        let peer = PeerProfile::new(&sip.ip().to_string(), Some(5060), TransportKind::Udp);
+        let build =
+            if name == "pbx" { TrunkProfile::pbx } else { TrunkProfile::carrier };
+        let profile = build(TrunkName::from(name), advertised, listener, vec![peer]);
+        self.profiles.insert(name.to_owned(), profile);
+        let style = Style {
+            upper_case: false,
+            contact: format!("sip:{number}@{sip}"),
+            record_route: None,
+            host: sip.ip().to_string(),
+            number: number.to_owned(),
+            srtp: false,
+            rtcp_mux: false,
+            hold: Direction::SendOnly,
+            formats: vec![8, 0, 101],
+            strict: false,
+        };
+        let gateway = (GATEWAY.to_string(), port);
+        let place = Place { sip, media, transport: TransportKind::Udp, gateway };
+        let party = Party::new(name, place, style, self.chance(name));
+        self.parties.push((party, TrunkName::from(name), listener, Link::good()));
+    }
+
+    fn add_microsoft(&mut self) {
+        let advertised = Advertised { host: Arc::from(GATEWAY_NAME), port: 5061 };
+        let mut profile = TrunkProfile::acs(TrunkName::from("acs"), advertised, TLS_LISTENER);
+        profile.allow = vec!["203.0.113.0/24".parse().expect("a network")];
+        self.profiles.insert("acs".to_owned(), profile);
+        let regions = [("acs", "us", 41), ("acs2", "eu", 42), ("acs3", "as", 43)];
+        for (proxy, (name, region, last)) in MICROSOFT_SIP_PROXIES.iter().zip(regions) {
+            let sip = SocketAddr::from(([203, 0, 113, last], 5061));
+            let home = format!("sip-du-a-{region}.pstnhub.microsoft.com");
+            self.hosts.insert((*proxy).to_owned(), vec![sip.ip()]);
+            self.hosts.insert(home.clone(), vec![sip.ip()]);
+            let style = Style {
+                upper_case: true,
+                contact: format!(
+                    "sip:api-du-a-{region}.pstnhub.microsoft.com:443;x-i=0b1d;x-c=a35e/s/1/4b30"
+                ),
+                record_route: Some(format!("sip:{home}:5061;transport=tls;lr")),
+                host: "sip.pstnhub.microsoft.com".to_owned(),
+                number: "+14255550142".to_owned(),
+                srtp: true,
+                rtcp_mux: true,
+                hold: Direction::Inactive,
+                formats: vec![8, 0, 101],
+                strict: true,
+            };
+            let place = Place {
+                sip,
+                media: IpAddr::from([203, 0, 113, last + 10]),
+                transport: TransportKind::Tls,
+                gateway: (GATEWAY_NAME.to_owned(), 5061),
+            };
+            let party = Party::new(name, place, style, self.chance(name));
+            let trunk = TrunkName::from("acs");
+            self.parties.push((party, trunk, TLS_LISTENER, Link::good()));
+        }
+    }
+
+    /// Chance of one name, the same whatever else is in the world.
+    pub(crate) fn chance(&self, name: &str) -> TokenRng {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_be_bytes());
+        for (at, byte) in name.bytes().enumerate() {
+            seed[8 + at % 24] ^= byte;
+        }
+        TokenRng::from_seed(seed)
+    }
+}

@@ -1,0 +1,14 @@
+//! The transport over real sockets and real TLS, on loopback.
+#![allow(
+    clippy::unwrap_used,
+    reason = "what surrounds the tests is test code as well"
+)]
+
+mod authority;
+mod dns;
+mod flows;
+mod load;
+mod rig;
+mod streams;
+mod tls;
+mod udp;
