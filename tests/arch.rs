@@ -8,7 +8,16 @@ use std::process::Command;
 use serde_json::Value;
 
 const PURE: [&str; 10] = [
-    "ambient", "b2bua", "e164", "media-relay", "routing", "rtp", "sdp", "sim", "sip-msg", "sip-ua",
+    "ambient",
+    "b2bua",
+    "e164",
+    "media-relay",
+    "routing",
+    "rtp",
+    "sdp",
+    "sim",
+    "sip-msg",
+    "sip-ua",
 ];
 
 fn root() -> PathBuf {
@@ -21,7 +30,11 @@ fn metadata() -> Value {
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
 }
 
@@ -32,7 +45,9 @@ fn graph(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
         .iter()
         .filter(|package| {
             package["source"].is_null()
-                && package["manifest_path"].as_str().is_some_and(|path| path.contains("/crates/"))
+                && package["manifest_path"]
+                    .as_str()
+                    .is_some_and(|path| path.contains("/crates/"))
         })
         .map(|package| (package["name"].as_str().expect("name"), package))
         .collect();
@@ -60,13 +75,25 @@ fn the_map_is_the_graph() {
         .filter(|line| line.starts_with("| `"))
         .filter_map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-            let [name, _level, _sentence, knows] = cells[..] else { return None };
-            let knows = knows.split(',').map(str::trim).filter(|word| !word.is_empty());
-            Some((name.trim_matches('`').to_owned(), knows.map(str::to_owned).collect()))
+            let [name, _level, _sentence, knows] = cells[..] else {
+                return None;
+            };
+            let knows = knows
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            Some((
+                name.trim_matches('`').to_owned(),
+                knows.map(str::to_owned).collect(),
+            ))
         })
         .filter(|(name, _): &(String, _)| !name.starts_with("sim/") && !name.starts_with("tests/"))
         .collect();
-    assert_eq!(drawn, graph(&metadata()), "crates/README.md (left) and the manifests (right)");
+    assert_eq!(
+        drawn,
+        graph(&metadata()),
+        "crates/README.md (left) and the manifests (right)"
+    );
 }
 
 #[test]
@@ -90,7 +117,12 @@ fn closure(metadata: &Value, name: &str) -> BTreeSet<String> {
     let packages = metadata["packages"].as_array().expect("packages");
     let name_of: BTreeMap<&str, &str> = packages
         .iter()
-        .map(|package| (package["id"].as_str().expect("id"), package["name"].as_str().expect("name")))
+        .map(|package| {
+            (
+                package["id"].as_str().expect("id"),
+                package["name"].as_str().expect("name"),
+            )
+        })
         .collect();
     let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
         .as_array()
@@ -142,8 +174,20 @@ fn one_cryptographic_provider_ships() {
 #[test]
 fn licences_are_permissive() {
     const ALLOWED: [&str; 14] = [
-        "MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "0BSD",
-        "Unlicense", "CC0-1.0", "MIT-0", "BSL-1.0", "CDLA-Permissive-2.0", "OpenSSL",
+        "MIT",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "ISC",
+        "Zlib",
+        "Unicode-3.0",
+        "0BSD",
+        "Unlicense",
+        "CC0-1.0",
+        "MIT-0",
+        "BSL-1.0",
+        "CDLA-Permissive-2.0",
+        "OpenSSL",
     ];
     let metadata = metadata();
     let reached = closure(&metadata, "trunkline");
@@ -155,13 +199,11 @@ fn licences_are_permissive() {
         let licence = package["license"].as_str().unwrap_or("");
         // One allowed way through each AND is enough: every word must be allowed in some OR.
         let fine = licence.replace('/', " OR ").split(" AND ").all(|part| {
-            part.trim_matches(['(', ')', ' '])
-                .split(" OR ")
-                .any(|one| {
-                    let one = one.trim_matches(['(', ')', ' ']);
-                    let one = one.split(" WITH ").next().unwrap_or(one);
-                    ALLOWED.contains(&one)
-                })
+            part.trim_matches(['(', ')', ' ']).split(" OR ").any(|one| {
+                let one = one.trim_matches(['(', ')', ' ']);
+                let one = one.split(" WITH ").next().unwrap_or(one);
+                ALLOWED.contains(&one)
+            })
         });
         assert!(fine, "{name} is under `{licence}`");
     }
@@ -175,10 +217,18 @@ fn pure_crates_forbid_unsafe_and_share_one_lint_file() {
     };
     let first = lints(PURE[0]);
     for name in PURE {
-        assert_eq!(lints(name), first, "{name}/clippy.toml differs from {}", PURE[0]);
+        assert_eq!(
+            lints(name),
+            first,
+            "{name}/clippy.toml differs from {}",
+            PURE[0]
+        );
         let source = fs::read_to_string(root().join("crates").join(name).join("src/lib.rs"))
             .expect("a crate has a lib.rs");
-        assert!(source.contains("#![forbid(unsafe_code)]"), "{name} does not forbid unsafe");
+        assert!(
+            source.contains("#![forbid(unsafe_code)]"),
+            "{name} does not forbid unsafe"
+        );
     }
 }
 
@@ -189,7 +239,8 @@ fn unsafe_stands_where_the_map_says() {
         let path = file.display().to_string();
         if text.contains("allow(unsafe_code)") {
             assert!(
-                path.contains("/media-io/src/sys") || path.contains("/media-io/src/lib.rs")
+                path.contains("/media-io/src/sys")
+                    || path.contains("/media-io/src/lib.rs")
                     || path.contains("/tests/"),
                 "{path} allows unsafe code"
             );
@@ -202,7 +253,13 @@ fn no_marker_stands_in_for_work() {
     let words = ["to", "do"].concat();
     for file in sources(&root().join("crates")) {
         let text = fs::read_to_string(&file).expect("sources are UTF-8");
-        for marker in [format!("{words}!("), "unimplemented!(".into(), words.to_uppercase(), "FIXME".into(), "#[ignore".into()] {
+        for marker in [
+            format!("{words}!("),
+            "unimplemented!(".into(),
+            words.to_uppercase(),
+            "FIXME".into(),
+            "#[ignore".into(),
+        ] {
             assert!(!text.contains(&marker), "{} holds {marker}", file.display());
         }
     }

@@ -22,7 +22,11 @@ pub fn binary() -> PathBuf {
         },
         PathBuf::from,
     );
-    assert!(path.is_file(), "{} is not there; cargo build --release makes it", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not there; cargo build --release makes it",
+        path.display()
+    );
     path
 }
 
@@ -30,8 +34,10 @@ pub fn binary() -> PathBuf {
 #[must_use]
 pub fn start(lab: &Lab, configuration: &str) -> Process {
     let file = lab.write("trunkline.toml", configuration);
-    let mut daemon =
-        Process::start("trunkline", Command::new(binary()).arg("run").arg("-c").arg(file));
+    let mut daemon = Process::start(
+        "trunkline",
+        Command::new(binary()).arg("run").arg("-c").arg(file),
+    );
     daemon.wait_for("serving", Duration::from_secs(10));
     daemon
 }

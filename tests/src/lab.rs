@@ -24,7 +24,10 @@ impl Lab {
         // apart the tests of one process.
         let process = (std::process::id() % 200) as u8;
         let net = [20 + process, NEXT.fetch_add(1, Ordering::Relaxed)];
-        Self { folder: tempfile::tempdir().expect("a temporary folder can be made"), net }
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder can be made"),
+            net,
+        }
     }
 
     /// Host `n` of the lab's network.

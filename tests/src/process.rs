@@ -33,7 +33,12 @@ impl Process {
         let other = sender.clone();
         std::thread::spawn(move || forward(BufReader::new(out), &sender));
         std::thread::spawn(move || forward(BufReader::new(err), &other));
-        Self { name: name.to_owned(), child, lines, seen: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            child,
+            lines,
+            seen: Vec::new(),
+        }
     }
 
     /// Waits until a line holds `wanted` and gives it.
@@ -46,7 +51,10 @@ impl Process {
         }
         let until = Instant::now() + patience;
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     self.seen.push(line);
                     let line = &self.seen[self.seen.len() - 1];
@@ -55,10 +63,18 @@ impl Process {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("{} did not say `{wanted}`:\n{}", self.name, self.seen.join("\n"))
+                    panic!(
+                        "{} did not say `{wanted}`:\n{}",
+                        self.name,
+                        self.seen.join("\n")
+                    )
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    panic!("{} ended before `{wanted}`:\n{}", self.name, self.seen.join("\n"))
+                    panic!(
+                        "{} ended before `{wanted}`:\n{}",
+                        self.name,
+                        self.seen.join("\n")
+                    )
                 }
             }
         }
@@ -72,7 +88,10 @@ impl Process {
         let until = Instant::now() + patience;
         // Both pipes close when the program ends, and the lines with them.
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
@@ -118,7 +137,10 @@ impl Drop for Process {
 
 fn forward(from: impl BufRead, to: &std::sync::mpsc::Sender<String>) {
     for line in from.split(b'\n').map_while(Result::ok) {
-        if to.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+        if to
+            .send(String::from_utf8_lossy(&line).trim_end().to_owned())
+            .is_err()
+        {
             return;
         }
     }

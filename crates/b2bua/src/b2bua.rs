@@ -11,8 +11,8 @@ use sip_msg::{Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
 
 use crate::admin::{CallSummary, Command, Stage};
-use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::call::{Arrived, Call, End, Event, begin};
+use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::core::{Core, Due, Index, Owner, Reply, unwanted};
 use crate::health::TrunkMonitor;
 use crate::identify::identify;

@@ -79,7 +79,9 @@ impl Core {
         if !stable || !talking.changed {
             return;
         }
-        let Some(checkpoint) = self.describe(head, talking) else { return };
+        let Some(checkpoint) = self.describe(head, talking) else {
+            return;
+        };
         talking.changed = false;
         talking.saved = true;
         let update = CheckpointUpdate::Save(Box::new(checkpoint));
@@ -129,7 +131,11 @@ impl Core {
         }
         let key = checkpoint.call;
         let name = TrunkName::from(checkpoint.a.trunk());
-        let trunk = self.profiles.trunk(&name).cloned().ok_or(RestoreError::Trunk)?;
+        let trunk = self
+            .profiles
+            .trunk(&name)
+            .cloned()
+            .ok_or(RestoreError::Trunk)?;
         let a = checkpoint.a.restore(self, key, Side::A)?;
         let b = match checkpoint.b.restore(self, key, Side::B) {
             Ok(b) => b,
@@ -138,16 +144,31 @@ impl Core {
                 return Err(error);
             }
         };
-        self.media(MediaCommand::Join { a: a.media.id, b: b.media.id });
+        self.media(MediaCommand::Join {
+            a: a.media.id,
+            b: b.media.id,
+        });
         for &(timer, at) in &checkpoint.deadlines {
             let at = self.now.moment_at(WallTime::from_unix_micros(at));
             self.deadlines.set(Due::Call(key, timer), at);
         }
         let mut record = checkpoint.record.clone();
         record.restored = true;
-        let talking = Talking { a, b, changed: false, saved: true };
+        let talking = Talking {
+            a,
+            b,
+            changed: false,
+            saved: true,
+        };
         talking.update_media(self);
-        let head = Head { key, trunk: Arc::clone(&trunk), record };
-        Ok(Call { head, phase: Phase::Talking(Box::new(talking)) })
+        let head = Head {
+            key,
+            trunk: Arc::clone(&trunk),
+            record,
+        };
+        Ok(Call {
+            head,
+            phase: Phase::Talking(Box::new(talking)),
+        })
     }
 }

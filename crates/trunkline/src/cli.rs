@@ -10,12 +10,16 @@ use rustls::pki_types::UnixTime;
 
 use crate::config::{self, Reading, Severity};
 use crate::daemon::wiring::Keys;
-use crate::demo::{self, DemoArgs};
 use crate::{daemon, explain, output};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
-#[command(name = "trunkline", version, about, after_help = "Begin with:  trunkline demo")]
+#[command(
+    name = "trunkline",
+    version,
+    about,
+    after_help = "Begin with:  trunkline demo"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -26,9 +30,6 @@ enum Command {
     /// Check a configuration file: every mistake with its line and column
     #[command(after_help = "Example:  trunkline check -c config/trunkline.toml")]
     Check(CheckArgs),
-    /// Show real calls between a carrier, a PBX and Microsoft's side, all on this machine
-    #[command(after_help = "Example:  trunkline demo --once --json --pcap /tmp/demo.pcap")]
-    Demo(DemoArgs),
     /// Run the gateway; SIGTERM drains it, a second one stops it
     #[command(after_help = "Example:  trunkline run -c /etc/trunkline/trunkline.toml")]
     Run(RunArgs),
@@ -70,7 +71,6 @@ enum RouteCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check(&args),
-        Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
     }
@@ -133,7 +133,10 @@ fn run(args: &RunArgs) -> ExitCode {
 
 /// Runs a future on a runtime of the process's own.
 pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => {
             let code = runtime.block_on(work);
             runtime.shutdown_timeout(daemon::WIND_UP);
@@ -152,7 +155,12 @@ pub(crate) fn report(reading: &Reading) {
         output::error(reading.source.render(finding));
     }
     let count = |severity| {
-        reading.findings.0.iter().filter(|finding| finding.severity == severity).count()
+        reading
+            .findings
+            .0
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let path = reading.source.path.display();
@@ -173,7 +181,10 @@ fn findings_json(reading: &Reading) -> serde_json::Value {
         .0
         .iter()
         .map(|finding| {
-            let position = finding.span.as_ref().map(|span| reading.source.position(span.start));
+            let position = finding
+                .span
+                .as_ref()
+                .map(|span| reading.source.position(span.start));
             serde_json::json!({
                 "severity": match finding.severity {
                     Severity::Error => "error",

@@ -25,7 +25,12 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "TRUNK")]
     via: Option<String>,
     /// The configuration file; its certificates are not looked at
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/trunkline/trunkline.toml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/trunkline/trunkline.toml"
+    )]
     config: PathBuf,
     /// Take this trunk's peers as down; may be repeated
     #[arg(long, value_name = "TRUNK")]
@@ -47,7 +52,12 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
         cli::report(&reading);
         return ExitCode::from(2);
     };
-    let names: Vec<&str> = reading.config.trunks.iter().map(|trunk| trunk.name.as_str()).collect();
+    let names: Vec<&str> = reading
+        .config
+        .trunks
+        .iter()
+        .map(|trunk| trunk.name.as_str())
+        .collect();
     let via = match (&args.via, names.as_slice()) {
         (Some(via), _) => via.as_str(),
         (None, [only]) => only,
@@ -94,7 +104,11 @@ fn facts(config: &crate::config::Config, down: &[String]) -> Facts {
         wall: WallTime::from_unix_micros(0),
         draw: 0,
     };
-    for trunk in config.trunks.iter().filter(|trunk| down.iter().any(|name| name == trunk.name.as_str())) {
+    for trunk in config
+        .trunks
+        .iter()
+        .filter(|trunk| down.iter().any(|name| name == trunk.name.as_str()))
+    {
         for peer in 0..trunk.peers.len() {
             facts.up.insert((trunk.name.clone(), peer), false);
         }

@@ -8,6 +8,5 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod demo;
 pub mod explain;
 pub mod output;

@@ -23,13 +23,34 @@ const WARN_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Roots Microsoft's connection points chain to, by SHA-1 of the certificate (C-15).
 const MICROSOFT_ROOTS: [(&str, &str); 7] = [
-    ("DigiCert Global Root CA", "a8985d3a65e5e5c4b2d7d66d40c6dd2fb19c5436"),
-    ("DigiCert Global Root G2", "df3c24f9bfd666761b268073fe06d1cc8d4f82a4"),
-    ("DigiCert Global Root G3", "7e04de896a3e666d00e687d33ffad93be83d349e"),
-    ("DigiCert TLS ECC P384 Root G5", "17f3de5e9f0f19e98ef61f32266e20c407ae30ee"),
-    ("DigiCert TLS RSA 4096 Root G5", "a78849dc5d7c758c8cde399856b3aad0b2a57135"),
-    ("Microsoft ECC Root Certificate Authority 2017", "999a64c37ff47d9fab95f14769891460eec4c3c5"),
-    ("Microsoft RSA Root Certificate Authority 2017", "73a5e64a3bff8316ff0edccc618a906e4eae4d74"),
+    (
+        "DigiCert Global Root CA",
+        "a8985d3a65e5e5c4b2d7d66d40c6dd2fb19c5436",
+    ),
+    (
+        "DigiCert Global Root G2",
+        "df3c24f9bfd666761b268073fe06d1cc8d4f82a4",
+    ),
+    (
+        "DigiCert Global Root G3",
+        "7e04de896a3e666d00e687d33ffad93be83d349e",
+    ),
+    (
+        "DigiCert TLS ECC P384 Root G5",
+        "17f3de5e9f0f19e98ef61f32266e20c407ae30ee",
+    ),
+    (
+        "DigiCert TLS RSA 4096 Root G5",
+        "a78849dc5d7c758c8cde399856b3aad0b2a57135",
+    ),
+    (
+        "Microsoft ECC Root Certificate Authority 2017",
+        "999a64c37ff47d9fab95f14769891460eec4c3c5",
+    ),
+    (
+        "Microsoft RSA Root Certificate Authority 2017",
+        "73a5e64a3bff8316ff0edccc618a906e4eae4d74",
+    ),
 ];
 
 /// A certificate chain and its key, read and found to belong together.
@@ -67,7 +88,10 @@ pub fn roots(path: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String
 pub fn identity(files: &CertificateFiles) -> Result<Identity, String> {
     let chain = pem_chain(&files.certificate)?;
     if chain.is_empty() {
-        return Err(format!("{} holds no certificate", files.certificate.display()));
+        return Err(format!(
+            "{} holds no certificate",
+            files.certificate.display()
+        ));
     }
     let key = PrivateKeyDer::from_pem_file(&files.private_key)
         .map_err(|error| format!("{}: {}", files.private_key.display(), pem_fault(&error)))?;
@@ -106,12 +130,20 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
             return;
         }
     };
-    if config.trunks.iter().any(|trunk| trunk.preset.is_microsoft()) && config.roots.is_none() {
+    if config
+        .trunks
+        .iter()
+        .any(|trunk| trunk.preset.is_microsoft())
+        && config.roots.is_none()
+    {
         missing_roots(&roots, findings);
     }
     for (index, files) in config.certificates.iter().enumerate() {
-        let users: Vec<_> =
-            config.trunks.iter().filter(|trunk| trunk.certificate == Some(index)).collect();
+        let users: Vec<_> = config
+            .trunks
+            .iter()
+            .filter(|trunk| trunk.certificate == Some(index))
+            .collect();
         let identity = match identity(files) {
             Ok(identity) => identity,
             Err(fault) => {
@@ -120,8 +152,10 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
             }
         };
         readable_by_others(files, findings);
-        let mut names: Vec<&str> =
-            users.iter().filter_map(|trunk| trunk.fqdn.as_deref()).collect();
+        let mut names: Vec<&str> = users
+            .iter()
+            .filter_map(|trunk| trunk.fqdn.as_deref())
+            .collect();
         names.sort_unstable();
         names.dedup();
         let microsoft = users.iter().any(|trunk| trunk.preset.is_microsoft());
@@ -133,7 +167,12 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
 fn missing_roots(roots: &[CertificateDer<'_>], findings: &mut Findings) {
     let known: Vec<String> = roots
         .iter()
-        .map(|root| Sha1::digest(root).iter().map(|byte| format!("{byte:02x}")).collect())
+        .map(|root| {
+            Sha1::digest(root)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        })
         .collect();
     for (name, fingerprint) in MICROSOFT_ROOTS {
         if !known.iter().any(|have| have == fingerprint) {
@@ -147,7 +186,8 @@ fn missing_roots(roots: &[CertificateDer<'_>], findings: &mut Findings) {
 #[cfg(unix)]
 fn readable_by_others(files: &CertificateFiles, findings: &mut Findings) {
     use std::os::unix::fs::PermissionsExt as _;
-    let others = fs::metadata(&files.private_key).map_or(0, |meta| meta.permissions().mode() & 0o007);
+    let others =
+        fs::metadata(&files.private_key).map_or(0, |meta| meta.permissions().mode() & 0o007);
     if others != 0 {
         findings
             .warning(
@@ -168,7 +208,10 @@ fn leaf(
 ) {
     let file = files.certificate.display();
     let Ok((_, leaf)) = X509Certificate::from_der(&identity.chain[0]) else {
-        findings.error(files.span.clone(), format!("{file}: the leaf is not an X.509 certificate"));
+        findings.error(
+            files.span.clone(),
+            format!("{file}: the leaf is not an X.509 certificate"),
+        );
         return;
     };
     validity(files, &leaf, now, findings);
@@ -196,7 +239,10 @@ fn leaf(
         Ok(PublicKey::RSA(key)) if key.key_size() < 2048 => {
             findings.error(
                 files.span.clone(),
-                format!("{file}: an RSA key of {} bits; Microsoft wants 2048", key.key_size()),
+                format!(
+                    "{file}: an RSA key of {} bits; Microsoft wants 2048",
+                    key.key_size()
+                ),
             );
         }
         Ok(PublicKey::EC(_)) => {
@@ -207,7 +253,10 @@ fn leaf(
         Ok(_) | Err(_) => {}
     }
     if leaf.issuer() == leaf.subject() {
-        findings.error(files.span.clone(), format!("{file} is self-signed; Microsoft refuses it"));
+        findings.error(
+            files.span.clone(),
+            format!("{file} is self-signed; Microsoft refuses it"),
+        );
     }
 }
 
@@ -219,13 +268,18 @@ fn validity(
 ) {
     let file = files.certificate.display();
     let now = now.as_secs() as i64;
-    let (from, until) =
-        (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
+    let (from, until) = (
+        leaf.validity().not_before.timestamp(),
+        leaf.validity().not_after.timestamp(),
+    );
     let days = (until - now).div_euclid(24 * 3600);
     if now < from {
         findings.error(files.span.clone(), format!("{file} is not valid yet"));
     } else if now >= until {
-        findings.error(files.span.clone(), format!("{file} expired {} days ago", -days));
+        findings.error(
+            files.span.clone(),
+            format!("{file} expired {} days ago", -days),
+        );
     } else if until - now < WARN_BEFORE.as_secs() as i64 {
         findings.warning(files.span.clone(), format!("{file} expires in {days} days"));
     }
@@ -248,7 +302,10 @@ fn path_to_a_root(
         findings.error_anywhere("none of the trusted roots can be used");
         return;
     };
-    let Some(Ok(name)) = names.first().map(|name| ServerName::try_from((*name).to_owned())) else {
+    let Some(Ok(name)) = names
+        .first()
+        .map(|name| ServerName::try_from((*name).to_owned()))
+    else {
         return;
     };
     let (leaf, intermediates) = (&identity.chain[0], &identity.chain[1..]);
@@ -258,9 +315,14 @@ fn path_to_a_root(
         findings
             .warning(
                 files.span.clone(),
-                format!("{}: no path from the leaf to a root known here", files.certificate.display()),
+                format!(
+                    "{}: no path from the leaf to a root known here",
+                    files.certificate.display()
+                ),
             )
-            .help("put every intermediate into the file, after the leaf; peers need the full chain");
+            .help(
+                "put every intermediate into the file, after the leaf; peers need the full chain",
+            );
     }
 }
 
@@ -268,10 +330,15 @@ fn path_to_a_root(
 pub fn certificate_names(leaf: &X509Certificate<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     if let Ok(Some(san)) = leaf.subject_alternative_name() {
-        names.extend(san.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        }));
+        names.extend(
+            san.value
+                .general_names
+                .iter()
+                .filter_map(|name| match name {
+                    GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+                    _ => None,
+                }),
+        );
     }
     if names.is_empty() {
         names.extend(
@@ -301,7 +368,10 @@ mod tests {
     #[test]
     fn a_wildcard_covers_one_label() {
         assert!(name_matches("*.contoso.example", "sbc.contoso.example"));
-        assert!(!name_matches("*.contoso.example", "sbc.test.contoso.example"));
+        assert!(!name_matches(
+            "*.contoso.example",
+            "sbc.test.contoso.example"
+        ));
         assert!(!name_matches("*.contoso.example", "contoso.example"));
         assert!(name_matches("sbc.contoso.example", "SBC.contoso.example"));
     }

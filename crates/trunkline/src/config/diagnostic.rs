@@ -46,7 +46,10 @@ impl Source {
 
     /// A finding as `error: …` with the place, the line and a caret below it.
     pub fn render<'a>(&'a self, diagnostic: &'a Diagnostic) -> Rendered<'a> {
-        Rendered { source: self, diagnostic }
+        Rendered {
+            source: self,
+            diagnostic,
+        }
     }
 }
 
@@ -73,12 +76,21 @@ impl fmt::Display for Rendered<'_> {
                     .source
                     .text
                     .get(span.clone())
-                    .map_or(1, |marked| marked.lines().next().unwrap_or("").chars().count())
+                    .map_or(1, |marked| {
+                        marked.lines().next().unwrap_or("").chars().count()
+                    })
                     .clamp(1, shown.max(1));
                 let margin = line.to_string().len();
                 writeln!(f, "{:margin$} |", "")?;
                 writeln!(f, "{line} | {text}")?;
-                writeln!(f, "{:margin$} | {:pad$}{}", "", "", "^".repeat(width), pad = column - 1)?;
+                writeln!(
+                    f,
+                    "{:margin$} | {:pad$}{}",
+                    "",
+                    "",
+                    "^".repeat(width),
+                    pad = column - 1
+                )?;
             }
         } else {
             writeln!(f, "  --> {}", self.source.path.display())?;
@@ -119,11 +131,23 @@ impl Findings {
 
     /// Whether anything found keeps the daemon from starting.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity == Severity::Error)
+        self.0
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
     }
 
-    fn push(&mut self, severity: Severity, span: Option<Range<usize>>, message: String) -> &mut Self {
-        self.0.push(Diagnostic { severity, span, message, help: None });
+    fn push(
+        &mut self,
+        severity: Severity,
+        span: Option<Range<usize>>,
+        message: String,
+    ) -> &mut Self {
+        self.0.push(Diagnostic {
+            severity,
+            span,
+            message,
+            help: None,
+        });
         self
     }
 }

@@ -41,8 +41,17 @@ pub struct Document {
 }
 
 const SECTIONS: [&str; 11] = [
-    "gateway", "tls", "media", "admin", "log", "cloud_calling", "interface", "certificate", "trunk",
-    "route", "hosts",
+    "gateway",
+    "tls",
+    "media",
+    "admin",
+    "log",
+    "cloud_calling",
+    "interface",
+    "certificate",
+    "trunk",
+    "route",
+    "hosts",
 ];
 
 /// Reads a configuration file's text.
@@ -81,12 +90,12 @@ pub fn load(
             "route" => document.routes = many(&name, value, findings),
             "hosts" => document.hosts = hosts(value, findings),
             other => {
-                findings.error(at, format!("unknown section `{other}`")).help(
-                    match nearest(other, SECTIONS) {
+                findings
+                    .error(at, format!("unknown section `{other}`"))
+                    .help(match nearest(other, SECTIONS) {
                         Some(meant) => format!("did you mean `{meant}`?"),
                         None => format!("known sections: {}", SECTIONS.join(", ")),
-                    },
-                );
+                    });
             }
         }
     }
@@ -132,7 +141,10 @@ fn many<T: DeserializeOwned>(
             .help(format!("write [[{name}]] with two brackets"));
         return Vec::new();
     };
-    items.into_iter().filter_map(|item| one(name, item, findings)).collect()
+    items
+        .into_iter()
+        .filter_map(|item| one(name, item, findings))
+        .collect()
 }
 
 /// Reads one table; every key that cannot be read costs one finding and is then left out.
@@ -148,7 +160,9 @@ fn table_as<T: for<'de> Deserialize<'de>>(
             Err(error) => error,
         };
         let message = error.message().to_owned();
-        let missing = quoted(&message).next().filter(|_| message.starts_with("missing field"));
+        let missing = quoted(&message)
+            .next()
+            .filter(|_| message.starts_with("missing field"));
         if let Some(key) = missing {
             if !left_out.iter().any(|gone| gone == key) {
                 let header = table.span();
@@ -178,12 +192,12 @@ fn report(name: &str, key: &str, message: &str, span: Range<usize>, findings: &m
         let mut words = quoted(message);
         let offender = words.next().unwrap_or(key);
         let known: Vec<&str> = words.collect();
-        findings.error(span, format!("{name}: unknown key `{offender}`")).help(
-            match nearest(offender, known.iter().copied()) {
+        findings
+            .error(span, format!("{name}: unknown key `{offender}`"))
+            .help(match nearest(offender, known.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known keys: {}", known.join(", ")),
-            },
-        );
+            });
     } else {
         findings.error(span, format!("{name}: `{key}`: {}", first_line(message)));
     }
@@ -198,10 +212,14 @@ fn expand(
     let span = value.span();
     match value.get_mut() {
         DeValue::Array(items) => {
-            items.iter_mut().for_each(|item| expand(item, environment, findings));
+            items
+                .iter_mut()
+                .for_each(|item| expand(item, environment, findings));
         }
         DeValue::Table(table) => {
-            table.iter_mut().for_each(|(_, item)| expand(item, environment, findings));
+            table
+                .iter_mut()
+                .for_each(|(_, item)| expand(item, environment, findings));
         }
         DeValue::String(text) if text.contains("${") => {
             let mut rest: &str = text;
@@ -252,7 +270,9 @@ fn hosts(
                 .into_iter()
                 .map(|item| {
                     let span = item.span();
-                    item.get_ref().as_str().map(|text| Spanned::new(span, text.to_owned()))
+                    item.get_ref()
+                        .as_str()
+                        .map(|text| Spanned::new(span, text.to_owned()))
                 })
                 .collect(),
             DeValue::Integer(_)
@@ -264,7 +284,10 @@ fn hosts(
         match texts {
             Some(texts) => read.push((name, texts)),
             None => {
-                findings.error(at, "hosts: an address or a list of addresses is wanted here");
+                findings.error(
+                    at,
+                    "hosts: an address or a list of addresses is wanted here",
+                );
             }
         }
     }

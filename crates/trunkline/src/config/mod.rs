@@ -28,7 +28,9 @@ pub struct Reading {
 /// The file cannot be read. Mistakes in it are [`Reading::findings`].
 pub fn read(path: &Path) -> std::io::Result<Reading> {
     let text = std::fs::read_to_string(path)?;
-    Ok(read_text(path.to_owned(), text, &|name| std::env::var(name).ok()))
+    Ok(read_text(path.to_owned(), text, &|name| {
+        std::env::var(name).ok()
+    }))
 }
 
 /// As [`read`], from text; `environment` answers `"${NAME}"`.
@@ -41,6 +43,12 @@ pub fn read_text(
     let document = load::load(&text, environment, &mut findings);
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     let config = resolve(&document, &base, &mut findings);
-    findings.0.sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));
-    Reading { source: Source { path, text }, config, findings }
+    findings
+        .0
+        .sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));
+    Reading {
+        source: Source { path, text },
+        config,
+        findings,
+    }
 }

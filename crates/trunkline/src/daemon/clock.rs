@@ -13,13 +13,17 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts at [`Moment::ZERO`] now.
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     /// The time, in both forms.
     pub fn now(&self) -> Now {
         let since = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Now {
             moment: Moment::from_nanos(since),
             wall: WallTime::from_unix_micros(u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)),

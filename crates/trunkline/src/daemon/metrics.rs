@@ -35,6 +35,8 @@ pub fn render(reading: Reading) -> String {
     text
 }
 
+/// Exemplars would carry these; there are none.
+type NoLabels = Vec<(String, String)>;
 type Samples<'a> = Vec<(Vec<(&'a str, String)>, i64)>;
 
 impl Collector for Reading {
@@ -55,13 +57,26 @@ impl Reading {
             .map(|(stage, calls)| (vec![("stage", (*stage).to_owned())], int(calls as u64)))
             .collect();
         gauge(encoder, "calls", "Calls by stage", stages)?;
-        counter(encoder, "calls_begun", "Calls whose INVITE was read", one(counts.calls))?;
+        counter(
+            encoder,
+            "calls_begun",
+            "Calls whose INVITE was read",
+            one(counts.calls),
+        )?;
         let ended = vec![
             (vec![("answered", "true".to_owned())], int(counts.answered)),
-            (vec![("answered", "false".to_owned())], int(counts.unanswered)),
+            (
+                vec![("answered", "false".to_owned())],
+                int(counts.unanswered),
+            ),
         ];
         counter(encoder, "calls_ended", "Calls that have ended", ended)?;
-        counter(encoder, "attempts", "Attempts of calls that have ended", one(counts.attempts))?;
+        counter(
+            encoder,
+            "attempts",
+            "Attempts of calls that have ended",
+            one(counts.attempts),
+        )?;
         counter(
             encoder,
             "internal_faults",
@@ -77,11 +92,22 @@ impl Reading {
         let ports = &self.core.ports;
         let ports = vec![
             (vec![("state", "free".to_owned())], int(ports.free as u64)),
-            (vec![("state", "resting".to_owned())], int(ports.resting as u64)),
-            (vec![("state", "leased".to_owned())], int(ports.leased as u64)),
+            (
+                vec![("state", "resting".to_owned())],
+                int(ports.resting as u64),
+            ),
+            (
+                vec![("state", "leased".to_owned())],
+                int(ports.leased as u64),
+            ),
             (vec![("state", "asked".to_owned())], int(ports.asked as u64)),
         ];
-        gauge(encoder, "media_port_pairs", "Pairs of media ports by state", ports)?;
+        gauge(
+            encoder,
+            "media_port_pairs",
+            "Pairs of media ports by state",
+            ports,
+        )?;
         gauge(
             encoder,
             "draining",
@@ -95,9 +121,7 @@ impl Reading {
             self.core
                 .trunks
                 .iter()
-                .map(|(name, usage)| {
-                    (vec![("trunk", name.as_str().to_owned())], int(value(usage)))
-                })
+                .map(|(name, usage)| (vec![("trunk", name.as_str().to_owned())], int(value(usage))))
                 .collect()
         };
         gauge(
@@ -137,7 +161,12 @@ impl Reading {
                 (labels, word)
             })
             .collect();
-        gauge(encoder, "trunk_up", "Whether a trunk is well in every respect", health)?;
+        gauge(
+            encoder,
+            "trunk_up",
+            "Whether a trunk is well in every respect",
+            health,
+        )?;
         let peers = self
             .core
             .health
@@ -148,7 +177,12 @@ impl Reading {
                     let labels = vec![
                         ("trunk", view.trunk.as_str().to_owned()),
                         ("peer", peer.target.host_str().to_owned()),
-                        ("port", peer.target.port().map_or_else(String::new, |p| p.to_string())),
+                        (
+                            "port",
+                            peer.target
+                                .port()
+                                .map_or_else(String::new, |p| p.to_string()),
+                        ),
                     ];
                     (labels, i64::from(up))
                 })
@@ -160,8 +194,14 @@ impl Reading {
     fn signalling(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counts = &self.core.counts;
         let messages = vec![
-            (vec![("direction", "in".to_owned())], int(counts.messages_in)),
-            (vec![("direction", "out".to_owned())], int(counts.messages_out)),
+            (
+                vec![("direction", "in".to_owned())],
+                int(counts.messages_in),
+            ),
+            (
+                vec![("direction", "out".to_owned())],
+                int(counts.messages_out),
+            ),
         ];
         counter(encoder, "sip_messages", "SIP messages", messages)?;
         let unidentified = counts
@@ -169,7 +209,12 @@ impl Reading {
             .iter()
             .map(|(reason, count)| (vec![("reason", reason.as_str().to_owned())], int(count)))
             .collect();
-        counter(encoder, "sip_unidentified", "Requests that match no trunk", unidentified)?;
+        counter(
+            encoder,
+            "sip_unidentified",
+            "Requests that match no trunk",
+            unidentified,
+        )?;
         let ua = &self.core.signalling;
         let odd = [
             ("request_absorbed", ua.requests_absorbed),
@@ -194,7 +239,12 @@ impl Reading {
         ]
         .map(|(what, count)| (vec![("what", what.to_owned())], int(count)))
         .to_vec();
-        counter(encoder, "sip_events", "Repeated, refused and dropped messages", odd)?;
+        counter(
+            encoder,
+            "sip_events",
+            "Repeated, refused and dropped messages",
+            odd,
+        )?;
         let load = &self.core.load;
         let tables = [
             ("client_transactions", load.clients),
@@ -205,7 +255,12 @@ impl Reading {
         ]
         .map(|(table, rows)| (vec![("table", table.to_owned())], int(rows as u64)))
         .to_vec();
-        gauge(encoder, "sip_table_rows", "Rows of the user agent's tables", tables)
+        gauge(
+            encoder,
+            "sip_table_rows",
+            "Rows of the user agent's tables",
+            tables,
+        )
     }
 
     fn transport(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -214,7 +269,12 @@ impl Reading {
             .iter()
             .map(|(reason, count)| (vec![("what", reason.name().to_owned())], int(count)))
             .collect();
-        counter(encoder, "transport_events", "What the transport met", samples)
+        counter(
+            encoder,
+            "transport_events",
+            "What the transport met",
+            samples,
+        )
     }
 }
 
@@ -236,9 +296,11 @@ fn counter(
     for (labels, value) in samples {
         let value = value.unsigned_abs();
         if labels.is_empty() {
-            family.encode_counter::<(), _, u64>(&value, None)?;
+            family.encode_counter::<NoLabels, _, u64>(&value, None)?;
         } else {
-            family.encode_family(&labels)?.encode_counter::<(), _, u64>(&value, None)?;
+            family
+                .encode_family(&labels)?
+                .encode_counter::<NoLabels, _, u64>(&value, None)?;
         }
     }
     Ok(())

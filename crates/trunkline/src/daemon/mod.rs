@@ -70,7 +70,9 @@ impl Daemon {
         let ring = TraceRing::new(core_config.bounds.trace_bytes);
         let (transport, incoming) = Transport::start(transport_config)?;
         let (page_requests, pages) = mpsc::channel(PAGES);
-        pages::serve(&config.admin, page_requests).await.context("admin pages")?;
+        pages::serve(&config.admin, page_requests)
+            .await
+            .context("admin pages")?;
         let core = B2bua::new(
             core_config,
             Arc::new(snapshot),
@@ -92,17 +94,25 @@ impl Daemon {
             grace: config.drain,
             faults: 0,
         };
-        let inboxes =
-            Inboxes { transport: incoming, media: media_events, pages, wish: wished };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        thread::Builder::new().name("signalling".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                signalling.run(inboxes).await;
-                stopping.stop().await;
-            });
-            // Whoever waits may have gone away.
-            let _ = finished.send(());
-        })?;
+        let inboxes = Inboxes {
+            transport: incoming,
+            media: media_events,
+            pages,
+            wish: wished,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        thread::Builder::new()
+            .name("signalling".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    signalling.run(inboxes).await;
+                    stopping.stop().await;
+                });
+                // Whoever waits may have gone away.
+                let _ = finished.send(());
+            })?;
         Ok(Self { wish, ended })
     }
 

@@ -53,13 +53,19 @@ pub async fn serve(admin: &Admin, requests: mpsc::Sender<PageRequest>) -> io::Re
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
-        let pages = router(Pages { loop_: requests.clone(), token: None });
+        let pages = router(Pages {
+            loop_: requests.clone(),
+            token: None,
+        });
         tokio::spawn(async move { axum::serve(listener, pages).await });
     }
     if let Some(address) = admin.listen {
         let listener = TcpListener::bind(address).await?;
         let token = admin.token.clone().map(Arc::new);
-        let pages = router(Pages { loop_: requests, token });
+        let pages = router(Pages {
+            loop_: requests,
+            token,
+        });
         tokio::spawn(async move { axum::serve(listener, pages).await });
     }
     Ok(())
@@ -74,7 +80,9 @@ fn router(pages: Pages) -> Router {
 }
 
 async fn authorize(State(pages): State<Pages>, request: Request, next: Next) -> Response {
-    let Some(token) = &pages.token else { return next.run(request).await };
+    let Some(token) = &pages.token else {
+        return next.run(request).await;
+    };
     let offered = request
         .headers()
         .get(header::AUTHORIZATION)
@@ -82,10 +90,12 @@ async fn authorize(State(pages): State<Pages>, request: Request, next: Next) -> 
         .and_then(|value| value.strip_prefix("Bearer "));
     match offered {
         Some(offered) if token.matches(offered) => next.run(request).await,
-        Some(_) | None => {
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a token is wanted\n")
-                .into_response()
-        }
+        Some(_) | None => (
+            StatusCode::UNAUTHORIZED,
+            [(header::WWW_AUTHENTICATE, "Bearer")],
+            "a token is wanted\n",
+        )
+            .into_response(),
     }
 }
 
@@ -117,5 +127,9 @@ async fn ask<T>(
 }
 
 fn stuck() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, "the signalling loop does not answer\n").into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the signalling loop does not answer\n",
+    )
+        .into_response()
 }

@@ -35,7 +35,11 @@ impl RecordWriter {
         let thread = std::thread::Builder::new()
             .name("records".to_owned())
             .spawn(move || write_all(file, &waiting, &counted))?;
-        Ok(Self { lines: Some(lines), thread: Some(thread), lost })
+        Ok(Self {
+            lines: Some(lines),
+            thread: Some(thread),
+            lost,
+        })
     }
 
     /// Hands one line over; never waits.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ambient::Moment;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
-use b2bua::{B2bua, CheckpointUpdate, Input, Output};
+use b2bua::{B2bua, Input, Output};
 use media_io::MediaIo;
 use media_relay::MediaEvent;
 use sip_transport::{Incoming, Receiver, Transport};
@@ -38,7 +38,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Everything the loop owns.
-#[derive(Debug)]
 pub struct Signalling {
     /// The core.
     pub core: B2bua,
@@ -148,7 +147,6 @@ impl Signalling {
         let core = &mut self.core;
         if catch_unwind(AssertUnwindSafe(|| core.handle_input(now, input))).is_err() {
             self.faults += 1;
-            self.core.recover(now);
             tracing::error!(faults = self.faults, "internal fault; one call was ended");
         }
         self.drain();
@@ -186,7 +184,7 @@ impl Signalling {
                     }
                 }
                 // No store keeps them yet; the core makes them whether or not anyone does.
-                Output::Checkpoint(CheckpointUpdate::Save(_) | CheckpointUpdate::Remove(_)) => {}
+                Output::Checkpoint(_) => {}
                 Output::Trace(entry) => self.ring.push(entry),
                 Output::Query(query) => self.transport.resolve(query),
                 Output::Timeout(Some(at)) => return at,
@@ -209,7 +207,11 @@ impl Signalling {
             }
             PageRequest::Health(answer) => {
                 let draining = self.core.metrics().draining;
-                let _ = answer.send(if draining { Health::Draining } else { Health::Serving });
+                let _ = answer.send(if draining {
+                    Health::Draining
+                } else {
+                    Health::Serving
+                });
             }
         }
     }

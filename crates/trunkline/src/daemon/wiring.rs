@@ -47,7 +47,10 @@ impl Keys {
             let read = certificates::identity(files).map_err(anyhow::Error::msg)?;
             identities.push(Identity::from_der(read.chain, read.key)?);
         }
-        let tls = config.trunks.iter().any(|trunk| trunk.certificate.is_some());
+        let tls = config
+            .trunks
+            .iter()
+            .any(|trunk| trunk.certificate.is_some());
         let roots = match (&config.roots, tls) {
             (Some(path), _) => {
                 let text = std::fs::read(path).with_context(|| path.display().to_string())?;
@@ -113,7 +116,10 @@ pub fn profiles(config: &Config) -> Result<Profiles> {
     for trunk in &config.trunks {
         trunks.push(profile(config, trunk)?);
     }
-    let limits = GateLimits { calls: config.calls_max, calls_per_second: None };
+    let limits = GateLimits {
+        calls: config.calls_max,
+        calls_per_second: None,
+    };
     Ok(Profiles::new(trunks, limits))
 }
 
@@ -121,7 +127,10 @@ fn profile(config: &Config, trunk: &Trunk) -> Result<TrunkProfile> {
     let Some(first) = trunk.listeners.first() else {
         bail!("trunk {} listens nowhere", trunk.name.as_str());
     };
-    let wanted = trunk.peers.first().map_or(TransportKind::Udp, |peer| peer.transport);
+    let wanted = trunk
+        .peers
+        .first()
+        .map_or(TransportKind::Udp, |peer| peer.transport);
     // What peers are told to call back is the listener that speaks what they are called by.
     let listener = trunk
         .listeners
@@ -134,8 +143,11 @@ fn profile(config: &Config, trunk: &Trunk) -> Result<TrunkProfile> {
         .peers
         .iter()
         .map(|peer| {
-            let host =
-                if peer.host.contains(':') { format!("[{}]", peer.host) } else { peer.host.clone() };
+            let host = if peer.host.contains(':') {
+                format!("[{}]", peer.host)
+            } else {
+                peer.host.clone()
+            };
             PeerProfile::new(&host, peer.port, peer.transport)
         })
         .collect();
@@ -155,9 +167,15 @@ fn profile(config: &Config, trunk: &Trunk) -> Result<TrunkProfile> {
     profile.allow.clone_from(&trunk.allow);
     profile.media_interface = u16::try_from(trunk.interface).context("too many interfaces")?;
     profile.srtp = trunk.srtp;
-    profile.codecs = trunk.codecs.iter().map(|codec| Arc::from(codec.as_str())).collect();
-    profile.limits =
-        TrunkLimits { calls: trunk.calls, calls_per_second: trunk.calls_per_second };
+    profile.codecs = trunk
+        .codecs
+        .iter()
+        .map(|codec| Arc::from(codec.as_str()))
+        .collect();
+    profile.limits = TrunkLimits {
+        calls: trunk.calls,
+        calls_per_second: trunk.calls_per_second,
+    };
     profile.options.enabled = trunk.options_interval.is_some() && !profile.peers.is_empty();
     if let Some(interval) = trunk.options_interval {
         profile.options.interval = interval;
@@ -176,9 +194,15 @@ fn advertised(config: &Config, trunk: &Trunk, listener: &Listener) -> Result<Adv
     let port = listener.bind.port();
     if trunk.preset.is_microsoft() {
         let Some(fqdn) = &trunk.fqdn else {
-            bail!("trunk {}: Microsoft knows gateways by name only", trunk.name.as_str());
+            bail!(
+                "trunk {}: Microsoft knows gateways by name only",
+                trunk.name.as_str()
+            );
         };
-        return Ok(Advertised { host: Arc::from(fqdn.as_str()), port });
+        return Ok(Advertised {
+            host: Arc::from(fqdn.as_str()),
+            port,
+        });
     }
     let interface = &config.interfaces[trunk.interface];
     let own = if listener.bind.ip().is_unspecified() || interface.advertise != interface.bind {
@@ -187,8 +211,15 @@ fn advertised(config: &Config, trunk: &Trunk, listener: &Listener) -> Result<Adv
         listener.bind.ip()
     };
     let host = reachable(interface, own, first_address(trunk))?;
-    let host = if host.is_ipv6() { format!("[{host}]") } else { host.to_string() };
-    Ok(Advertised { host: Arc::from(host), port })
+    let host = if host.is_ipv6() {
+        format!("[{host}]")
+    } else {
+        host.to_string()
+    };
+    Ok(Advertised {
+        host: Arc::from(host),
+        port,
+    })
 }
 
 /// `own`, or where it is unspecified the address this machine would use towards `peer`.
@@ -207,7 +238,10 @@ fn reachable(interface: &Interface, own: IpAddr, peer: Option<IpAddr>) -> Result
         Ok(socket.local_addr()?.ip())
     };
     ask(peer.unwrap_or(fallback)).with_context(|| {
-        format!("no address of interface {} could be told to peers; set `public_address`", interface.name)
+        format!(
+            "no address of interface {} could be told to peers; set `public_address`",
+            interface.name
+        )
     })
 }
 
@@ -216,7 +250,11 @@ fn first_address(trunk: &Trunk) -> Option<IpAddr> {
 }
 
 fn towards(config: &Config, interface: usize) -> Option<IpAddr> {
-    config.trunks.iter().filter(|trunk| trunk.interface == interface).find_map(first_address)
+    config
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.interface == interface)
+        .find_map(first_address)
 }
 
 /// What the transport is started with.
@@ -234,7 +272,11 @@ pub fn transport(config: &Config, keys: &Keys) -> Result<TransportConfig> {
             networks: networks(config, listener)?,
         });
     }
-    let trunks = config.trunks.iter().map(|trunk| flow(config, keys, trunk)).collect();
+    let trunks = config
+        .trunks
+        .iter()
+        .map(|trunk| flow(config, keys, trunk))
+        .collect();
     Ok(TransportConfig {
         listeners,
         trunks,
@@ -247,30 +289,43 @@ fn networks(config: &Config, listener: &Listener) -> Result<Vec<AllowedNetwork>>
     let mut networks = Vec::new();
     for trunk in using(config, listener) {
         for allowed in &trunk.allow {
-            networks.push(AllowedNetwork { network: network(allowed)?, trunk: trunk.name.clone() });
+            networks.push(AllowedNetwork {
+                network: network(allowed)?,
+                trunk: trunk.name.clone(),
+            });
         }
     }
     Ok(networks)
 }
 
 fn network(allowed: &IpNet) -> Result<Network> {
-    allowed.to_string().parse().with_context(|| allowed.to_string())
+    allowed
+        .to_string()
+        .parse()
+        .with_context(|| allowed.to_string())
 }
 
 fn using<'a>(config: &'a Config, listener: &'a Listener) -> impl Iterator<Item = &'a Trunk> {
-    config.trunks.iter().filter(|trunk| trunk.listeners.contains(&listener.id))
+    config
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.listeners.contains(&listener.id))
 }
 
 fn server_tls(config: &Config, keys: &Keys, listener: &Listener) -> Option<TlsServerSettings> {
     if listener.transport != TransportKind::Tls {
         return None;
     }
-    let mut shown: Vec<usize> =
-        using(config, listener).filter_map(|trunk| trunk.certificate).collect();
+    let mut shown: Vec<usize> = using(config, listener)
+        .filter_map(|trunk| trunk.certificate)
+        .collect();
     shown.dedup();
     let microsoft_only = using(config, listener).all(|trunk| trunk.preset.is_microsoft());
     Some(TlsServerSettings {
-        identities: shown.into_iter().map(|index| keys.identities[index].clone()).collect(),
+        identities: shown
+            .into_iter()
+            .map(|index| keys.identities[index].clone())
+            .collect(),
         client_authentication: if microsoft_only {
             ClientAuthentication::Required
         } else {
@@ -286,7 +341,11 @@ fn server_tls(config: &Config, keys: &Keys, listener: &Listener) -> Option<TlsSe
 }
 
 fn flow(config: &Config, keys: &Keys, trunk: &Trunk) -> TrunkFlow {
-    let policy = if trunk.preset.is_microsoft() { FlowPolicy::OneWay } else { FlowPolicy::Reuse };
+    let policy = if trunk.preset.is_microsoft() {
+        FlowPolicy::OneWay
+    } else {
+        FlowPolicy::Reuse
+    };
     let mut flow = TrunkFlow::new(trunk.name.clone(), policy);
     flow.tls = trunk.certificate.map(|index| TlsClientSettings {
         identity: Some(keys.identities[index].clone()),
@@ -322,12 +381,14 @@ pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<M
         clock: Arc::new(move || clock.now()),
     })?;
     let (forward, received) = mpsc::channel(media_io::EVENTS);
-    std::thread::Builder::new().name("media-events".to_owned()).spawn(move || {
-        while let Some(event) = events.recv() {
-            if forward.blocking_send(event).is_err() {
-                return;
+    std::thread::Builder::new()
+        .name("media-events".to_owned())
+        .spawn(move || {
+            while let Some(event) = events.recv() {
+                if forward.blocking_send(event).is_err() {
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok((media, received))
 }

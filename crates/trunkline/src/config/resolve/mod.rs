@@ -132,7 +132,10 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), json: false }
+        Self {
+            level: "info".to_owned(),
+            json: false,
+        }
     }
 }
 
@@ -143,11 +146,30 @@ const DEFAULT_PORTS: RangeInclusive<u16> = 20000..=29999;
 /// Resolves a document; `base` is the folder relative file names start from.
 pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Config {
     let mut config = Config {
-        fqdn: document.gateway.fqdn.as_ref().and_then(|name| fqdn(name, findings)),
-        calls_max: document.gateway.calls.as_ref().map_or(10_000, |calls| *calls.get_ref()),
-        drain: document.gateway.drain.map_or(Duration::from_secs(300), |span| span.0),
-        records: document.gateway.records.as_ref().map(|path| base.join(path.get_ref())),
-        roots: document.tls.roots.as_ref().map(|path| base.join(path.get_ref())),
+        fqdn: document
+            .gateway
+            .fqdn
+            .as_ref()
+            .and_then(|name| fqdn(name, findings)),
+        calls_max: document
+            .gateway
+            .calls
+            .as_ref()
+            .map_or(10_000, |calls| *calls.get_ref()),
+        drain: document
+            .gateway
+            .drain
+            .map_or(Duration::from_secs(300), |span| span.0),
+        records: document
+            .gateway
+            .records
+            .as_ref()
+            .map(|path| base.join(path.get_ref())),
+        roots: document
+            .tls
+            .roots
+            .as_ref()
+            .map(|path| base.join(path.get_ref())),
         ..Config::default()
     };
     if config.calls_max == 0 {
@@ -206,11 +228,18 @@ fn interfaces(document: &Document, config: &mut Config, findings: &mut Findings)
         .bind
         .as_ref()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |bind| *bind.get_ref());
-    let advertise = document.gateway.public_address.as_ref().map_or(bind, |at| *at.get_ref());
+    let advertise = document
+        .gateway
+        .public_address
+        .as_ref()
+        .map_or(bind, |at| *at.get_ref());
     if let Some(public) = &document.gateway.public_address
         && public.get_ref().is_unspecified()
     {
-        findings.error(public.span(), "gateway: peers cannot send to an unspecified address");
+        findings.error(
+            public.span(),
+            "gateway: peers cannot send to an unspecified address",
+        );
     }
     config.interfaces.push(Interface {
         name: DEFAULT.to_owned(),
@@ -221,7 +250,10 @@ fn interfaces(document: &Document, config: &mut Config, findings: &mut Findings)
     for raw in &document.interfaces {
         let name = raw.name.get_ref();
         if config.interfaces.iter().any(|known| known.name == *name) {
-            findings.error(raw.name.span(), format!("there are two interfaces named `{name}`"));
+            findings.error(
+                raw.name.span(),
+                format!("there are two interfaces named `{name}`"),
+            );
             continue;
         }
         let ports = match &raw.ports {
@@ -235,11 +267,18 @@ fn interfaces(document: &Document, config: &mut Config, findings: &mut Findings)
         let advertise = raw.advertise.as_ref().map_or(bind, |at| *at.get_ref());
         if advertise.is_ipv4() != bind.is_ipv4() {
             findings.error(
-                raw.advertise.as_ref().map_or_else(|| raw.bind.span(), Spanned::span),
+                raw.advertise
+                    .as_ref()
+                    .map_or_else(|| raw.bind.span(), Spanned::span),
                 format!("interface {name}: `bind` and `advertise` are of different families"),
             );
         }
-        config.interfaces.push(Interface { name: name.clone(), bind, advertise, ports });
+        config.interfaces.push(Interface {
+            name: name.clone(),
+            bind,
+            advertise,
+            ports,
+        });
     }
 }
 
@@ -252,17 +291,26 @@ fn certificates(document: &Document, base: &Path, config: &mut Config, findings:
             span: certificate.span(),
         }),
         (Some(lonely), None) => {
-            findings.error(lonely.span(), "tls: a certificate without its `private_key`");
+            findings.error(
+                lonely.span(),
+                "tls: a certificate without its `private_key`",
+            );
         }
         (None, Some(lonely)) => {
-            findings.error(lonely.span(), "tls: a private key without its `certificate`");
+            findings.error(
+                lonely.span(),
+                "tls: a private key without its `certificate`",
+            );
         }
         (None, None) => {}
     }
     for raw in &document.certificates {
         let name = raw.name.get_ref();
         if config.certificates.iter().any(|known| known.name == *name) {
-            findings.error(raw.name.span(), format!("there are two certificates named `{name}`"));
+            findings.error(
+                raw.name.span(),
+                format!("there are two certificates named `{name}`"),
+            );
             continue;
         }
         config.certificates.push(CertificateFiles {
@@ -277,7 +325,10 @@ fn certificates(document: &Document, base: &Path, config: &mut Config, findings:
 fn hosts(document: &Document, config: &mut Config, findings: &mut Findings) {
     for (name, addresses) in &document.hosts {
         if !network::is_host_name(name.get_ref()) {
-            findings.error(name.span(), format!("hosts: `{}` is not a host name", name.get_ref()));
+            findings.error(
+                name.span(),
+                format!("hosts: `{}` is not a host name", name.get_ref()),
+            );
         }
         let mut resolved = Vec::new();
         for address in addresses {
@@ -291,24 +342,35 @@ fn hosts(document: &Document, config: &mut Config, findings: &mut Findings) {
                 }
             }
         }
-        config.hosts.insert(name.get_ref().to_ascii_lowercase(), resolved);
+        config
+            .hosts
+            .insert(name.get_ref().to_ascii_lowercase(), resolved);
     }
 }
 
 fn admin(document: &Document, base: &Path, config: &mut Config, findings: &mut Findings) {
     let raw = &document.admin;
     config.admin.socket = raw.socket.as_ref().map(|path| base.join(path.get_ref()));
-    config.admin.token = raw.token.as_ref().map(|token| Token(token.get_ref().clone()));
+    config.admin.token = raw
+        .token
+        .as_ref()
+        .map(|token| Token(token.get_ref().clone()));
     let Some(listen) = &raw.listen else { return };
     match listen.get_ref().parse::<SocketAddr>() {
         Ok(address) if !address.ip().is_loopback() && raw.token.is_none() => {
             findings
-                .error(listen.span(), "admin: `listen` on this address needs a `token`")
+                .error(
+                    listen.span(),
+                    "admin: `listen` on this address needs a `token`",
+                )
                 .help("add token = \"${TRUNKLINE_ADMIN_TOKEN}\", or listen on 127.0.0.1");
         }
         Ok(address) => config.admin.listen = Some(address),
         Err(_) => {
-            findings.error(listen.span(), "admin: an address and port are written 127.0.0.1:9090");
+            findings.error(
+                listen.span(),
+                "admin: an address and port are written 127.0.0.1:9090",
+            );
         }
     }
 }
@@ -319,7 +381,12 @@ fn log(document: &Document, config: &mut Config, findings: &mut Findings) {
     if let Some(level) = choice(document.log.level.as_ref(), "log: level", &LEVELS, findings) {
         config.log.level = level;
     }
-    if let Some(format) = choice(document.log.format.as_ref(), "log: format", &FORMATS, findings) {
+    if let Some(format) = choice(
+        document.log.format.as_ref(),
+        "log: format",
+        &FORMATS,
+        findings,
+    ) {
         config.log.json = format == "json";
     }
 }
@@ -336,11 +403,11 @@ fn choice(
     if known.contains(&text.as_str()) {
         return Some(text.clone());
     }
-    findings.error(value.span(), format!("{what}: `{text}` is not known")).help(
-        match nearest(text, known.iter().copied()) {
+    findings
+        .error(value.span(), format!("{what}: `{text}` is not known"))
+        .help(match nearest(text, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("one of {}", known.join(", ")),
-        },
-    );
+        });
     None
 }

@@ -41,18 +41,27 @@ pub fn peer(text: &str) -> Result<PeerText, &'static str> {
             None if tail.is_empty() => None,
             None => return Err(WANTED),
         };
-        return Ok(PeerText { transport, host: host.to_owned(), port });
+        return Ok(PeerText {
+            transport,
+            host: host.to_owned(),
+            port,
+        });
     }
     let (host, port) = match rest.split_once(':') {
-        Some((host, port)) => {
-            (host, Some(port.parse().ok().filter(|port| *port > 0).ok_or(WANTED)?))
-        }
+        Some((host, port)) => (
+            host,
+            Some(port.parse().ok().filter(|port| *port > 0).ok_or(WANTED)?),
+        ),
         None => (rest, None),
     };
     if host.parse::<IpAddr>().is_err() && !is_host_name(host) {
         return Err(WANTED);
     }
-    Ok(PeerText { transport, host: host.to_ascii_lowercase(), port })
+    Ok(PeerText {
+        transport,
+        host: host.to_ascii_lowercase(),
+        port,
+    })
 }
 
 /// Whether `name` is a host name: labels of letters, digits and inner hyphens (RFC 1123 §2.1).
@@ -62,7 +71,9 @@ pub fn is_host_name(name: &str) -> bool {
         && name.len() <= 253
         && name.split('.').all(|label| {
             (1..=63).contains(&label.len())
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         })
@@ -70,9 +81,17 @@ pub fn is_host_name(name: &str) -> bool {
 
 /// `20000-29999`, both ends included; even start, so that RTP takes even ports (RFC 3550 §11).
 pub fn ports(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
-    let (low, high) = text.split_once('-').ok_or("a port range is written 20000-29999")?;
-    let low: u16 = low.trim().parse().map_err(|_| "a port is a number from 1024 to 65535")?;
-    let high: u16 = high.trim().parse().map_err(|_| "a port is a number from 1024 to 65535")?;
+    let (low, high) = text
+        .split_once('-')
+        .ok_or("a port range is written 20000-29999")?;
+    let low: u16 = low
+        .trim()
+        .parse()
+        .map_err(|_| "a port is a number from 1024 to 65535")?;
+    let high: u16 = high
+        .trim()
+        .parse()
+        .map_err(|_| "a port is a number from 1024 to 65535")?;
     if low < 1024 {
         return Err("media ports below 1024 are reserved");
     }
@@ -95,8 +114,9 @@ pub fn default_port(transport: TransportKind) -> u16 {
 }
 
 fn transport_of(text: &str) -> Result<(TransportKind, &str), &'static str> {
-    let (token, rest) =
-        text.split_once(':').ok_or("the transport comes first: udp:, tcp: or tls:")?;
+    let (token, rest) = text
+        .split_once(':')
+        .ok_or("the transport comes first: udp:, tcp: or tls:")?;
     match token.to_ascii_lowercase().as_str() {
         "udp" => Ok((TransportKind::Udp, rest)),
         "tcp" => Ok((TransportKind::Tcp, rest)),
@@ -112,8 +132,18 @@ mod tests {
     #[test]
     fn peers_are_names_or_addresses_with_a_transport() {
         assert_eq!(peer("udp:[2001:db8::7]:5080").unwrap().port, Some(5080));
-        assert_eq!(peer("tls:SIP.Carrier.example").unwrap().host, "sip.carrier.example");
-        for wrong in ["198.51.100.7:5060", "udp:", "udp:host:0", "sctp:a:1", "udp:-a.example", "udp:a b"] {
+        assert_eq!(
+            peer("tls:SIP.Carrier.example").unwrap().host,
+            "sip.carrier.example"
+        );
+        for wrong in [
+            "198.51.100.7:5060",
+            "udp:",
+            "udp:host:0",
+            "sctp:a:1",
+            "udp:-a.example",
+            "udp:a b",
+        ] {
             assert!(peer(wrong).is_err(), "{wrong}");
         }
     }

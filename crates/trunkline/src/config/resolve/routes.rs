@@ -55,13 +55,20 @@ pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut F
     if let Some((span, _)) = &document.cloud_calling
         && config.cloud_calling_routes.is_empty()
     {
-        findings.warning(span.clone(), "no route names `cloud-calling`: this section has no use");
+        findings.warning(
+            span.clone(),
+            "no route names `cloud-calling`: this section has no use",
+        );
     }
     config.routing = routing;
 }
 
 fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
 }
 
 fn plan(numbers: &raw::Numbers, trunk: &str, findings: &mut Findings) -> NumberPlan {
@@ -73,7 +80,10 @@ fn plan(numbers: &raw::Numbers, trunk: &str, findings: &mut Findings) -> NumberP
                 findings
                     .error(
                         country.span(),
-                        format!("trunk {trunk}: country `{}` is not known", country.get_ref()),
+                        format!(
+                            "trunk {trunk}: country `{}` is not known",
+                            country.get_ref()
+                        ),
                     )
                     .help("two letters as in ISO 3166: US, GB, DE");
             }
@@ -105,7 +115,10 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
     let name = raw.name.get_ref().clone();
     let texts = |list: &raw::OneOrMany| list.0.iter().map(|text| text.get_ref().clone()).collect();
     let names = |list: &raw::OneOrMany| -> Vec<TrunkName> {
-        list.0.iter().map(|text| TrunkName::from(text.get_ref().as_str())).collect()
+        list.0
+            .iter()
+            .map(|text| TrunkName::from(text.get_ref().as_str()))
+            .collect()
     };
     let mut doc = RouteDoc {
         from: names(&raw.from),
@@ -118,10 +131,17 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
     if doc.to.iter().any(|target| target.as_str() == CLOUD_CALLING) {
         let span = span_of(&raw.to, CLOUD_CALLING).unwrap_or_else(|| raw.name.span());
         doc.to.retain(|target| target.as_str() != CLOUD_CALLING);
-        let then = if doc.to.is_empty() { "its calls are refused with 503" } else { "its next target is used" };
+        let then = if doc.to.is_empty() {
+            "its calls are refused with 503"
+        } else {
+            "its next target is used"
+        };
         findings.warning(
             span,
-            format!("route {}: this version has no cloud-calling; {then}", doc.name),
+            format!(
+                "route {}: this version has no cloud-calling; {then}",
+                doc.name
+            ),
         );
         config.cloud_calling_routes.push(doc.name.clone());
         if doc.to.is_empty() {
@@ -132,7 +152,10 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
 }
 
 fn span_of(list: &raw::OneOrMany, word: &str) -> Option<Range<usize>> {
-    list.0.iter().find(|text| text.get_ref() == word).map(Spanned::span)
+    list.0
+        .iter()
+        .find(|text| text.get_ref() == word)
+        .map(Spanned::span)
 }
 
 fn tell(error: &CompileError, document: &Document, config: &Config, findings: &mut Findings) {
@@ -154,9 +177,14 @@ fn tell(error: &CompileError, document: &Document, config: &Config, findings: &m
             "from" => &document.routes[index].from,
             _ => &document.routes[index].to,
         };
-        let wrong = list.0.get(error.item).map_or("", |text| text.get_ref().as_str());
-        let finding =
-            findings.error(span, format!("{what}: {}: there is no trunk `{wrong}`", error.field));
+        let wrong = list
+            .0
+            .get(error.item)
+            .map_or("", |text| text.get_ref().as_str());
+        let finding = findings.error(
+            span,
+            format!("{what}: {}: there is no trunk `{wrong}`", error.field),
+        );
         if let Some(meant) = nearest(wrong, config.trunks.iter().map(|trunk| trunk.name.as_str())) {
             finding.help(format!("did you mean `{meant}`?"));
         }
@@ -174,7 +202,9 @@ fn place(raw: &raw::Route, error: &CompileError) -> Range<usize> {
         "to" => &raw.to,
         _ => return raw.name.span(),
     };
-    list.0.get(error.item).map_or_else(|| raw.name.span(), Spanned::span)
+    list.0
+        .get(error.item)
+        .map_or_else(|| raw.name.span(), Spanned::span)
 }
 
 fn warn(snapshot: &Snapshot, document: &Document, findings: &mut Findings) {
@@ -187,21 +217,33 @@ fn warn(snapshot: &Snapshot, document: &Document, findings: &mut Findings) {
                 findings
                     .warning(
                         raw.name.span(),
-                        format!("route {name} can never match: {} takes all its calls", other(by)),
+                        format!(
+                            "route {name} can never match: {} takes all its calls",
+                            other(by)
+                        ),
                     )
                     .help("routes are tried in the order written; the first that matches wins");
             }
             WarningKind::Ambiguous { with } => {
                 findings.warning(
                     raw.name.span(),
-                    format!("route {name}: {} takes some of its numbers first", other(with)),
+                    format!(
+                        "route {name}: {} takes some of its numbers first",
+                        other(with)
+                    ),
                 );
             }
             WarningKind::TargetIsOrigin { target } => {
-                let span = raw.to.0.get(target).map_or_else(|| raw.name.span(), Spanned::span);
+                let span = raw
+                    .to
+                    .0
+                    .get(target)
+                    .map_or_else(|| raw.name.span(), Spanned::span);
                 findings.warning(
                     span,
-                    format!("route {name}: calls that come from this trunk are not sent back to it"),
+                    format!(
+                        "route {name}: calls that come from this trunk are not sent back to it"
+                    ),
                 );
             }
         }

@@ -89,12 +89,24 @@ fn one(
         findings.error(raw.name.span(), format!("a trunk cannot be named `{name}`"));
         return None;
     }
-    if config.trunks.iter().any(|known| known.name.as_str() == name) {
-        findings.error(raw.name.span(), format!("there are two trunks named `{name}`"));
+    if config
+        .trunks
+        .iter()
+        .any(|known| known.name.as_str() == name)
+    {
+        findings.error(
+            raw.name.span(),
+            format!("there are two trunks named `{name}`"),
+        );
         return None;
     }
-    let preset = match choice(Some(&raw.preset), &format!("trunk {name}: preset"), &PRESETS, findings)?
-        .as_str()
+    let preset = match choice(
+        Some(&raw.preset),
+        &format!("trunk {name}: preset"),
+        &PRESETS,
+        findings,
+    )?
+    .as_str()
     {
         "acs" => Preset::Acs,
         "teams" => Preset::Teams,
@@ -116,15 +128,23 @@ fn one(
     let allow = allow(raw, preset, &peers, findings);
     let listeners = listeners(raw, preset, config, findings);
     let certificate = certificate(raw, preset, &peers, &listeners, config, findings);
-    if preset.is_microsoft() && fqdn.is_none() && raw.fqdn.is_none() && document.gateway.fqdn.is_none()
+    if preset.is_microsoft()
+        && fqdn.is_none()
+        && raw.fqdn.is_none()
+        && document.gateway.fqdn.is_none()
     {
         findings
-            .error(raw.name.span(), format!("trunk {name}: Microsoft knows gateways by name only"))
+            .error(
+                raw.name.span(),
+                format!("trunk {name}: Microsoft knows gateways by name only"),
+            )
             .help("set `fqdn` in [gateway] or in the trunk");
     }
     microsoft_takes_srtp(raw, preset, findings);
     let options = raw.options.clone().unwrap_or_default();
-    let interval = options.interval.map_or(Duration::from_secs(60), |span| span.0);
+    let interval = options
+        .interval
+        .map_or(Duration::from_secs(60), |span| span.0);
     if preset.is_microsoft() && interval.is_zero() {
         findings.error(
             raw.name.span(),
@@ -147,10 +167,16 @@ fn one(
         numbers: raw.numbers.clone().unwrap_or_default(),
         calls: limit(&raw.calls),
         calls_per_second: limit(&raw.calls_per_second),
-        srtp: raw.srtp.as_ref().map_or(preset.is_microsoft(), |srtp| *srtp.get_ref()),
+        srtp: raw
+            .srtp
+            .as_ref()
+            .map_or(preset.is_microsoft(), |srtp| *srtp.get_ref()),
         codecs: codecs(raw, findings),
         options_interval: Some(interval).filter(|interval| !interval.is_zero()),
-        options_losses: options.losses.as_ref().map_or(2, |losses| (*losses.get_ref()).max(1)),
+        options_losses: options
+            .losses
+            .as_ref()
+            .map_or(2, |losses| (*losses.get_ref()).max(1)),
         attempt_timeout: span(raw.attempt_timeout, 4),
         no_answer: span(raw.no_answer, 180),
         max_duration: span(raw.max_duration, 4 * 3600),
@@ -166,7 +192,10 @@ fn microsoft_takes_srtp(raw: &raw::Trunk, preset: Preset, findings: &mut Finding
     {
         findings.error(
             srtp.span(),
-            format!("trunk {}: Microsoft refuses calls without SRTP", raw.name.get_ref()),
+            format!(
+                "trunk {}: Microsoft refuses calls without SRTP",
+                raw.name.get_ref()
+            ),
         );
     }
 }
@@ -200,8 +229,10 @@ fn peers(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) -> Vec<Peer>
                 })
                 .collect();
         }
-        findings
-            .warning(raw.name.span(), format!("trunk {name} has no `peers`: no call can go to it"));
+        findings.warning(
+            raw.name.span(),
+            format!("trunk {name} has no `peers`: no call can go to it"),
+        );
     }
     peers
 }
@@ -220,20 +251,20 @@ fn microsoft_peer(
         findings.error(span, format!("trunk {name}: Microsoft speaks TLS only"));
     } else if peer.host.starts_with("sip-all.") {
         findings
-            .error(span, format!("trunk {name}: sip-all was withdrawn in June 2022"))
+            .error(
+                span,
+                format!("trunk {name}: sip-all was withdrawn in June 2022"),
+            )
             .help("leave `peers` out: sip, sip2 and sip3 are the default");
     } else if peer.host.parse::<IpAddr>().is_ok() {
-        findings
-            .warning(span, format!("trunk {name}: Microsoft's addresses move; name the host"));
+        findings.warning(
+            span,
+            format!("trunk {name}: Microsoft's addresses move; name the host"),
+        );
     }
 }
 
-fn allow(
-    raw: &raw::Trunk,
-    preset: Preset,
-    peers: &[Peer],
-    findings: &mut Findings,
-) -> Vec<IpNet> {
+fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findings) -> Vec<IpNet> {
     let name = raw.name.get_ref();
     let mut networks = Vec::new();
     for text in &raw.allow.0 {
@@ -258,15 +289,26 @@ fn allow(
         .filter(|peer| peer.host.parse::<IpAddr>().is_err())
         .map(|peer| peer.host.as_str())
         .collect();
-    if !named.is_empty() && peers.iter().any(|peer| peer.transport != TransportKind::Tls) {
+    if !named.is_empty()
+        && peers
+            .iter()
+            .any(|peer| peer.transport != TransportKind::Tls)
+    {
         findings
             .warning(
                 raw.name.span(),
-                format!("trunk {name}: calls from {} come from addresses not known here", named.join(", ")),
+                format!(
+                    "trunk {name}: calls from {} come from addresses not known here",
+                    named.join(", ")
+                ),
             )
             .help("add allow = [\"198.51.100.0/28\"] with the peer's networks");
     }
-    peers.iter().filter_map(|peer| peer.host.parse().ok()).map(IpNet::single).collect()
+    peers
+        .iter()
+        .filter_map(|peer| peer.host.parse().ok())
+        .map(IpNet::single)
+        .collect()
 }
 
 fn listeners(
@@ -280,7 +322,10 @@ fn listeners(
     for text in &raw.listen.0 {
         match network::listen(text.get_ref()) {
             Ok((transport, _)) if preset.is_microsoft() && transport != TransportKind::Tls => {
-                findings.error(text.span(), format!("trunk {name}: Microsoft speaks TLS only"));
+                findings.error(
+                    text.span(),
+                    format!("trunk {name}: Microsoft speaks TLS only"),
+                );
             }
             Ok(listener) => wanted.push(listener),
             Err(fault) => {
@@ -293,7 +338,10 @@ fn listeners(
             wanted.push((TransportKind::Tls, ([0, 0, 0, 0], 5061).into()));
         } else {
             findings
-                .error(raw.name.span(), format!("trunk {name}: `listen` is required"))
+                .error(
+                    raw.name.span(),
+                    format!("trunk {name}: `listen` is required"),
+                )
                 .help("for example listen = \"udp:0.0.0.0:5060\"");
         }
     }
@@ -311,7 +359,12 @@ fn listeners(
             }
             None => {
                 let id = ListenerId(config.listeners.len() as u16);
-                config.listeners.push(Listener { id, transport, bind, trunks: vec![trunk.clone()] });
+                config.listeners.push(Listener {
+                    id,
+                    transport,
+                    bind,
+                    trunks: vec![trunk.clone()],
+                });
                 ids.push(id);
             }
         }
@@ -334,16 +387,24 @@ fn certificate(
         &format!("trunk {name}: certificate"),
         findings,
     );
-    let default = config.certificates.iter().position(|known| known.name == DEFAULT);
+    let default = config
+        .certificates
+        .iter()
+        .position(|known| known.name == DEFAULT);
     let found = named.or(default.filter(|_| raw.certificate.is_none()));
     let tls = preset.is_microsoft()
-        || peers.iter().any(|peer| peer.transport == TransportKind::Tls)
-        || listeners.iter().any(|id| {
-            config.listeners[usize::from(id.0)].transport == TransportKind::Tls
-        });
+        || peers
+            .iter()
+            .any(|peer| peer.transport == TransportKind::Tls)
+        || listeners
+            .iter()
+            .any(|id| config.listeners[usize::from(id.0)].transport == TransportKind::Tls);
     if tls && found.is_none() && raw.certificate.is_none() {
         findings
-            .error(raw.name.span(), format!("trunk {name} uses TLS and has no certificate"))
+            .error(
+                raw.name.span(),
+                format!("trunk {name} uses TLS and has no certificate"),
+            )
             .help("set `certificate` and `private_key` in [tls]");
     }
     found.filter(|_| tls)
@@ -352,12 +413,18 @@ fn certificate(
 fn codecs(raw: &raw::Trunk, findings: &mut Findings) -> Vec<String> {
     let mut codecs = Vec::new();
     for text in &raw.codecs.0 {
-        match CODECS.iter().find(|known| known.eq_ignore_ascii_case(text.get_ref())) {
+        match CODECS
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(text.get_ref()))
+        {
             Some(known) => codecs.push((*known).to_owned()),
             None => {
                 let name = raw.name.get_ref();
                 findings
-                    .error(text.span(), format!("trunk {name}: codec `{}` is not known", text.get_ref()))
+                    .error(
+                        text.span(),
+                        format!("trunk {name}: codec `{}` is not known", text.get_ref()),
+                    )
                     .help(format!("one of {}", CODECS.join(", ")));
             }
         }
@@ -374,10 +441,14 @@ fn named<'a>(
 ) -> Option<usize> {
     let key = key?;
     let known: Vec<&str> = known.collect();
-    let found = known.iter().position(|name| *name == key.get_ref().as_str());
+    let found = known
+        .iter()
+        .position(|name| *name == key.get_ref().as_str());
     if found.is_none() {
-        let finding =
-            findings.error(key.span(), format!("{what}: there is no `{}`", key.get_ref()));
+        let finding = findings.error(
+            key.span(),
+            format!("{what}: there is no `{}`", key.get_ref()),
+        );
         if let Some(meant) = nearest(key.get_ref(), known) {
             finding.help(format!("did you mean `{meant}`?"));
         }
@@ -390,11 +461,17 @@ fn named<'a>(
 fn confusions(config: &Config, findings: &mut Findings) {
     for (at, first) in config.trunks.iter().enumerate() {
         for second in &config.trunks[at + 1..] {
-            let shared = first.listeners.iter().any(|id| second.listeners.contains(id));
+            let shared = first
+                .listeners
+                .iter()
+                .any(|id| second.listeners.contains(id));
             if !shared || (first.fqdn != second.fqdn && first.fqdn.is_some()) {
                 continue;
             }
-            let clash = first.allow.iter().find(|network| second.allow.contains(network));
+            let clash = first
+                .allow
+                .iter()
+                .find(|network| second.allow.contains(network));
             if let Some(network) = clash {
                 findings
                     .error(
@@ -413,8 +490,16 @@ fn confusions(config: &Config, findings: &mut Findings) {
 
 /// A name paired with Teams cannot be paired with an ACS resource as well (C-05).
 fn one_name_for_two_services(config: &Config, findings: &mut Findings) {
-    for acs in config.trunks.iter().filter(|trunk| trunk.preset == Preset::Acs) {
-        for teams in config.trunks.iter().filter(|trunk| trunk.preset == Preset::Teams) {
+    for acs in config
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.preset == Preset::Acs)
+    {
+        for teams in config
+            .trunks
+            .iter()
+            .filter(|trunk| trunk.preset == Preset::Teams)
+        {
             if let (Some(name), Some(other)) = (&acs.fqdn, &teams.fqdn)
                 && name == other
             {
