@@ -22,7 +22,7 @@ use crate::core::{Core, Due};
 use crate::failure::{Cause, FailureClass};
 use crate::io::{CheckpointUpdate, Output};
 use crate::key::{CallKey, Side};
-use crate::record::CallRecord;
+use crate::record::{Begin, CallRecord};
 
 pub(crate) use leg::LegValue;
 
@@ -72,6 +72,20 @@ pub enum RestoreError {
     Value,
 }
 
+impl CallRecord {
+    fn begun(&self) -> Begin {
+        Begin {
+            call: self.call,
+            from_trunk: self.from_trunk.clone(),
+            call_id: self.call_id.clone(),
+            from_address: self.from_address,
+            called: self.called.clone(),
+            calling: self.calling.clone(),
+            started: self.started,
+        }
+    }
+}
+
 impl Core {
     /// Writes a call down, if it has changed and nothing is under way that cannot be described.
     pub(crate) fn save(&mut self, head: &Head, talking: &mut Talking) {
@@ -86,6 +100,14 @@ impl Core {
         talking.saved = true;
         let update = CheckpointUpdate::Save(Box::new(checkpoint));
         self.outputs.push_back(Output::Checkpoint(update));
+    }
+
+    /// A confirmed call as a value.
+    pub(crate) fn checkpoint(&self, call: &Call) -> Option<Checkpoint> {
+        match &call.phase {
+            Phase::Talking(talking) => self.describe(&call.head, talking),
+            Phase::Setup(_) | Phase::Offered(_) | Phase::Ending(_) => None,
+        }
     }
 
     fn describe(&self, head: &Head, talking: &Talking) -> Option<Checkpoint> {
@@ -154,6 +176,7 @@ impl Core {
         }
         let mut record = checkpoint.record.clone();
         record.restored = true;
+        self.index.begun.insert(key, Box::new(record.begun()));
         let talking = Talking {
             a,
             b,

@@ -294,7 +294,9 @@ impl Gateway {
         self.events.clear();
         self.drain(now);
         for checkpoint in checkpoints.into_values() {
-            self.handle(now, Input::Restore(Box::new(checkpoint)));
+            let written = serde_json::to_string(&checkpoint).expect("a checkpoint is written down");
+            let read = serde_json::from_str(&written).expect("and read back");
+            self.handle(now, Input::Restore(Box::new(read)));
         }
     }
 

@@ -106,11 +106,10 @@ fn label(message: &Message) -> (String, Option<Method>) {
 impl fmt::Display for Ladder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.shown();
-        write!(f, "{:>9}", "")?;
-        for column in &shown {
-            write!(f, "{:<WIDTH$}", self.columns[*column])?;
-        }
-        writeln!(f)?;
+        let names = shown
+            .iter()
+            .map(|column| format!("{:<WIDTH$}", self.columns[*column]));
+        writeln!(f, "{:>9}{}", "", names.collect::<String>().trim_end())?;
         for rung in self.rungs.iter().filter(|rung| !rung.ping) {
             let micros = rung.at.as_nanos() / 1_000;
             write!(
@@ -172,9 +171,9 @@ mod tests {
         ladder.add(Moment::from_nanos(1_520_000_000), 1, 2, &ping, 1);
         assert_eq!(
             ladder.to_string(),
-            "         carrier                   trunkline                 acs                       \n\
-             \x20  1.500  |---------- BYE --------->|                         |\n\
-             \x20  1.510  |                         |---------- BYE ---------x|\n"
+            "         carrier                   trunkline                 acs\n\
+             \x20  1.500  |--------- BYE ---------->|                         |\n\
+             \x20  1.510  |                         |--------- BYE ----------x|\n"
         );
         assert_eq!(ladder.count("acs", "BYE"), 1);
         assert_eq!(ladder.count("trunkline", "BYE"), 1);

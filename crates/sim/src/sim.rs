@@ -57,6 +57,7 @@ enum Event {
         octets: Vec<u8>,
     },
     MediaToParty {
+        from: SocketAddr,
         to: SocketAddr,
         octets: Vec<u8>,
     },
@@ -223,7 +224,7 @@ impl Sim {
             Event::MediaToGateway { from, to, octets } => {
                 self.gateway.hear(self.now, from, to, &octets);
             }
-            Event::MediaToParty { to, octets } => self.media_to_party(to, octets),
+            Event::MediaToParty { from, to, octets } => self.media_to_party(from, to, octets),
             Event::Talk { handle, left } => self.talk_on(handle, left),
             Event::Ping { party } => self.seats[party].party.ping(),
         }
@@ -254,6 +255,7 @@ impl Sim {
             while let Some(packet) = self.gateway.packets.pop_front() {
                 busy = true;
                 let event = Event::MediaToParty {
+                    from: packet.from,
                     to: packet.to,
                     octets: packet.octets,
                 };

@@ -119,11 +119,11 @@ impl LegValue {
                 .call_ids
                 .insert(known.call_id.as_str().into(), call);
         }
-        core.index.media.insert(id, (call, side));
+        core.own_leg(id, (call, side), lease, permit);
         let (ssrc, cname) = (self.media.ssrc, self.media.cname.as_str().into());
         let media = LegMedia {
             id,
-            lease,
+            pair: self.media.pair(),
             local,
             ssrc,
             cname,
@@ -132,7 +132,7 @@ impl LegValue {
         core.note_leg_state(id, state);
         // The relay is told the rest as soon as both legs are there.
         let params = Box::new(media.unanswered(&trunk));
-        let ports = media.lease.pair();
+        let ports = media.pair;
         core.media(MediaCommand::RestoreLeg {
             leg: id,
             ports,
@@ -143,7 +143,6 @@ impl LegValue {
         Ok(Leg {
             side,
             trunk,
-            permit,
             dialog,
             media,
             session,
@@ -154,7 +153,7 @@ impl LegValue {
 
 impl MediaValue {
     fn of(media: &LegMedia, state: &LegCheckpoint) -> Self {
-        let pair = media.lease.pair();
+        let pair = media.pair;
         Self {
             leg: media.id.0,
             pair: pair.id.0,

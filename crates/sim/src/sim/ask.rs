@@ -153,7 +153,7 @@ impl Sim {
         );
     }
 
-    pub(super) fn media_to_party(&mut self, to: SocketAddr, octets: Vec<u8>) {
+    pub(super) fn media_to_party(&mut self, from: SocketAddr, to: SocketAddr, octets: Vec<u8>) {
         let calls = self
             .seats
             .iter_mut()
@@ -164,7 +164,7 @@ impl Sim {
                 .get(1)
                 .is_some_and(|second| (192..=223).contains(second));
             if !is_rtcp {
-                call.media.hear(octets);
+                call.media.hear(from, octets);
             }
         }
     }
