@@ -111,7 +111,9 @@ impl Gateway {
                 Output::Timeout(wake) => {
                     self.wake = wake;
                     self.collect(now);
-                    let Some(event) = self.events.pop_front() else { return };
+                    let Some(event) = self.events.pop_front() else {
+                        return;
+                    };
                     self.core.handle_input(now, Input::Media(event));
                 }
             }
@@ -139,23 +141,42 @@ impl Gateway {
 
     /// A packet of media came.
     pub(crate) fn hear(&mut self, now: Now, from: SocketAddr, to: SocketAddr, octets: &[u8]) {
-        let Some(&(ports, rtcp)) = self.at.get(&to) else { return };
-        let arrival = Arrival { ports, rtcp, source: from };
+        let Some(&(ports, rtcp)) = self.at.get(&to) else {
+            return;
+        };
+        let arrival = Arrival {
+            ports,
+            rtcp,
+            source: from,
+        };
         let mut buffer = [0; PACKET];
         let len = octets.len().min(PACKET - 128);
         buffer[..len].copy_from_slice(&octets[..len]);
         let holds = |relay: &&mut Relay| relay.leg_at(ports).is_some();
-        let Some(relay) = self.relays.values_mut().find(holds) else { return };
+        let Some(relay) = self.relays.values_mut().find(holds) else {
+            return;
+        };
         if let Verdict::Send(transmit) = relay.forward(now, &arrival, &mut buffer, len) {
-            self.push_packet(transmit.ports, transmit.rtcp, transmit.to, &buffer[..transmit.len]);
+            self.push_packet(
+                transmit.ports,
+                transmit.rtcp,
+                transmit.to,
+                &buffer[..transmit.len],
+            );
         }
         self.drain(now);
     }
 
     fn push_packet(&mut self, ports: PortPairId, rtcp: bool, to: SocketAddr, octets: &[u8]) {
-        let Some(pair) = self.bound.get(&ports) else { return };
+        let Some(pair) = self.bound.get(&ports) else {
+            return;
+        };
         let from = if rtcp { pair.rtcp } else { pair.rtp };
-        self.packets.push_back(MediaPacket { from, to, octets: octets.to_vec() });
+        self.packets.push_back(MediaPacket {
+            from,
+            to,
+            octets: octets.to_vec(),
+        });
     }
 
     /// Takes what the shards send and say of their own accord.
@@ -177,8 +198,14 @@ impl Gateway {
 
     fn command(&mut self, now: Now, command: MediaCommand) {
         match command {
-            MediaCommand::BindPorts { shard, interface, count } => {
-                let pairs = (0..count).filter_map(|_| self.bind(shard, interface)).collect();
+            MediaCommand::BindPorts {
+                shard,
+                interface,
+                count,
+            } => {
+                let pairs = (0..count)
+                    .filter_map(|_| self.bind(shard, interface))
+                    .collect();
                 self.events.push_back(MediaEvent::PortsBound { pairs });
             }
             MediaCommand::ReleasePorts { pairs } => {
@@ -187,7 +214,8 @@ impl Gateway {
                     self.at.remove(&pair.rtcp);
                 }
             }
-            MediaCommand::OpenLeg { leg, ports, .. } | MediaCommand::RestoreLeg { leg, ports, .. } => {
+            MediaCommand::OpenLeg { leg, ports, .. }
+            | MediaCommand::RestoreLeg { leg, ports, .. } => {
                 self.adopt(ports);
                 self.shard_of.insert(leg, ports.shard);
                 self.relay(now, leg, command);
@@ -219,7 +247,10 @@ impl Gateway {
         if home == away {
             return;
         }
-        let moving = self.relays.get_mut(&away).and_then(|relay| relay.export_leg(b));
+        let moving = self
+            .relays
+            .get_mut(&away)
+            .and_then(|relay| relay.export_leg(b));
         if let (Some(moving), Some(relay)) = (moving, self.relays.get_mut(&home)) {
             relay.import_leg(moving);
             self.shard_of.insert(b, home);
@@ -227,8 +258,13 @@ impl Gateway {
     }
 
     fn bind(&mut self, shard: ShardId, interface: u16) -> Option<PortPair> {
-        let interface_address: IpAddr =
-            self.config.media.interfaces.iter().find(|known| known.id == interface)?.bind;
+        let interface_address: IpAddr = self
+            .config
+            .media
+            .interfaces
+            .iter()
+            .find(|known| known.id == interface)?
+            .bind;
         let port = self.next_port;
         self.next_port = port.checked_add(2)?;
         self.next_pair += 1;
@@ -258,7 +294,9 @@ impl Gateway {
         self.events.clear();
         self.drain(now);
         for checkpoint in checkpoints.into_values() {
-            self.handle(now, Input::Restore(Box::new(checkpoint)));
+            let written = serde_json::to_string(&checkpoint).expect("a checkpoint is written down");
+            let read = serde_json::from_str(&written).expect("and read back");
+            self.handle(now, Input::Restore(Box::new(read)));
         }
     }
 
@@ -283,10 +321,18 @@ fn new_core(
         chunk.copy_from_slice(&chance.next_u64().to_le_bytes());
     }
     let keys = KeyRng::from_entropy(entropy);
-    B2bua::new(config.clone(), Arc::clone(snapshot), chance.fork(), keys, now)
+    B2bua::new(
+        config.clone(),
+        Arc::clone(snapshot),
+        chance.fork(),
+        keys,
+        now,
+    )
 }
 
 fn new_relays(config: &CoreConfig) -> BTreeMap<ShardId, Relay> {
     let shards = config.media.shards.iter();
-    shards.map(|&shard| (shard, Relay::new(RelayConfig::default()))).collect()
+    shards
+        .map(|&shard| (shard, Relay::new(RelayConfig::default())))
+        .collect()
 }

@@ -27,7 +27,10 @@ const WIDTH: usize = 26;
 
 impl Ladder {
     pub(crate) fn new(columns: Vec<String>) -> Self {
-        Self { columns, rungs: Vec::new() }
+        Self {
+            columns,
+            rungs: Vec::new(),
+        }
     }
 
     pub(crate) fn add(
@@ -40,7 +43,14 @@ impl Ladder {
     ) {
         let (label, method) = label(message);
         let ping = method == Some(Method::Options);
-        self.rungs.push(Rung { at, from, to, label, ping, arrivals });
+        self.rungs.push(Rung {
+            at,
+            from,
+            to,
+            label,
+            ping,
+            arrivals,
+        });
     }
 
     /// How many messages of that label were sent to `column`, lost ones and repetitions included:
@@ -66,18 +76,25 @@ impl Ladder {
 
     fn shown(&self) -> Vec<usize> {
         let used = |column: &usize| {
-            self.rungs.iter().any(|rung| !rung.ping && (rung.from == *column || rung.to == *column))
+            self.rungs
+                .iter()
+                .any(|rung| !rung.ping && (rung.from == *column || rung.to == *column))
         };
         (0..self.columns.len()).filter(used).collect()
     }
 }
 
 fn label(message: &Message) -> (String, Option<Method>) {
-    let body = if message.body().is_empty() { "" } else { " +sdp" };
+    let body = if message.body().is_empty() {
+        ""
+    } else {
+        " +sdp"
+    };
     match message {
-        Message::Request(request) => {
-            (format!("{}{body}", request.method.as_str()), Some(request.method.clone()))
-        }
+        Message::Request(request) => (
+            format!("{}{body}", request.method.as_str()),
+            Some(request.method.clone()),
+        ),
         Message::Response(response) => {
             let method = response.headers.cseq().ok().map(|cseq| cseq.method);
             let name = method.as_ref().map_or("?", Method::as_str);
@@ -89,14 +106,18 @@ fn label(message: &Message) -> (String, Option<Method>) {
 impl fmt::Display for Ladder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.shown();
-        write!(f, "{:>9}", "")?;
-        for column in &shown {
-            write!(f, "{:<WIDTH$}", self.columns[*column])?;
-        }
-        writeln!(f)?;
+        let names = shown
+            .iter()
+            .map(|column| format!("{:<WIDTH$}", self.columns[*column]));
+        writeln!(f, "{:>9}{}", "", names.collect::<String>().trim_end())?;
         for rung in self.rungs.iter().filter(|rung| !rung.ping) {
             let micros = rung.at.as_nanos() / 1_000;
-            write!(f, "{:>4}.{:03}  ", micros / 1_000_000, micros / 1_000 % 1_000)?;
+            write!(
+                f,
+                "{:>4}.{:03}  ",
+                micros / 1_000_000,
+                micros / 1_000 % 1_000
+            )?;
             writeln!(f, "{}", draw(rung, &shown).trim_end())?;
         }
         Ok(())
@@ -114,7 +135,11 @@ fn draw(rung: &Rung, shown: &[usize]) -> String {
     for cell in &mut line[left + 1..right] {
         *cell = '-';
     }
-    let (head, tip) = if from < to { (right - 1, '>') } else { (left + 1, '<') };
+    let (head, tip) = if from < to {
+        (right - 1, '>')
+    } else {
+        (left + 1, '<')
+    };
     line[head] = if rung.arrivals == 0 { 'x' } else { tip };
     let text = match rung.arrivals {
         0 | 1 => format!(" {} ", rung.label),
@@ -146,9 +171,9 @@ mod tests {
         ladder.add(Moment::from_nanos(1_520_000_000), 1, 2, &ping, 1);
         assert_eq!(
             ladder.to_string(),
-            "         carrier                   trunkline                 acs                       \n\
-             \x20  1.500  |---------- BYE --------->|                         |\n\
-             \x20  1.510  |                         |---------- BYE ---------x|\n"
+            "         carrier                   trunkline                 acs\n\
+             \x20  1.500  |--------- BYE ---------->|                         |\n\
+             \x20  1.510  |                         |--------- BYE ----------x|\n"
         );
         assert_eq!(ladder.count("acs", "BYE"), 1);
         assert_eq!(ladder.count("trunkline", "BYE"), 1);

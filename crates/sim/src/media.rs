@@ -39,6 +39,8 @@ pub struct Heard {
     pub repeated: u32,
     /// Packets whose payload is not what any party sends, or that could not be authenticated.
     pub corrupt: u32,
+    /// Packets that did not come from where the other side said it would send from.
+    pub elsewhere: u32,
     /// The SSRCs they carried.
     pub sources: BTreeSet<u32>,
 }
@@ -123,7 +125,10 @@ impl MediaEnd {
     }
 
     /// A packet came from the gateway.
-    pub(crate) fn hear(&mut self, mut packet: Vec<u8>) {
+    pub(crate) fn hear(&mut self, from: SocketAddr, mut packet: Vec<u8>) {
+        if self.remote.is_some_and(|remote| remote != from) {
+            self.heard.elsewhere += 1;
+        }
         let len = match (&mut self.inbound, self.key) {
             (Some((_, context)), Some(_)) => match context.unprotect_rtp(&mut packet) {
                 Ok(plain) => plain.len,
@@ -204,12 +209,12 @@ mod tests {
         for _ in 0..5 {
             let (to, packet) = one.next_packet().unwrap();
             assert_eq!(to, other.local());
-            other.hear(packet);
+            other.hear(one.local(), packet);
         }
         assert_eq!(other.heard.numbers.len(), 5);
         let (_, mut packet) = one.next_packet().unwrap();
         packet[20] ^= 1;
-        other.hear(packet);
+        other.hear(one.local(), packet);
         assert_eq!((other.heard.corrupt, other.heard.numbers.len()), (1, 5));
     }
 }

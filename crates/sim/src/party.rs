@@ -200,8 +200,14 @@ impl Party {
     /// Whether anything hangs on being woken for this.
     pub(crate) fn wants(&self, wake: &Wake) -> bool {
         match wake {
-            Wake::Client(key) => self.clients.get(key).is_some_and(|client| !client.is_done()),
-            Wake::Server(key) => self.servers.get(key).is_some_and(|server| !server.is_done()),
+            Wake::Client(key) => self
+                .clients
+                .get(key)
+                .is_some_and(|client| !client.is_done()),
+            Wake::Server(key) => self
+                .servers
+                .get(key)
+                .is_some_and(|server| !server.is_done()),
             Wake::Script(call) => self.calls.get(call).is_some_and(|call| !call.is_over()),
             Wake::Held(call) => self.held.contains_key(call),
         }
@@ -209,7 +215,10 @@ impl Party {
 
     /// What must never be seen on another trunk: its addresses, Call-IDs and tags.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = String> {
-        let calls = self.calls.values().flat_map(|call| [&call.call_id, &call.local_tag]);
+        let calls = self
+            .calls
+            .values()
+            .flat_map(|call| [&call.call_id, &call.local_tag]);
         let addresses = [self.sip.ip().to_string(), self.media.to_string()];
         addresses.into_iter().chain(calls.cloned())
     }

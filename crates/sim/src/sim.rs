@@ -1,7 +1,7 @@
 //! The run: a queue of events in the order of time, and what tests ask of it.
 
-mod flows;
 mod ask;
+mod flows;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,15 +35,39 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Something that will happen.
 enum Event {
-    ToGateway { party: usize, flow: FlowId, octets: Vec<u8> },
-    ToParty { party: usize, flow: FlowId, octets: Vec<u8> },
-    Wake { party: usize, wake: Wake },
+    ToGateway {
+        party: usize,
+        flow: FlowId,
+        octets: Vec<u8>,
+    },
+    ToParty {
+        party: usize,
+        flow: FlowId,
+        octets: Vec<u8>,
+    },
+    Wake {
+        party: usize,
+        wake: Wake,
+    },
     Dns(DnsAnswer),
     Report(TransportReport),
-    MediaToGateway { from: SocketAddr, to: SocketAddr, octets: Vec<u8> },
-    MediaToParty { to: SocketAddr, octets: Vec<u8> },
-    Talk { handle: Handle, left: u32 },
-    Ping { party: usize },
+    MediaToGateway {
+        from: SocketAddr,
+        to: SocketAddr,
+        octets: Vec<u8>,
+    },
+    MediaToParty {
+        from: SocketAddr,
+        to: SocketAddr,
+        octets: Vec<u8>,
+    },
+    Talk {
+        handle: Handle,
+        left: u32,
+    },
+    Ping {
+        party: usize,
+    },
 }
 
 /// A party with its place in the world.
@@ -81,7 +105,10 @@ struct Restarts {
 
 impl Sim {
     pub(crate) fn start(world: World) -> Self {
-        let now = Now { moment: Moment::from_nanos(1_000_000_000), wall: START };
+        let now = Now {
+            moment: Moment::from_nanos(1_000_000_000),
+            wall: START,
+        };
         let chance = world.chance("gateway");
         let gateway = Gateway::new(now, world.config(), world.snapshot(), chance);
         let mut columns: Vec<String> = Vec::new();
@@ -99,7 +126,14 @@ impl Sim {
         for ((party, trunk, listener, link), (inward, outward)) in
             world.parties.into_iter().zip(fates)
         {
-            seats.push(Seat { party, trunk, listener, link, inward, outward });
+            seats.push(Seat {
+                party,
+                trunk,
+                listener,
+                link,
+                inward,
+                outward,
+            });
         }
         let mut sim = Self {
             now,
@@ -119,7 +153,8 @@ impl Sim {
 
     fn schedule(&mut self, after: Duration, event: Event) {
         self.events += 1;
-        self.queue.insert((self.now.moment + after, self.events), event);
+        self.queue
+            .insert((self.now.moment + after, self.events), event);
     }
 
     /// Does the next thing, unless that lies beyond `until`.
@@ -145,12 +180,19 @@ impl Sim {
 
     fn advance(&mut self, to: Moment) {
         let to = to.max(self.now.moment);
-        self.now = Now { moment: to, wall: self.now.wall_at(to) };
+        self.now = Now {
+            moment: to,
+            wall: self.now.wall_at(to),
+        };
     }
 
     fn dispatch(&mut self, event: Event) {
         match event {
-            Event::ToGateway { party, flow, octets } => {
+            Event::ToGateway {
+                party,
+                flow,
+                octets,
+            } => {
                 self.restarts.due = true;
                 let arrival = self.arrival(party, flow);
                 let framing = self.framing(party);
@@ -160,13 +202,20 @@ impl Sim {
                 };
                 self.gateway.handle(self.now, input);
             }
-            Event::ToParty { party, flow, octets } => {
+            Event::ToParty {
+                party,
+                flow,
+                octets,
+            } => {
                 self.restarts.due = true;
                 let framing = self.framing(party);
                 let seat = &mut self.seats[party];
                 match parse(octets.into(), &Limits::default(), framing) {
                     Ok(message) => seat.party.handle(flow.0, message),
-                    Err(rejected) => seat.party.faults.push(format!("malformed: {}", rejected.error)),
+                    Err(rejected) => seat
+                        .party
+                        .faults
+                        .push(format!("malformed: {}", rejected.error)),
                 }
             }
             Event::Wake { party, wake } => self.seats[party].party.wake(wake),
@@ -175,7 +224,7 @@ impl Sim {
             Event::MediaToGateway { from, to, octets } => {
                 self.gateway.hear(self.now, from, to, &octets);
             }
-            Event::MediaToParty { to, octets } => self.media_to_party(to, octets),
+            Event::MediaToParty { from, to, octets } => self.media_to_party(from, to, octets),
             Event::Talk { handle, left } => self.talk_on(handle, left),
             Event::Ping { party } => self.seats[party].party.ping(),
         }
@@ -205,7 +254,11 @@ impl Sim {
             }
             while let Some(packet) = self.gateway.packets.pop_front() {
                 busy = true;
-                let event = Event::MediaToParty { to: packet.to, octets: packet.octets };
+                let event = Event::MediaToParty {
+                    from: packet.from,
+                    to: packet.to,
+                    octets: packet.octets,
+                };
                 self.schedule(Duration::from_millis(10), event);
             }
             for index in 0..self.seats.len() {
@@ -236,19 +289,29 @@ impl Sim {
                     return;
                 }
                 let reliable = seat.party.transport != TransportKind::Udp;
-                let times = seat.inward.deliveries(seat.link.lane(Toward::Gateway), reliable);
+                let times = seat
+                    .inward
+                    .deliveries(seat.link.lane(Toward::Gateway), reliable);
                 let octets = render(&seat.party.style, &message);
                 self.note(self.column(index), 1, &message, times.len());
                 for after in times {
                     let octets = octets.clone();
-                    self.schedule(after, Event::ToGateway { party: index, flow, octets });
+                    self.schedule(
+                        after,
+                        Event::ToGateway {
+                            party: index,
+                            flow,
+                            octets,
+                        },
+                    );
                 }
             }
         }
     }
 
     fn note(&mut self, from: usize, to: usize, message: &Message, arrivals: usize) {
-        self.ladder.add(self.now.moment, from, to, message, arrivals);
+        self.ladder
+            .add(self.now.moment, from, to, message, arrivals);
     }
 
     /// The column of a party; the gateway has the second one.

@@ -60,12 +60,28 @@ impl World {
             limits: GateLimits::default(),
             routes: Vec::new(),
         };
-        world.add_plain("carrier", CARRIER_LISTENER, 5060, [198, 51, 100, 7], "+12065550100");
+        world.add_plain(
+            "carrier",
+            CARRIER_LISTENER,
+            5060,
+            [198, 51, 100, 7],
+            "+12065550100",
+        );
         world.add_plain("pbx", PBX_LISTENER, 5070, [203, 0, 113, 20], "+14255550177");
         world.add_microsoft();
         world
-            .route("to the application", &["carrier", "pbx"], &["+1425555*"], &["acs"])
-            .route("to the telephone network", &["acs", "pbx"], &[], &["carrier"])
+            .route(
+                "to the application",
+                &["carrier", "pbx"],
+                &["+1425555*"],
+                &["acs"],
+            )
+            .route(
+                "to the telephone network",
+                &["acs", "pbx"],
+                &[],
+                &["carrier"],
+            )
     }
 
     /// Changes a trunk's profile.
@@ -84,7 +100,10 @@ impl World {
     /// If there is no such party.
     #[must_use]
     pub fn party(mut self, name: &str, change: impl FnOnce(&mut Party)) -> Self {
-        let found = self.parties.iter_mut().find(|(party, ..)| party.name == name);
+        let found = self
+            .parties
+            .iter_mut()
+            .find(|(party, ..)| party.name == name);
         change(&mut found.expect("a party of this world").0);
         self
     }
@@ -95,7 +114,10 @@ impl World {
     /// If there is no such party.
     #[must_use]
     pub fn link(mut self, name: &str, link: Link) -> Self {
-        let found = self.parties.iter_mut().find(|(party, ..)| party.name == name);
+        let found = self
+            .parties
+            .iter_mut()
+            .find(|(party, ..)| party.name == name);
         found.expect("a party of this world").3 = link;
         self
     }
@@ -194,7 +216,10 @@ impl World {
             doc.transport_param = profile.preset.is_microsoft();
             doc
         });
-        let document = Document { trunks: trunks.collect(), routes: self.routes.clone() };
+        let document = Document {
+            trunks: trunks.collect(),
+            routes: self.routes.clone(),
+        };
         Arc::new(Snapshot::compile(&document).expect("the routes of a test compile"))
     }
 
@@ -209,10 +234,16 @@ impl World {
         let sip = SocketAddr::from((address, 5060));
         let [a, b, c, d] = address;
         let media = IpAddr::from([a, b, c, d + 1]);
-        let advertised = Advertised { host: Arc::from(GATEWAY.to_string()), port };
+        let advertised = Advertised {
+            host: Arc::from(GATEWAY.to_string()),
+            port,
+        };
         let peer = PeerProfile::new(&sip.ip().to_string(), Some(5060), TransportKind::Udp);
-        let build =
-            if name == "pbx" { TrunkProfile::pbx } else { TrunkProfile::carrier };
+        let build = if name == "pbx" {
+            TrunkProfile::pbx
+        } else {
+            TrunkProfile::carrier
+        };
         let profile = build(TrunkName::from(name), advertised, listener, vec![peer]);
         self.profiles.insert(name.to_owned(), profile);
         let style = Style {
@@ -228,13 +259,22 @@ impl World {
             strict: false,
         };
         let gateway = (GATEWAY.to_string(), port);
-        let place = Place { sip, media, transport: TransportKind::Udp, gateway };
+        let place = Place {
+            sip,
+            media,
+            transport: TransportKind::Udp,
+            gateway,
+        };
         let party = Party::new(name, place, style, self.chance(name));
-        self.parties.push((party, TrunkName::from(name), listener, Link::good()));
+        self.parties
+            .push((party, TrunkName::from(name), listener, Link::good()));
     }
 
     fn add_microsoft(&mut self) {
-        let advertised = Advertised { host: Arc::from(GATEWAY_NAME), port: 5061 };
+        let advertised = Advertised {
+            host: Arc::from(GATEWAY_NAME),
+            port: 5061,
+        };
         let mut profile = TrunkProfile::acs(TrunkName::from("acs"), advertised, TLS_LISTENER);
         profile.allow = vec!["203.0.113.0/24".parse().expect("a network")];
         self.profiles.insert("acs".to_owned(), profile);
@@ -266,7 +306,8 @@ impl World {
             };
             let party = Party::new(name, place, style, self.chance(name));
             let trunk = TrunkName::from("acs");
-            self.parties.push((party, trunk, TLS_LISTENER, Link::good()));
+            self.parties
+                .push((party, trunk, TLS_LISTENER, Link::good()));
         }
     }
 

@@ -60,7 +60,6 @@ pub struct Call {
     pub(crate) remote_seq: u32,
     pub(crate) version: u64,
     pub(crate) direction: Direction,
-    pub(crate) offer_formats: Vec<u8>,
     pub(crate) offered_late: bool,
     pub(crate) acked: bool,
     pub(crate) cancel_wanted: bool,

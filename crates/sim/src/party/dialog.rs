@@ -44,7 +44,6 @@ impl Party {
             remote_seq: 0,
             version: 1,
             direction: Direction::SendRecv,
-            offer_formats: self.style.formats.clone(),
             offered_late: dial.late_offer,
             acked: true,
             cancel_wanted: false,

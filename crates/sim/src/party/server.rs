@@ -323,7 +323,6 @@ impl Party {
             remote_seq: request.headers.cseq().map_or(0, |cseq| cseq.seq),
             version: 1,
             direction: Direction::SendRecv,
-            offer_formats: self.style.formats.clone(),
             offered_late: request.body.is_empty(),
             acked: false,
             cancel_wanted: false,

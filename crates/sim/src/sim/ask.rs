@@ -123,11 +123,19 @@ impl Sim {
 
     /// Makes one end talk: `packets` of 20 ms, the first one now.
     pub fn talk(&mut self, end: Handle, packets: u32) {
-        self.schedule(Duration::ZERO, Event::Talk { handle: end, left: packets });
+        self.schedule(
+            Duration::ZERO,
+            Event::Talk {
+                handle: end,
+                left: packets,
+            },
+        );
     }
 
     pub(super) fn talk_on(&mut self, end: Handle, left: u32) {
-        let Some(call) = self.seats[end.party].party.calls.get_mut(&end.call) else { return };
+        let Some(call) = self.seats[end.party].party.calls.get_mut(&end.call) else {
+            return;
+        };
         if left == 0 || !call.is_up() {
             return;
         }
@@ -136,16 +144,27 @@ impl Sim {
             let event = Event::MediaToGateway { from, to, octets };
             self.schedule(Duration::from_millis(10), event);
         }
-        self.schedule(Duration::from_millis(20), Event::Talk { handle: end, left: left - 1 });
+        self.schedule(
+            Duration::from_millis(20),
+            Event::Talk {
+                handle: end,
+                left: left - 1,
+            },
+        );
     }
 
-    pub(super) fn media_to_party(&mut self, to: SocketAddr, octets: Vec<u8>) {
-        let calls = self.seats.iter_mut().flat_map(|seat| seat.party.calls.values_mut());
+    pub(super) fn media_to_party(&mut self, from: SocketAddr, to: SocketAddr, octets: Vec<u8>) {
+        let calls = self
+            .seats
+            .iter_mut()
+            .flat_map(|seat| seat.party.calls.values_mut());
         if let Some(call) = calls.into_iter().find(|call| call.media.local() == to) {
             // RTCP on the RTP port is told apart by its packet type (RFC 5761 §4).
-            let is_rtcp = octets.get(1).is_some_and(|second| (192..=223).contains(second));
+            let is_rtcp = octets
+                .get(1)
+                .is_some_and(|second| (192..=223).contains(second));
             if !is_rtcp {
-                call.media.hear(octets);
+                call.media.hear(from, octets);
             }
         }
     }
@@ -208,9 +227,14 @@ impl Sim {
     pub(super) fn restore_if_quiet(&mut self) {
         let calls = self.seats.iter().flat_map(|seat| seat.party.calls());
         // A checkpoint holds confirmed calls; early dialogs may be lost with the process.
-        let early = calls.into_iter().any(|(_, call)| !call.is_up() && !call.is_over());
+        let early = calls
+            .into_iter()
+            .any(|(_, call)| !call.is_up() && !call.is_over());
         let under_way = self.queue.values().any(|event| {
-            matches!(event, Event::ToGateway { .. } | Event::ToParty { .. } | Event::Dns(_))
+            matches!(
+                event,
+                Event::ToGateway { .. } | Event::ToParty { .. } | Event::Dns(_)
+            )
         });
         let idle = self.seats.iter().all(|seat| seat.party.is_idle());
         if !early && !under_way && idle {
@@ -276,7 +300,10 @@ impl Sim {
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let parties = self.seats.iter().flat_map(|seat| {
-            seat.party.faults.iter().map(|fault| format!("{}: {fault}", seat.party.name))
+            seat.party
+                .faults
+                .iter()
+                .map(|fault| format!("{}: {fault}", seat.party.name))
         });
         self.leaks.iter().cloned().chain(parties).collect()
     }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use b2bua::profile::FlowPolicy;
-use sip_msg::wire::{
-    Arrival, FlowId, Hop, PeerIdentity, To, Transmit, TransmitId, TransportError,
-};
+use sip_msg::wire::{Arrival, FlowId, Hop, PeerIdentity, To, Transmit, TransmitId, TransportError};
 use sip_msg::{Framing, Limits, Message, TransportKind, parse};
 
 use super::{Event, Sim};
@@ -60,7 +58,10 @@ impl Sim {
         let parsed = match parse(message.clone(), &Limits::default(), Framing::Datagram) {
             Ok(parsed) => parsed,
             Err(rejected) => {
-                self.leaks.push(format!("the gateway sent what is no message: {}", rejected.error));
+                self.leaks.push(format!(
+                    "the gateway sent what is no message: {}",
+                    rejected.error
+                ));
                 return;
             }
         };
@@ -93,7 +94,9 @@ impl Sim {
     ) {
         let seat = &mut self.seats[index];
         let reliable = seat.party.transport != TransportKind::Udp;
-        let mut times = seat.outward.deliveries(seat.link.lane(Toward::Party), reliable);
+        let mut times = seat
+            .outward
+            .deliveries(seat.link.lane(Toward::Party), reliable);
         match seat.party.reach {
             Reach::Here => {}
             Reach::Refuses => {
@@ -110,7 +113,14 @@ impl Sim {
         self.note(1, column, parsed, times.len());
         for after in times {
             let octets = octets.to_vec();
-            self.schedule(after, Event::ToParty { party: index, flow, octets });
+            self.schedule(
+                after,
+                Event::ToParty {
+                    party: index,
+                    flow,
+                    octets,
+                },
+            );
         }
     }
 
@@ -133,9 +143,9 @@ impl Sim {
     }
 
     fn party_at(&self, hop: &Hop) -> Option<usize> {
-        self.seats.iter().position(|seat| {
-            seat.party.sip == hop.addr && seat.party.transport == hop.transport
-        })
+        self.seats
+            .iter()
+            .position(|seat| seat.party.sip == hop.addr && seat.party.transport == hop.transport)
     }
 
     /// Requests of the gateway never travel on a connection that Microsoft opened (K-01).
@@ -144,7 +154,9 @@ impl Sim {
         let accepted = (ACCEPTED..OPENED).contains(&flow.0);
         if accepted && seat.party.style.strict && matches!(message, Message::Request(_)) {
             let policy = FlowPolicy::OneWay;
-            seat.party.faults.push(format!("request on their connection: {policy:?} (K-01)"));
+            seat.party
+                .faults
+                .push(format!("request on their connection: {policy:?} (K-01)"));
         }
     }
 
@@ -158,7 +170,8 @@ impl Sim {
                     let line = text.lines().find(|line| line.contains(&secret));
                     let (from, to) = (&seat.party.name, &own.party.name);
                     let line = line.unwrap_or_default();
-                    self.leaks.push(format!("{secret} of {from} goes to {to}: {line}"));
+                    self.leaks
+                        .push(format!("{secret} of {from} goes to {to}: {line}"));
                 }
             }
         }
