@@ -5,5 +5,7 @@
 //! well-known ports never collide. Processes are ended by their own handle when it is dropped.
 
 pub mod daemon;
+pub mod gateway;
 pub mod lab;
 pub mod process;
+pub mod sipp;
