@@ -103,7 +103,13 @@ impl Sipp {
             .args(["-r", &self.rate.to_string()])
             .args(["-l", &self.calls.to_string()])
             .args(["-t", self.transport])
-            .args(["-timeout", "40s", "-timeout_error", "-nostdin", "-trace_err"])
+            .args([
+                "-timeout",
+                "40s",
+                "-timeout_error",
+                "-nostdin",
+                "-trace_err",
+            ])
             .args(["-recv_timeout", "15000", "-f", "60"])
             .arg("-error_file")
             .arg(&errors)
@@ -145,7 +151,11 @@ fn await_bound(address: SocketAddr, tcp: bool) {
     let SocketAddr::V4(v4) = address else {
         panic!("the laboratory is IPv4");
     };
-    let table = if tcp { "/proc/net/tcp" } else { "/proc/net/udp" };
+    let table = if tcp {
+        "/proc/net/tcp"
+    } else {
+        "/proc/net/udp"
+    };
     let wanted = format!(
         " {:08X}:{:04X} ",
         u32::from_le_bytes(v4.ip().octets()),

@@ -1,4 +1,5 @@
 //! The daemon as a black box over real sockets, judged by programs nobody here wrote.
 
 mod calls;
+mod media;
 mod run;
