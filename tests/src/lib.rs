@@ -8,6 +8,5 @@ pub mod capture;
 pub mod daemon;
 pub mod gateway;
 pub mod lab;
-pub mod lossy;
 pub mod process;
 pub mod sipp;
