@@ -34,6 +34,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Something that will happen.
+#[derive(Debug)]
 enum Event {
     ToGateway {
         party: usize,

@@ -25,10 +25,6 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn is_done(&self) -> bool {
         !self.unacknowledged
-            && self
-                .last
-                .as_ref()
-                .is_some_and(|last| last.status.is_final())
     }
 }
 
