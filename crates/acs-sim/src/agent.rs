@@ -24,7 +24,7 @@ use crate::wire::{Arrived, ConnectError, Hop, Link, TlsEnds, Transport, Wire};
 pub(crate) enum InDialog {
     Request(Incoming),
     Ack(Request),
-    Cancel(Request),
+    Cancel,
 }
 
 /// How an engine is set up.
@@ -44,7 +44,6 @@ pub(crate) struct Agent {
     pub(crate) timers: Timers,
     pub(crate) media: MediaConfig,
     pub(crate) tap: Tap,
-    pub(crate) transport: Transport,
     pub(crate) log: Log,
     pub(crate) clients: Mutex<Clients>,
     pub(crate) servers: Mutex<Servers>,
@@ -80,7 +79,6 @@ impl Agent {
             timers: config.timers,
             media: config.media,
             tap: config.tap,
-            transport: config.transport,
             log: Log::default(),
             clients: Mutex::default(),
             servers: Mutex::default(),
@@ -166,8 +164,11 @@ impl Agent {
         let status = StatusCode::new(status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
         let mut response = Response::to_request(request, status, to_tag);
         let local = self.advertised(link);
-        self.manner
-            .complete(&mut response.headers, Occasion::Response(request), local);
+        self.manner.complete(
+            &mut response.headers,
+            Occasion::Response(request, status.code()),
+            local,
+        );
         response
     }
 
@@ -224,7 +225,7 @@ async fn dispatch(agent: Weak<Agent>, mut arrivals: mpsc::UnboundedReceiver<Arri
             }
             // RFC 5626 §3.5.1: one CRLF for two.
             Arrived::Ping(link) => link.send(Bytes::from_static(b"\r\n")),
-            Arrived::Closed(_) => {}
+            Arrived::Closed(link) => agent.fail_unheard(&link),
         }
     }
 }

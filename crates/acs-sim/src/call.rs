@@ -154,6 +154,8 @@ pub(crate) enum Command {
     Hold(HoldDialect, Done),
     Resume(Done),
     Refresh(Done),
+    /// A re-INVITE with this text for its offer.
+    Reoffer(String, Done),
     /// Another request within the dialog: method and body.
     Send(String, Option<(String, String)>),
 }
@@ -295,6 +297,16 @@ impl CallHandle {
     /// As [`Self::hold`].
     pub async fn refresh(&self) -> Result<(), CallError> {
         self.ask(Command::Refresh).await
+    }
+
+    /// Sends a re-INVITE with this text for its offer, whatever it says; this party's own media
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub async fn reoffer(&self, description: &str) -> Result<(), CallError> {
+        self.ask(|done| Command::Reoffer(description.to_owned(), done))
+            .await
     }
 
     /// Sends any other request in the dialog, with content type and body; its response is only

@@ -14,7 +14,7 @@ use crate::call::{By, CallHandle, Command, Ending, Parties, Phase};
 use crate::caller::description;
 use crate::dialog::{Dialog, DialogId, raw};
 use crate::live::{Core, Established, Live};
-use crate::manner::{Described, Refusal};
+use crate::manner::{Described, Refusal, Role};
 use crate::media::MediaSession;
 use crate::script::{Behaviour, Provisional};
 use crate::sdp::{self, Codec, Remote};
@@ -50,7 +50,8 @@ async fn take(agent: Arc<Agent>, incoming: Incoming) {
     let described = Described {
         body: &body,
         parsed: &parsed,
-        initial: true,
+        role: Role::Offer,
+        previous: None,
     };
     if let Some(refusal) = agent.manner.judge_description(&described) {
         return agent.refuse(&incoming, &refusal);
@@ -117,6 +118,7 @@ async fn take(agent: Arc<Agent>, incoming: Incoming) {
 /// Turns a full description into the answer to `remote`.
 fn answer(local: &mut sdp::Local, remote: &Remote, codec: Codec) {
     local.codecs = vec![codec];
+    local.answering();
     local.telephone_event = remote.telephone_event();
     local.rtcp_mux &= remote.rtcp_mux;
     local.direction = remote.direction.reversed();
@@ -131,6 +133,7 @@ struct Ringing {
     incoming: Incoming,
     remote: Option<Remote>,
     codec: Codec,
+    contact: String,
     began: Instant,
     provisionals: VecDeque<Provisional>,
     finale: Finale,
@@ -176,12 +179,18 @@ impl Ringing {
             }
         };
         let final_at = after.map(|after| began + after);
+        let local = core.agent.advertised(&incoming.link);
+        let contact = core
+            .agent
+            .manner
+            .contact(incoming.request.uri.user(), local);
         let provisionals = provisionals.into();
         Self {
             core,
             incoming,
             remote,
             codec,
+            contact,
             began,
             provisionals,
             finale,
@@ -199,7 +208,7 @@ impl Ringing {
             tokio::select! {
                 biased;
                 event = self.core.inbox.recv() => match event {
-                    Some(InDialog::Cancel(_)) => return self.cancelled(),
+                    Some(InDialog::Cancel) => return self.cancelled(),
                     Some(InDialog::Request(incoming)) => {
                         self.core.agent.refuse(&incoming, &Refusal::status(405));
                     }
@@ -248,14 +257,9 @@ impl Ringing {
     }
 
     fn complete(&self, response: &mut Response) {
-        let agent = &self.core.agent;
-        let user = self.incoming.request.uri.user().map(str::to_owned);
-        let contact = agent
-            .manner
-            .contact(user.as_deref(), agent.advertised(&self.incoming.link));
-        if response.headers.get(&HeaderName::Contact).is_none() {
-            response.headers.push(HeaderName::Contact, contact);
-        }
+        response
+            .headers
+            .push(HeaderName::Contact, self.contact.clone());
     }
 
     fn cancelled(self) {
@@ -324,6 +328,7 @@ impl Ringing {
             link: Arc::clone(&incoming.link),
             remote: remote.unwrap_or_else(Remote::nowhere),
             codec,
+            answered_by_them: false,
             hang_up_after,
         };
         let mut live = Live::new(core, call);

@@ -12,10 +12,10 @@ use crate::call::{By, CallHandle, Command, Ending, Parties, Phase, Progress};
 use crate::client::{Exchange, Reply};
 use crate::dialog::{Dialog, DialogId, raw};
 use crate::live::{Core, Established, Live};
-use crate::manner::{Described, Occasion};
+use crate::manner::{Described, Occasion, Role};
 use crate::media::MediaSession;
 use crate::script::{CallOptions, Offer};
-use crate::sdp::{self, Codec, Direction, Local, Remote};
+use crate::sdp::{self, Codec, Direction, Embellishment, Local, Remote};
 use crate::server::Incoming;
 use crate::wire::{Hop, Link};
 
@@ -85,7 +85,7 @@ pub(crate) fn description(
         telephone_event: Some(101),
         direction: Direction::SendRecv,
         crypto: media.key().map(|key| (1, key.clone())),
-        microsoft,
+        microsoft: microsoft.then(Embellishment::offer),
     }
 }
 
@@ -282,15 +282,17 @@ impl Dialling {
         } = self;
         core.state
             .send_modify(|state| state.setup = Some(began.elapsed()));
-        let dialog = Dialog::of_caller(&exchange.request, &response, &contact);
+        let own = |route: &str| core.agent.manner.is_own_route(route);
+        let dialog = Dialog::of_caller(&exchange.request, &response, &contact, own);
         let parsed = sdp::parse(&response.body);
+        let delayed = exchange.request.body.is_empty();
         let described = Described {
             body: &response.body,
             parsed: &parsed,
-            initial: true,
+            role: if delayed { Role::Offer } else { Role::Answer },
+            previous: None,
         };
         let refusal = core.agent.manner.judge_description(&described);
-        let delayed = exchange.request.body.is_empty();
         let settled = match (parsed, early) {
             (Ok(remote), _) => remote
                 .first_codec(&core.local.codecs)
@@ -304,6 +306,7 @@ impl Dialling {
         if let Some((remote, codec)) = &settled {
             if delayed {
                 core.local.codecs = vec![*codec];
+                core.local.answering();
                 if let (Some((tag, _)), Some(line)) =
                     (&mut core.local.crypto, remote.usable_crypto())
                 {
@@ -322,6 +325,7 @@ impl Dialling {
             link,
             remote,
             codec,
+            answered_by_them: !delayed,
             hang_up_after: None,
         };
         let mut live = Live::new(core, call);

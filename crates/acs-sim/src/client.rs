@@ -18,7 +18,7 @@ use crate::wire::Link;
 pub(crate) enum Reply {
     /// Every provisional once; the final; every repetition of a 2xx.
     Response(Response),
-    /// Nothing final in 64 × T1.
+    /// Nothing final in 64 × T1, or the connection closed before anything came.
     TimedOut,
 }
 
@@ -97,6 +97,9 @@ impl Agent {
             heard,
         };
         locked(&self.clients).insert(key.clone(), entry);
+        if !link.is_open() {
+            self.fail_unheard(link);
+        }
         let repeat = repeat(Arc::downgrade(self), key, bytes, Arc::clone(link), watch);
         self.keep(tokio::spawn(repeat).abort_handle());
         Exchange {
@@ -104,6 +107,18 @@ impl Agent {
             link: Arc::clone(link),
             replies: inbox,
         }
+    }
+
+    /// Ends the transactions which a closed connection can bring nothing any more.
+    pub(crate) fn fail_unheard(&self, link: &Link) {
+        locked(&self.clients).retain(|_, entry| {
+            let lost = entry.link.id == link.id && *entry.heard.borrow() == Heard::Nothing;
+            if lost {
+                // The user may have lost interest.
+                let _ = entry.replies.send(Reply::TimedOut);
+            }
+            !lost
+        });
     }
 
     pub(crate) fn receive_response(self: &Arc<Self>, link: &Arc<Link>, response: Response) {

@@ -21,13 +21,21 @@ pub(crate) struct Dialog {
     pub(crate) target: Uri,
     /// Route of our requests, in order.
     routes: Vec<String>,
-    contact: String,
+    pub(crate) contact: String,
 }
 
 impl Dialog {
     /// The dialog a 2xx to our INVITE makes.
-    pub(crate) fn of_caller(invite: &Request, response: &Response, contact: &str) -> Self {
+    ///
+    /// `own` says which routes are our own: Microsoft's proxy and its user agent are one here.
+    pub(crate) fn of_caller(
+        invite: &Request,
+        response: &Response,
+        contact: &str,
+        own: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut routes = raw_items(&response.headers, &HeaderName::RecordRoute);
+        routes.retain(|route| !own(route));
         routes.reverse();
         Self {
             call_id: raw(&invite.headers, &HeaderName::CallId),

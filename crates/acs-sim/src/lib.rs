@@ -7,6 +7,7 @@
 //! shared.
 #![forbid(unsafe_code)]
 
+pub mod acs;
 mod agent;
 mod call;
 mod callee;
@@ -33,6 +34,7 @@ mod tap;
 mod tls;
 mod wire;
 
+pub use acs::{AcsConfig, AcsSim, Flavour, ProxyMode, Violation};
 pub use call::{
     By, CallError, CallHandle, CallState, Ending, Exchanged, Parties, Phase, Progress,
     connected_within, exchange, exchange_digits,

@@ -12,7 +12,7 @@ use crate::agent::{Agent, InDialog};
 use crate::call::{By, CallError, CallState, Command, Done, Ending, Phase};
 use crate::client::{Exchange, Reply};
 use crate::dialog::{Dialog, DialogId};
-use crate::manner::{Described, Occasion, Refusal};
+use crate::manner::{Described, Occasion, Refusal, Role};
 use crate::media::{Agreed, MediaSession};
 use crate::script::HoldDialect;
 use crate::sdp::{self, Codec, Direction, Local, Remote};
@@ -95,6 +95,7 @@ pub(crate) struct Live {
     link: Arc<Link>,
     remote: Remote,
     codec: Codec,
+    answered_by_them: bool,
     unacked: Option<Unacked>,
     pending: Option<Pending>,
     last_ack: Option<(u32, Bytes, Arc<Link>)>,
@@ -109,6 +110,8 @@ pub(crate) struct Established {
     pub(crate) link: Arc<Link>,
     pub(crate) remote: Remote,
     pub(crate) codec: Codec,
+    /// `remote` is an answer, not an offer.
+    pub(crate) answered_by_them: bool,
     pub(crate) hang_up_after: Option<Duration>,
 }
 
@@ -125,6 +128,7 @@ impl Live {
             link,
             remote,
             codec,
+            answered_by_them,
             hang_up_after,
         } = call;
         Self {
@@ -133,6 +137,7 @@ impl Live {
             link,
             remote,
             codec,
+            answered_by_them,
             unacked: None,
             pending: None,
             last_ack: None,
@@ -260,9 +265,7 @@ impl Live {
             None => return self.abandoned().await,
             Some(Command::HangUp) => return self.hang_up().await,
             Some(Command::Send(method, body)) => self.send_other(&method, body).await,
-            Some(Command::Hold(_, done) | Command::Resume(done) | Command::Refresh(done))
-                if !confirmed =>
-            {
+            Some(Command::Reoffer(_, done)) if !confirmed => {
                 let _ = done.send(Err(CallError::NotNow));
             }
             Some(Command::Hold(dialect, done)) => {
@@ -285,6 +288,11 @@ impl Live {
                 proposed.connection = proposed.rtp.ip();
                 self.offer(proposed, Purpose::Change, Some(done)).await;
             }
+            Some(Command::Reoffer(text, done)) => {
+                let unchanged = self.core.local.clone();
+                self.offer_as(text.into(), unchanged, Purpose::Change, Some(done))
+                    .await;
+            }
             Some(Command::Refresh(done)) => {
                 self.offer(self.core.local.clone(), Purpose::Refresh, Some(done))
                     .await;
@@ -302,6 +310,17 @@ impl Live {
     }
 
     async fn offer(&mut self, proposed: Local, purpose: Purpose, done: Option<Done>) {
+        let body = proposed.to_bytes();
+        self.offer_as(body, proposed, purpose, done).await;
+    }
+
+    async fn offer_as(
+        &mut self,
+        body: Vec<u8>,
+        proposed: Local,
+        purpose: Purpose,
+        done: Option<Done>,
+    ) {
         let link = match self.link().await {
             Ok(link) if self.pending.is_none() => link,
             _ => {
@@ -313,7 +332,7 @@ impl Live {
         };
         let mut request = self.dialog.request(Method::Invite);
         self.complete(&mut request, &link);
-        request.set_body("application/sdp", proposed.to_bytes());
+        request.set_body("application/sdp", body);
         let exchange = self.core.agent.send_request(request, &link);
         self.pending = Some(Pending {
             exchange,
@@ -364,7 +383,8 @@ impl Live {
         let described = Described {
             body: &response.body,
             parsed: &parsed,
-            initial: false,
+            role: Role::Answer,
+            previous: Some(&self.remote),
         };
         let refused = self
             .core
@@ -376,7 +396,10 @@ impl Live {
             return;
         };
         if purpose == Purpose::Refresh {
-            self.core.agent.manner.judge_refresh(&self.remote, &remote);
+            self.core
+                .agent
+                .manner
+                .judge_refresh(&self.remote, &remote, self.answered_by_them);
             self.core.state.send_modify(|state| state.refreshes += 1);
         }
         self.core.local = proposed;
@@ -385,6 +408,7 @@ impl Live {
         self.core.state.send_modify(|state| state.holding = holding);
         self.core.follow(&remote, self.codec);
         self.remote = remote;
+        self.answered_by_them = true;
     }
 
     fn event(&mut self, event: Option<InDialog>) -> Next {
@@ -394,7 +418,7 @@ impl Live {
                 self.acked(&ack);
                 Next::Stay
             }
-            Some(InDialog::Cancel(_)) => Next::Stay,
+            Some(InDialog::Cancel) => Next::Stay,
             Some(InDialog::Request(incoming)) => self.requested(&incoming),
         }
     }
@@ -450,7 +474,8 @@ impl Live {
             let described = Described {
                 body,
                 parsed: &parsed,
-                initial: false,
+                role: Role::Offer,
+                previous: Some(&self.remote),
             };
             let refusal = agent.manner.judge_description(&described);
             let remote = match (parsed, refusal) {
@@ -464,11 +489,13 @@ impl Live {
                 .unwrap_or(self.codec);
             self.core.follow(&remote, self.codec);
             self.remote = remote;
+            self.answered_by_them = false;
         }
         self.dialog.refresh(&incoming.request.headers);
         let mut response = agent.response(&incoming.request, 200, None, &incoming.link);
-        let contact = agent.manner.contact(None, agent.advertised(&incoming.link));
-        response.headers.push(HeaderName::Contact, contact);
+        response
+            .headers
+            .push(HeaderName::Contact, self.dialog.contact.clone());
         response.set_body("application/sdp", self.core.local.to_bytes());
         let bytes = agent.respond(incoming, response);
         self.answered(incoming, bytes);
@@ -486,6 +513,7 @@ impl Live {
         let tag = remote.usable_crypto().map(|line| line.tag);
         let before = local.to_bytes();
         local.direction = direction;
+        local.answering();
         if let Some(codec) = codec {
             local.codecs = vec![codec];
         }
@@ -504,6 +532,7 @@ impl Live {
         };
         let now = Instant::now();
         if now >= unacked.deadline {
+            self.core.agent.manner.note_no_ack();
             return Next::End(Ending::NoAck);
         }
         self.core

@@ -55,16 +55,24 @@ pub(crate) enum Verdict {
 pub(crate) enum Occasion<'a> {
     /// A request, in a dialog or not.
     Request,
-    /// A response to this request.
-    Response(&'a Request),
+    /// A response of this status to this request.
+    Response(&'a Request, u16),
 }
 
 /// The offer or answer a peer sent.
 pub(crate) struct Described<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) parsed: &'a Result<Remote, SdpError>,
-    /// The first offer of the call; otherwise it comes in a re-INVITE.
-    pub(crate) initial: bool,
+    pub(crate) role: Role,
+    /// What the same peer said before in this call.
+    pub(crate) previous: Option<&'a Remote>,
+}
+
+/// Which half of an exchange a description is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Offer,
+    Answer,
 }
 
 pub(crate) trait Manner: Send + Sync + 'static {
@@ -81,6 +89,11 @@ pub(crate) trait Manner: Send + Sync + 'static {
 
     /// Adds what this peer's messages carry besides the mandatory fields.
     fn complete(&self, headers: &mut Headers, occasion: Occasion<'_>, local: SocketAddr);
+
+    /// Whether a Record-Route value that comes back is our own.
+    fn is_own_route(&self, _route: &str) -> bool {
+        false
+    }
 
     /// Where a request for `uri` goes.
     fn route(&self, uri: &Uri) -> Option<Hop>;
@@ -105,8 +118,13 @@ pub(crate) trait Manner: Send + Sync + 'static {
         true
     }
 
-    /// Looks at what could not be parsed.
-    fn note_unparsable(&self, _bytes: &[u8], _link: &Link) {}
+    /// How what could not be parsed is answered, if it can be.
+    fn judge_unparsable(&self, _bytes: &[u8], status: u16) -> Refusal {
+        Refusal::status(status)
+    }
+
+    /// A 2xx of ours was never acknowledged.
+    fn note_no_ack(&self) {}
 
     /// Looks at a peer's session description.
     fn judge_description(&self, described: &Described<'_>) -> Option<Refusal> {
@@ -114,8 +132,9 @@ pub(crate) trait Manner: Send + Sync + 'static {
         unusable.then(|| Refusal::status(488))
     }
 
-    /// Looks at the answer to a re-INVITE that repeated the last offer.
-    fn judge_refresh(&self, _before: &Remote, _after: &Remote) {}
+    /// Looks at the answer to a re-INVITE that repeated our last description. `like` says that
+    /// `before` was an answer too, so that nothing at all may differ.
+    fn judge_refresh(&self, _before: &Remote, _after: &Remote, _like: bool) {}
 
     /// Whether media follows an address that a re-INVITE changed.
     fn retargets_media(&self) -> bool {
@@ -132,7 +151,7 @@ pub(crate) trait Manner: Send + Sync + 'static {
         false
     }
 
-    /// Whether a 180 and a 2xx name To tags; and a 200 to OPTIONS.
+    /// Whether a 200 to OPTIONS has a To tag.
     fn tags_options(&self) -> bool {
         true
     }

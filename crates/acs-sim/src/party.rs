@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use sip_msg::{HeaderName, Headers, Uri};
+use bytes::Bytes;
+use sip_msg::{HeaderName, Headers, Method, Request, Uri};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::agent::{Agent, AgentConfig, locked};
 use crate::call::CallHandle;
 use crate::caller::{self, Destination};
+use crate::client::Reply;
 use crate::log::Logged;
 use crate::manner::{Manner, Occasion, supply};
 use crate::media::MediaConfig;
 use crate::script::{Behaviour, Behaviours, CallOptions, Timers, same_number};
 use crate::tap::Tap;
 use crate::tls::TlsSettings;
-use crate::wire::{Hop, TlsEnds, Transport};
+use crate::wire::{ConnectError, Hop, TlsEnds, Transport};
 
 /// Calls that may wait unheard in [`Party::incoming`].
 const ANNOUNCED: usize = 1024;
@@ -51,6 +53,10 @@ pub struct PartyConfig {
     pub peer_name: Option<String>,
     /// The host it calls itself in From, Via and Contact; its address when absent.
     pub host: Option<String>,
+    /// Header fields in every message besides the usual ones: name and value.
+    pub headers: Vec<(String, String)>,
+    /// Send in-dialog requests on connections of our own only, never on the peer's.
+    pub one_way: bool,
     /// Addresses of names that appear in Contact and Record-Route.
     pub host_map: BTreeMap<String, IpAddr>,
     /// Needed for [`Transport::Tls`].
@@ -75,6 +81,8 @@ impl PartyConfig {
             peer,
             peer_name: None,
             host: None,
+            headers: Vec::new(),
+            one_way: false,
             host_map: BTreeMap::new(),
             tls: None,
             media: MediaConfig::default(),
@@ -172,6 +180,52 @@ impl Party {
             hop: self.plain.peer_hop(),
         };
         caller::place(&self.agent, destination, options).await
+    }
+
+    /// Sends OPTIONS to the peer; gives the status of the answer, if there was one.
+    pub async fn ping(&self) -> Option<u16> {
+        let here = self.plain.host(self.local_addr());
+        let hop = self.plain.peer_hop();
+        let link = self.agent.link_to(&hop, 0).await.ok()?;
+        let transport = self.plain.config.transport.uri_token();
+        let there = format!("sip:{}:{}", hop.server_name, hop.addr.port());
+        let uri = Uri::parse(format!("{there};transport={transport}")).ok()?;
+        let mut request = Request::new(Method::Options, uri);
+        let headers = &mut request.headers;
+        headers.push(HeaderName::MaxForwards, "70");
+        headers.push(
+            HeaderName::From,
+            format!("<sip:{here}>;tag={}", crate::random::token()),
+        );
+        headers.push(HeaderName::To, format!("<{there}>"));
+        headers.push(HeaderName::CallId, crate::random::token());
+        headers.push(HeaderName::CSeq, "1 OPTIONS");
+        headers.push(
+            HeaderName::Contact,
+            self.plain.contact(None, self.local_addr()),
+        );
+        self.plain
+            .complete(headers, Occasion::Request, self.local_addr());
+        let mut exchange = self.agent.send_request(request, &link);
+        loop {
+            match exchange.replies.recv().await? {
+                Reply::Response(response) if response.status.is_final() => {
+                    return Some(response.status.code());
+                }
+                Reply::Response(_) => {}
+                Reply::TimedOut => return None,
+            }
+        }
+    }
+
+    /// Sends these bytes to the peer, whatever they are.
+    ///
+    /// # Errors
+    /// When there is no connection.
+    pub async fn send_bytes(&self, bytes: impl Into<Bytes>) -> Result<(), ConnectError> {
+        let link = self.agent.link_to(&self.plain.peer_hop(), 0).await?;
+        self.agent.transmit_bytes(&bytes.into(), &link);
+        Ok(())
     }
 
     /// Resolves to the next incoming call to this number. Ask before the call is placed.
@@ -288,13 +342,18 @@ impl Manner for Plain {
         supply(
             headers,
             HeaderName::Allow,
-            "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE",
+            "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY",
         );
         let name = match occasion {
             Occasion::Request => HeaderName::UserAgent,
-            Occasion::Response(_) => HeaderName::Server,
+            Occasion::Response(..) => HeaderName::Server,
         };
         supply(headers, name, self.config.name.clone());
+        for (name, value) in &self.config.headers {
+            if let Some(name) = HeaderName::parse(name.as_bytes()) {
+                headers.push(name, value);
+            }
+        }
     }
 
     fn route(&self, uri: &Uri) -> Option<Hop> {
@@ -319,6 +378,10 @@ impl Manner for Plain {
             addr,
             server_name,
         })
+    }
+
+    fn reuses_connections(&self) -> bool {
+        !self.config.one_way
     }
 
     fn behaviour(&self, called: &str) -> Behaviour {

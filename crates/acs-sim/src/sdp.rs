@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
+use sdp_types::{Attribute, Bandwidth, Connection, Media, Origin, Session, Time};
 
-use crate::srtp::{Key, SUITE};
+use crate::srtp::{DECOY_SUITE, Key, SUITE};
 
 /// `a=sendrecv` and its kin (RFC 3264 §5.1), from the writer's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,18 +190,42 @@ pub(crate) struct Local {
     pub(crate) direction: Direction,
     pub(crate) crypto: Option<(u32, Key)>,
     /// Write what Microsoft's media processors write besides.
-    pub(crate) microsoft: bool,
+    pub(crate) microsoft: Option<Embellishment>,
 }
 
+/// What Microsoft's media processors write that is never used here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Embellishment {
+    /// In an offer: the key of a line of another suite before the one that counts.
+    decoy: Option<Key>,
+    /// In an offer: codecs listed around those spoken here.
+    formats: bool,
+}
+
+impl Embellishment {
+    /// For an offer.
+    pub(crate) fn offer() -> Self {
+        Self {
+            decoy: Some(Key::random()),
+            formats: true,
+        }
+    }
+}
+
+/// Codecs a media processor offers before and after G.711: payload type and map.
+const WIDEBAND: [(u8, &str); 3] = [(104, "SILK/16000"), (103, "SILK/8000"), (9, "G722/8000")];
+const COMFORT: [(u8, &str); 1] = [(13, "CN/8000")];
+
 impl Local {
+    /// What remains of the embellishment in an answer.
+    pub(crate) fn answering(&mut self) {
+        if let Some(extra) = &mut self.microsoft {
+            *extra = Embellishment::default();
+        }
+    }
+
     /// The description as it goes into a message body.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut fmt: Vec<String> = self
-            .codecs
-            .iter()
-            .map(|codec| codec.payload_type().to_string())
-            .collect();
-        fmt.extend(self.telephone_event.map(|event| event.to_string()));
         let mut media = Media {
             media: "audio".to_owned(),
             port: self.rtp.port(),
@@ -212,7 +236,12 @@ impl Local {
                 "RTP/AVP"
             }
             .to_owned(),
-            fmt: fmt.join(" "),
+            fmt: self
+                .maps()
+                .iter()
+                .map(|(number, _)| number.to_string())
+                .collect::<Vec<_>>()
+                .join(" "),
             media_title: None,
             connections: Vec::new(),
             bandwidths: Vec::new(),
@@ -220,16 +249,24 @@ impl Local {
             attributes: self.attributes(),
         };
         let connection = Connection::from_ip_addr(self.connection);
-        if self.microsoft {
-            // Seen in the wild: the address at both levels.
+        let name = if self.microsoft.is_some() {
+            "session"
+        } else {
+            "-"
+        };
+        let origin = Origin {
+            username: Some("-".to_owned()),
+            ..Origin::with_ip_addr(self.session, self.version, self.rtp.ip())
+        };
+        let mut session = Session::new(origin, name);
+        if self.microsoft.is_some() {
+            // Seen in the wild: the address at both levels, and a bandwidth of "CT".
             media.connections.push(connection.clone());
-        }
-        let mut session = Session::new(
-            Origin::with_ip_addr(self.session, self.version, self.rtp.ip()),
-            if self.microsoft { "session" } else { "-" },
-        );
-        if let Some(origin) = Some(&mut session.origin) {
-            origin.username = Some("-".to_owned());
+            let bandwidth = Bandwidth {
+                bwtype: "CT".to_owned(),
+                bandwidth: 10_000_000,
+            };
+            session.bandwidths.push(bandwidth);
         }
         session.connection = Some(connection);
         session.times.push(Time::new(0, 0));
@@ -241,6 +278,27 @@ impl Local {
         bytes
     }
 
+    /// Payload types in the order offered, with their maps.
+    fn maps(&self) -> Vec<(u8, String)> {
+        let around = self.microsoft.as_ref().is_some_and(|extra| extra.formats);
+        let extra = |list: &'static [(u8, &'static str)]| {
+            let list = if around { list.to_vec() } else { Vec::new() };
+            list.into_iter()
+                .map(|(number, map)| (number, map.to_owned()))
+        };
+        let codecs = self.codecs.iter();
+        let codecs =
+            codecs.map(|codec| (codec.payload_type(), format!("{}/8000", codec.encoding())));
+        let event = self
+            .telephone_event
+            .map(|event| (event, "telephone-event/8000".to_owned()));
+        extra(&WIDEBAND)
+            .chain(codecs)
+            .chain(event)
+            .chain(extra(&COMFORT))
+            .collect()
+    }
+
     fn attributes(&self) -> Vec<Attribute> {
         let mut list = Vec::new();
         if self.rtcp_mux {
@@ -249,22 +307,21 @@ impl Local {
         } else {
             list.push(Attribute::with_value("rtcp", self.rtp.port() + 1));
         }
-        if self.microsoft {
+        if let Some(extra) = &self.microsoft {
             list.push(Attribute::with_value("label", "main-audio"));
+            if let Some(decoy) = &extra.decoy {
+                let line = format!("0 {DECOY_SUITE} inline:{}|2^31", decoy.to_base64());
+                list.push(Attribute::with_value("crypto", line));
+            }
         }
         if let Some((tag, key)) = &self.crypto {
             let line = format!("{tag} {SUITE} inline:{}|2^31", key.to_base64());
             list.push(Attribute::with_value("crypto", line));
         }
-        for codec in &self.codecs {
-            let line = format!("{} {}/8000", codec.payload_type(), codec.encoding());
-            list.push(Attribute::with_value("rtpmap", line));
+        for (number, map) in self.maps() {
+            list.push(Attribute::with_value("rtpmap", format!("{number} {map}")));
         }
         if let Some(event) = self.telephone_event {
-            list.push(Attribute::with_value(
-                "rtpmap",
-                format!("{event} telephone-event/8000"),
-            ));
             list.push(Attribute::with_value("fmtp", format!("{event} 0-16")));
         }
         list.push(Attribute::with_value("ptime", 20));

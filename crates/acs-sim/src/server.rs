@@ -165,7 +165,7 @@ impl Agent {
                 self.respond(incoming, response);
                 if let Some(inbox) = inbox {
                     // A call already over has nothing left to cancel.
-                    let _ = inbox.send(InDialog::Cancel(incoming.request.clone()));
+                    let _ = inbox.send(InDialog::Cancel);
                 }
             }
             None => self.refuse(incoming, &Refusal::status(481)),
@@ -220,7 +220,7 @@ impl Agent {
     }
 
     pub(crate) fn receive_unparsable(&self, link: &Arc<Link>, bytes: &[u8], rejected: &Rejected) {
-        self.manner.note_unparsable(bytes, link);
+        let refusal = self.manner.judge_unparsable(bytes, rejected.status.code());
         let Some(request) = &rejected.request else {
             return;
         };
@@ -228,7 +228,7 @@ impl Agent {
             return;
         }
         let tag = crate::random::token();
-        let response = self.response(request, rejected.status.code(), Some(&tag), link);
+        let response = self.refusal(request, &refusal, Some(&tag), link);
         self.transmit(Message::Response(response), link);
     }
 }

@@ -9,6 +9,8 @@ use webrtc_srtp::protection_profile::ProtectionProfile;
 
 /// The only crypto-suite Microsoft's media processors are documented to use.
 pub(crate) const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
+/// Offered before it by some media processors, and never to be chosen.
+pub(crate) const DECOY_SUITE: &str = "AES_CM_128_HMAC_SHA1_32";
 
 const REPLAY_WINDOW: usize = 128;
 

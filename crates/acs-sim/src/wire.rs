@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ServerConfig};
 use sip_msg::{Framing, Limits, Message, Rejected, parse};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -170,7 +170,9 @@ pub(crate) struct Wire {
     /// Connections we opened, by where they lead and which of our listeners' address they left.
     opened: Mutex<HashMap<(SocketAddr, String, usize), Arc<Link>>>,
     tasks: Mutex<Vec<AbortHandle>>,
-    listeners: Mutex<HashMap<usize, AbortHandle>>,
+    /// Connections accepted, for closing them with their listener.
+    accepted: Mutex<Vec<Weak<Link>>>,
+    listeners: Mutex<HashMap<usize, JoinHandle<()>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -193,6 +195,7 @@ impl Wire {
             udp: Mutex::default(),
             opened: Mutex::default(),
             tasks: Mutex::default(),
+            accepted: Mutex::default(),
             listeners: Mutex::default(),
         };
         (Arc::new(wire), arrivals)
@@ -221,14 +224,22 @@ impl Wire {
             let accept = async move { wire.accept(index, transport, listener).await };
             (tokio::spawn(accept), local)
         };
-        locked(&self.listeners).insert(index, task.abort_handle());
+        locked(&self.listeners).insert(index, task);
         Ok(local)
     }
 
-    /// Closes a listener and every connection accepted on it.
-    pub(crate) fn unlisten(&self, index: usize) {
-        if let Some(task) = locked(&self.listeners).remove(&index) {
+    /// Closes a listener and every connection accepted on it; returns when the port is free.
+    pub(crate) async fn unlisten(&self, index: usize) {
+        let task = locked(&self.listeners).remove(&index);
+        if let Some(task) = task {
             task.abort();
+            // Aborted: that is what was asked for.
+            let _ = task.await;
+        }
+        for link in locked(&self.accepted).iter().filter_map(Weak::upgrade) {
+            if link.origin == (Origin::Theirs { listener: index }) {
+                link.close();
+            }
         }
     }
 
@@ -370,6 +381,11 @@ impl Wire {
             self.idle,
         );
         let task = tokio::spawn(run).abort_handle();
+        if let Origin::Theirs { .. } = ends.origin {
+            let mut accepted = locked(&self.accepted);
+            accepted.retain(|link| link.strong_count() > 0);
+            accepted.push(Arc::downgrade(&link));
+        }
         let mut tasks = locked(&self.tasks);
         tasks.retain(|task| !task.is_finished());
         tasks.push(task);

@@ -96,7 +96,7 @@ async fn hold_is_silence_and_resume_is_audio_in_every_dialect() {
     ] {
         near.hold(dialect).await.unwrap();
         assert!(near.state().holding && far.state().held, "{dialect:?}");
-        let silenced = tokio::time::timeout(Duration::from_millis(100), far.talk(1)).await;
+        let silenced = timeout(Duration::from_millis(100), far.talk(1)).await;
         assert!(silenced.is_err(), "{dialect:?}: audio is withheld");
         near.resume().await.unwrap();
         assert!(!near.state().holding && !far.state().held, "{dialect:?}");

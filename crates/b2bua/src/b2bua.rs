@@ -11,8 +11,8 @@ use sip_msg::{Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
 
 use crate::admin::{CallSummary, Command, Stage};
-use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::call::{Arrived, Call, End, Event, begin};
+use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::core::{Core, Due, Index, Owner, Reply, unwanted};
 use crate::health::TrunkMonitor;
 use crate::identify::identify;
@@ -27,8 +27,12 @@ use crate::trace::TraceVerdict;
 /// The signalling core of the gateway. See the crate's documentation.
 #[derive(Debug)]
 pub struct B2bua {
-    core: Core,
-    calls: BTreeMap<CallKey, Call>,
+    pub(crate) core: Core,
+    pub(crate) calls: BTreeMap<CallKey, Call>,
+    /// The call whose handler is at work.
+    pub(crate) in_hand: Option<CallKey>,
+    /// A call whose next event fails, for tests of fault isolation.
+    fault_at: Option<CallKey>,
 }
 
 impl B2bua {
@@ -91,6 +95,8 @@ impl B2bua {
         let mut b2bua = Self {
             core,
             calls: BTreeMap::new(),
+            in_hand: None,
+            fault_at: None,
         };
         b2bua.settle();
         b2bua
@@ -145,7 +151,7 @@ impl B2bua {
     }
 
     /// Runs until no layer has anything left to say.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             if let Some(event) = self.core.ua.poll_event() {
                 self.handle_ua(event);
@@ -310,9 +316,11 @@ impl B2bua {
                     invite: request,
                     arrival,
                 };
+                self.in_hand = Some(key);
                 if let Some(call) = begin(core, key, arrived) {
                     self.calls.insert(key, call);
                 }
+                self.in_hand = None;
             }
             Method::Options => {
                 let draining = core.draining;
@@ -351,9 +359,12 @@ impl B2bua {
             self.core.metrics.unexpected += 1;
             return;
         };
+        self.in_hand = Some(key);
+        assert!(self.fault_at != Some(key), "a planted fault");
         if let Some(call) = call.on(&mut self.core, event) {
             self.calls.insert(key, call);
         }
+        self.in_hand = None;
     }
 
     fn handle_media(&mut self, event: MediaEvent) {
@@ -445,6 +456,18 @@ impl B2bua {
         self.calls
             .values()
             .map(|call| call.summary(self.core.now.wall))
+    }
+
+    /// A call as it would be written down; `None` if it is not confirmed.
+    #[must_use]
+    pub fn checkpoint(&self, call: CallKey) -> Option<Checkpoint> {
+        self.core.checkpoint(self.calls.get(&call)?)
+    }
+
+    /// Makes the next event of a call fail, to see that only this call ends.
+    #[doc(hidden)]
+    pub fn plant_fault(&mut self, call: CallKey) {
+        self.fault_at = Some(call);
     }
 
     /// How many calls there are.

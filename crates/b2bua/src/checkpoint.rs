@@ -22,7 +22,7 @@ use crate::core::{Core, Due};
 use crate::failure::{Cause, FailureClass};
 use crate::io::{CheckpointUpdate, Output};
 use crate::key::{CallKey, Side};
-use crate::record::CallRecord;
+use crate::record::{Begin, CallRecord};
 
 pub(crate) use leg::LegValue;
 
@@ -72,6 +72,20 @@ pub enum RestoreError {
     Value,
 }
 
+impl CallRecord {
+    fn begun(&self) -> Begin {
+        Begin {
+            call: self.call,
+            from_trunk: self.from_trunk.clone(),
+            call_id: self.call_id.clone(),
+            from_address: self.from_address,
+            called: self.called.clone(),
+            calling: self.calling.clone(),
+            started: self.started,
+        }
+    }
+}
+
 impl Core {
     /// Writes a call down, if it has changed and nothing is under way that cannot be described.
     pub(crate) fn save(&mut self, head: &Head, talking: &mut Talking) {
@@ -79,11 +93,21 @@ impl Core {
         if !stable || !talking.changed {
             return;
         }
-        let Some(checkpoint) = self.describe(head, talking) else { return };
+        let Some(checkpoint) = self.describe(head, talking) else {
+            return;
+        };
         talking.changed = false;
         talking.saved = true;
         let update = CheckpointUpdate::Save(Box::new(checkpoint));
         self.outputs.push_back(Output::Checkpoint(update));
+    }
+
+    /// A confirmed call as a value.
+    pub(crate) fn checkpoint(&self, call: &Call) -> Option<Checkpoint> {
+        match &call.phase {
+            Phase::Talking(talking) => self.describe(&call.head, talking),
+            Phase::Setup(_) | Phase::Offered(_) | Phase::Ending(_) => None,
+        }
     }
 
     fn describe(&self, head: &Head, talking: &Talking) -> Option<Checkpoint> {
@@ -129,7 +153,11 @@ impl Core {
         }
         let key = checkpoint.call;
         let name = TrunkName::from(checkpoint.a.trunk());
-        let trunk = self.profiles.trunk(&name).cloned().ok_or(RestoreError::Trunk)?;
+        let trunk = self
+            .profiles
+            .trunk(&name)
+            .cloned()
+            .ok_or(RestoreError::Trunk)?;
         let a = checkpoint.a.restore(self, key, Side::A)?;
         let b = match checkpoint.b.restore(self, key, Side::B) {
             Ok(b) => b,
@@ -138,16 +166,32 @@ impl Core {
                 return Err(error);
             }
         };
-        self.media(MediaCommand::Join { a: a.media.id, b: b.media.id });
+        self.media(MediaCommand::Join {
+            a: a.media.id,
+            b: b.media.id,
+        });
         for &(timer, at) in &checkpoint.deadlines {
             let at = self.now.moment_at(WallTime::from_unix_micros(at));
             self.deadlines.set(Due::Call(key, timer), at);
         }
         let mut record = checkpoint.record.clone();
         record.restored = true;
-        let talking = Talking { a, b, changed: false, saved: true };
+        self.index.begun.insert(key, Box::new(record.begun()));
+        let talking = Talking {
+            a,
+            b,
+            changed: false,
+            saved: true,
+        };
         talking.update_media(self);
-        let head = Head { key, trunk: Arc::clone(&trunk), record };
-        Ok(Call { head, phase: Phase::Talking(Box::new(talking)) })
+        let head = Head {
+            key,
+            trunk: Arc::clone(&trunk),
+            record,
+        };
+        Ok(Call {
+            head,
+            phase: Phase::Talking(Box::new(talking)),
+        })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ambient::{Deadlines, KeyRng, Now, TokenRng};
 use bytes::Bytes;
-use media_relay::{LegCheckpoint, LegId, MediaCommand};
+use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair};
 use routing::Snapshot;
 use sip_msg::wire::TrunkName;
 use sip_msg::{HeaderName, Headers, Method, ReasonValue, Request, StatusCode};
@@ -21,10 +21,11 @@ use crate::failure::{AttemptFailure, Cause};
 use crate::health::{ProbeFailure, ProbeId, TrunkMonitor};
 use crate::io::Output;
 use crate::key::{CallKey, Side};
-use crate::limits::Gate;
+use crate::limits::{Gate, Permit};
 use crate::metrics::Counts;
 use crate::ports::{PortLease, PortPool};
 use crate::profile::{MediaInterface, Profiles, TrunkProfile};
+use crate::record::Begin;
 
 /// The media type of session descriptions.
 pub(crate) const SDP: &str = "application/sdp";
@@ -60,8 +61,12 @@ pub(crate) struct Index {
     pub(crate) media: BTreeMap<LegId, (CallKey, Side)>,
     /// Call-IDs of both sides, for traces.
     pub(crate) call_ids: BTreeMap<Box<str>, CallKey>,
-    /// Ports of legs that a shard is still closing.
-    pub(crate) closing: BTreeMap<LegId, PortLease>,
+    /// The ports of every leg, until a shard has closed it.
+    pub(crate) leases: BTreeMap<LegId, PortLease>,
+    /// The place of every leg within the limits, until the call gives it up.
+    pub(crate) permits: BTreeMap<LegId, Permit>,
+    /// How every running call began: its record, should the rest be lost to a fault.
+    pub(crate) begun: BTreeMap<CallKey, Box<Begin>>,
 }
 
 impl Index {
@@ -71,6 +76,7 @@ impl Index {
         self.dialogs.retain(|_, (of, _)| *of != call);
         self.media.retain(|_, (of, _)| *of != call);
         self.call_ids.retain(|_, of| *of != call);
+        self.begun.remove(&call);
         for owner in self.clients.values_mut() {
             if *owner == Owner::Call(call) {
                 *owner = Owner::Nobody { keep: None };
@@ -171,11 +177,27 @@ impl Core {
         }
     }
 
-    /// Closes a media leg; its ports go back to the pool when the shard has closed it.
-    pub(crate) fn close_media(&mut self, leg: LegId, lease: PortLease) {
-        self.media(MediaCommand::CloseLeg { leg });
+    /// Takes a leg into the tables.
+    pub(crate) fn own_leg(
+        &mut self,
+        leg: LegId,
+        owner: (CallKey, Side),
+        lease: PortLease,
+        permit: Permit,
+    ) {
+        self.index.media.insert(leg, owner);
+        self.index.leases.insert(leg, lease);
+        self.index.permits.insert(leg, permit);
+    }
+
+    /// Closes a leg: its place within the limits is free at once, its ports when the shard has
+    /// closed it.
+    pub(crate) fn close_media(&mut self, leg: LegId) {
+        if let Some(permit) = self.index.permits.remove(&leg) {
+            self.gate.release(permit);
+        }
         self.leg_states.remove(&leg);
-        self.index.closing.insert(leg, lease);
+        self.media(MediaCommand::CloseLeg { leg });
         self.deadlines
             .set(Due::Lease(leg), self.now.moment + CLOSE_WAIT);
     }
@@ -184,14 +206,13 @@ impl Core {
     pub(crate) fn media_closed(&mut self, leg: LegId) {
         self.deadlines.cancel(&Due::Lease(leg));
         self.index.media.remove(&leg);
-        if let Some(lease) = self.index.closing.remove(&leg) {
+        if let Some(lease) = self.index.leases.remove(&leg) {
             self.ports.release(self.now.moment, lease);
         }
     }
 
     /// Where SDP says that media of a leased pair is heard: RTP and RTCP.
-    pub(crate) fn advertised(&self, lease: &PortLease) -> (SocketAddr, SocketAddr) {
-        let pair = lease.pair();
+    pub(crate) fn advertised(&self, pair: &PortPair) -> (SocketAddr, SocketAddr) {
         let interface = self
             .interfaces
             .iter()

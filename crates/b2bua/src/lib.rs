@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod audit;
 mod b2bua;
 mod call;
 pub mod checkpoint;
@@ -29,6 +30,7 @@ pub mod record;
 pub mod trace;
 mod tracing;
 
+pub use audit::Disagreement;
 pub use b2bua::B2bua;
 pub use checkpoint::{Checkpoint, RestoreError};
 pub use io::{CheckpointUpdate, Input, Output};

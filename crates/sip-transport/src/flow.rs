@@ -102,6 +102,15 @@ enum Slot {
     },
 }
 
+/// Why a hop has to rest, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: TransportError,
+    pub(crate) policy: ReconnectPolicy,
+    /// Random, 0 to 255.
+    pub(crate) draw: u8,
+}
+
 /// What the table says to a request for a connection.
 #[derive(Debug)]
 pub(crate) enum Choice {
@@ -130,6 +139,34 @@ struct Table {
     accepted: BTreeMap<(TransportKind, SocketAddr), FlowId>,
     udp: BTreeMap<FlowId, UdpFlow>,
     pool: BTreeMap<Hop, Slot>,
+}
+
+impl Table {
+    /// Empties the slot of a stream, if it has one still.
+    fn vacate(&mut self, stream: &Stream, failure: Option<Failure>) {
+        let Origin::Opened(hop) = &stream.origin else {
+            return;
+        };
+        let failed = match self.pool.get(hop) {
+            Some(Slot::Live {
+                stream: current,
+                failed,
+            }) if current.id == stream.id => *failed,
+            Some(Slot::Live { .. } | Slot::Resting { .. }) | None => return,
+        };
+        match failure {
+            None => self.pool.remove(hop),
+            Some(Failure {
+                error,
+                policy,
+                draw,
+            }) => {
+                let backoff = Backoff::after_failure(failed, policy, Instant::now(), draw);
+                self.pool
+                    .insert(hop.clone(), Slot::Resting { backoff, error })
+            }
+        };
+    }
 }
 
 impl Flows {
@@ -278,51 +315,22 @@ impl Flows {
 
     /// A stream takes no new requests: the next request to its hop opens another.
     pub(crate) fn detach(&self, stream: &Stream) {
-        let Origin::Opened(hop) = &stream.origin else {
-            return;
-        };
-        let mut table = self.lock();
-        if matches!(table.pool.get(hop), Some(Slot::Live { stream: current, .. }) if current.id == stream.id)
-        {
-            table.pool.remove(hop);
-        }
+        self.lock().vacate(stream, None);
     }
 
-    /// A stream has ended. If its hop never answered on it, the hop rests before the next try.
-    pub(crate) fn leave(
-        &self,
-        stream: &Stream,
-        failure: Option<(TransportError, ReconnectPolicy, u8)>,
-    ) {
+    /// A stream is beyond hope before it has ended: its hop rests from now on.
+    pub(crate) fn give_up(&self, stream: &Stream, failure: Failure) {
+        self.lock().vacate(stream, Some(failure));
+    }
+
+    /// A stream has ended. After a failure the hop rests before the next try.
+    pub(crate) fn leave(&self, stream: &Stream, failure: Option<Failure>) {
         let mut table = self.lock();
         table.streams.remove(&stream.id);
-        match &stream.origin {
-            Origin::Accepted(_) => {
-                let key = (stream.transport, stream.remote);
-                if table.accepted.get(&key) == Some(&stream.id) {
-                    table.accepted.remove(&key);
-                }
-            }
-            Origin::Opened(hop) => {
-                let Some(Slot::Live {
-                    stream: current,
-                    failed,
-                }) = table.pool.get(hop)
-                else {
-                    return;
-                };
-                if current.id != stream.id {
-                    return;
-                }
-                let failed = *failed;
-                table.pool.remove(hop);
-                if let Some((error, policy, draw)) = failure {
-                    let backoff = Backoff::after_failure(failed, policy, Instant::now(), draw);
-                    table
-                        .pool
-                        .insert(hop.clone(), Slot::Resting { backoff, error });
-                }
-            }
+        table.vacate(stream, failure);
+        let key = (stream.transport, stream.remote);
+        if table.accepted.get(&key) == Some(&stream.id) {
+            table.accepted.remove(&key);
         }
     }
 

@@ -56,6 +56,7 @@ pub(crate) struct Outbox {
     limit: usize,
     changed: Notify,
     emptied: Notify,
+    overflow: Notify,
 }
 
 impl Outbox {
@@ -73,6 +74,7 @@ impl Outbox {
             limit,
             changed: Notify::new(),
             emptied: Notify::new(),
+            overflow: Notify::new(),
         }
     }
 
@@ -91,6 +93,7 @@ impl Outbox {
             queue.end = Some(TransportError::Stalled);
             drop(queue);
             self.changed.notify_one();
+            self.overflow.notify_one();
             return Err(Unqueued::Full);
         }
         queue.bytes += bytes.len();
@@ -130,6 +133,12 @@ impl Outbox {
         if queue.messages.is_empty() {
             self.emptied.notify_one();
         }
+    }
+
+    /// Returns once the bound has been reached. Only one task may wait here: not the writer, which
+    /// is stuck in the middle of a message then.
+    pub(crate) async fn overflowed(&self) {
+        self.overflow.notified().await;
     }
 
     /// Returns once everything queued has been written. Only one task may wait here.

@@ -10,16 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, KeyLog, ServerConfig};
 use sip_msg::TransportKind;
-use sip_msg::wire::{ListenerId, TrunkName};
+use sip_msg::wire::{Hop, ListenerId, TransportError, TrunkName};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::admission::Admission;
-use crate::backoff::ReconnectPolicy;
 use crate::config::{TransportLimits, TrunkFlow};
 use crate::counters::Tally;
 use crate::dns::Resolver;
-use crate::flow::Flows;
+use crate::flow::{Failure, Flows};
 use crate::lanes::Lanes;
 use crate::network::AllowedNetwork;
 use crate::tls::{self, HandshakeGate, TlsClientSettings, TlsError};
@@ -101,10 +100,17 @@ impl Shared {
         self.trunks.load().get(name).cloned()
     }
 
-    pub(crate) fn reconnect_policy(&self, name: &TrunkName) -> ReconnectPolicy {
-        self.trunk(name)
+    /// A failure to reach a hop, as its trunk's policy judges it.
+    pub(crate) fn failure(&self, hop: &Hop, error: TransportError) -> Failure {
+        let policy = self
+            .trunk(&hop.trunk)
             .map(|trunk| trunk.flow.reconnect)
-            .unwrap_or_default()
+            .unwrap_or_default();
+        Failure {
+            error,
+            policy,
+            draw: self.draw(),
+        }
     }
 
     /// Returns once the transport is to stop.

@@ -144,6 +144,7 @@ where
         reason = write(shared, &flow, &mut writing, clocks.keep_alive) => reason,
         reason = supervise(shared, &flow, clocks.idle) => reason,
         reason = evicted(place.as_ref()) => reason,
+        () = flow.outbox.overflowed() => CloseReason::Stalled,
     };
     finish(shared, &flow, reason);
     // Frees the place before the farewell: the peer may take its time over it.
@@ -160,13 +161,10 @@ pub(crate) fn finish(shared: &Shared, flow: &Stream, reason: CloseReason) {
         shared.tally.add(counter);
     }
     let ending = flow.outbox.close(reason.as_error());
-    let failure = match (&flow.origin, ending.proven) {
-        (Origin::Opened(hop), false) if reason.is_failure() => Some((
-            ending.error,
-            shared.reconnect_policy(&hop.trunk),
-            shared.draw(),
-        )),
-        (Origin::Opened(_) | Origin::Accepted(_), _) => None,
+    let failed = reason == CloseReason::Stalled || (!ending.proven && reason.is_failure());
+    let failure = match &flow.origin {
+        Origin::Opened(hop) if failed => Some(shared.failure(hop, ending.error)),
+        Origin::Opened(_) | Origin::Accepted(_) => None,
     };
     shared.flows.leave(flow, failure);
     for id in ending.unsent {

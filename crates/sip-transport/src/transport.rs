@@ -244,7 +244,11 @@ impl Transport {
             };
             match stream.outbox.push(Some(id), message.clone()) {
                 Ok(()) => return Ok(()),
-                Err(Unqueued::Full) => return Err(TransportError::Stalled),
+                Err(Unqueued::Full) => {
+                    let error = TransportError::Stalled;
+                    shared.flows.give_up(&stream, shared.failure(hop, error));
+                    return Err(error);
+                }
                 Err(Unqueued::Closed) => shared.flows.detach(&stream),
             }
         }

@@ -228,7 +228,6 @@ impl Setup {
         let Self {
             server,
             invite,
-            permit,
             media,
             offer,
             ..
@@ -246,7 +245,6 @@ impl Setup {
         let callee = Leg {
             side: Side::B,
             trunk: trying.trunk,
-            permit: trying.permit,
             dialog,
             media: trying.media,
             session: Session {
@@ -274,17 +272,12 @@ impl Setup {
             let end = End::lost(Side::A);
             let legs = [callee.media.id, media.id];
             callee.end(core, Some(&end));
-            core.gate.release(permit);
             media.close(core);
             return Ending::begin(core, head, end, legs);
         };
         core.own_dialog(dialog, head.key, Side::A);
         note_answered(core, head);
-        let caller_leg = Caller {
-            permit,
-            dialog,
-            media,
-        };
+        let caller_leg = Caller { dialog, media };
         match caller {
             ToldCaller::Answer(told, negotiated) => {
                 let session = Session {

@@ -17,7 +17,6 @@ use crate::core::{Core, Owner};
 use crate::failure::{AttemptFailure, Verdict};
 use crate::key::Side;
 use crate::leg::{Flows, LegMedia, default_codecs, policy};
-use crate::limits::Permit;
 use crate::profile::TrunkProfile;
 use crate::record::{AttemptRecord, Number};
 
@@ -27,7 +26,6 @@ pub(crate) struct Trying {
     pub(crate) client: ClientKey,
     pub(crate) trunk: Arc<TrunkProfile>,
     pub(crate) peer: usize,
-    pub(crate) permit: Permit,
     pub(crate) media: LegMedia,
     /// What every fork is offered.
     pub(crate) offer: PendingOffer,
@@ -58,16 +56,9 @@ impl Trying {
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
         let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
         let permit = permit.map_err(AttemptFailure::Limit)?;
-        let Some(mut media) = LegMedia::open(
-            core,
-            &trunk,
-            head.key,
-            Side::B,
-            Some(setup.media.lease.shard()),
-        ) else {
-            core.gate.release(permit);
-            return Err(AttemptFailure::NoMediaPort);
-        };
+        let prefer = Some(setup.media.pair.shard);
+        let media = LegMedia::open(core, &trunk, (head.key, Side::B), prefer, permit);
+        let mut media = media.ok_or(AttemptFailure::NoMediaPort)?;
         let sdp_policy = policy(&trunk).narrowed_to(&policy(&head.trunk));
         let offer = match setup.offer.as_ref().and_then(SessionDescription::audio) {
             Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
@@ -75,7 +66,6 @@ impl Trying {
         };
         let Ok((offered, offer)) = offer else {
             media.close(core);
-            core.gate.release(permit);
             return Err(AttemptFailure::Negotiation);
         };
         core.media(MediaCommand::Join {
@@ -92,7 +82,6 @@ impl Trying {
             client,
             trunk,
             peer: attempt.peer,
-            permit,
             media,
             offer,
             offered,
@@ -168,7 +157,6 @@ impl Trying {
         core.disarm_attempt(head.key);
         // Harmless where the transaction is over; a 2xx that crosses is acknowledged and hung up.
         core.cancel(self.client, end);
-        core.gate.release(self.permit);
         self.media.close(core);
     }
 }

@@ -52,11 +52,13 @@ impl Refusal {
 
 /// Takes or refuses a call. Either way it has a record; `None` when it was refused.
 pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<Call> {
+    let begun = begun(core, key, &arrived);
     let mut head = Head {
         key,
         trunk: Arc::clone(&arrived.trunk),
-        record: Box::new(record(core, key, &arrived)),
+        record: Box::new(CallRecord::begin(begun.clone())),
     };
+    core.index.begun.insert(key, Box::new(begun));
     match admit(core, &mut head, &arrived) {
         Ok(setup) => {
             core.index.servers.insert(arrived.server, key);
@@ -105,8 +107,8 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
             return Err(refusal);
         }
     };
-    let Some(media) = LegMedia::open(core, trunk, head.key, Side::A, None) else {
-        core.gate.release(permit);
+    let owner = (head.key, Side::A);
+    let Some(media) = LegMedia::open(core, trunk, owner, None, permit) else {
         return Err(Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             FailureClass::Internal,
@@ -115,7 +117,6 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
     Ok(Box::new(Setup {
         server: arrived.server,
         invite: arrived.invite.clone(),
-        permit,
         media,
         offer,
         early: None,
@@ -207,9 +208,9 @@ fn calling(invite: &Request) -> Option<String> {
     (!withheld).then(|| user.to_owned())
 }
 
-fn record(core: &Core, call: CallKey, arrived: &Arrived) -> CallRecord {
+fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
     let invite = &arrived.invite;
-    CallRecord::begin(Begin {
+    Begin {
         call,
         from_trunk: arrived.trunk.name.clone(),
         call_id: invite.headers.call_id().unwrap_or_default().to_owned(),
@@ -217,7 +218,7 @@ fn record(core: &Core, call: CallKey, arrived: &Arrived) -> CallRecord {
         called: Number::new(invite.uri.user().unwrap_or_default()),
         calling: calling(invite).map(|number| Number::new(&number)),
         started: core.now.wall,
-    })
+    }
 }
 
 impl Core {

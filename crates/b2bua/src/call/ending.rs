@@ -211,4 +211,13 @@ pub(crate) fn note_stats(head: &mut Head, side: Side, stats: &LegStats) {
     };
     let media = media.get_or_insert_default();
     media.received = stats.received;
+    media.sent = stats.sent;
+    media.octets_received = stats.received_octets;
+    media.octets_sent = stats.sent_octets;
+    media.lost = stats.lost;
+    media.jitter_us = stats.jitter_us;
+    let dropped = stats.dropped.iter().filter(|(_, count)| *count > 0);
+    media.dropped = dropped
+        .map(|(reason, count)| (reason.name().to_owned(), count))
+        .collect();
 }

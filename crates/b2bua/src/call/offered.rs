@@ -15,13 +15,11 @@ use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, LegMedia, Session};
-use crate::limits::Permit;
 use crate::profile::TrunkProfile;
 
 /// The caller's side of a call that has been answered.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    pub(crate) permit: Permit,
     pub(crate) dialog: DialogKey,
     pub(crate) media: LegMedia,
 }
@@ -32,7 +30,6 @@ impl Caller {
         Leg {
             side: Side::A,
             trunk: Arc::clone(trunk),
-            permit: self.permit,
             dialog: self.dialog,
             media: self.media,
             session,
@@ -147,8 +144,6 @@ impl Offered {
         if gone != Some(Side::B) {
             core.bye(callee.dialog, &end.reason());
         }
-        core.gate.release(caller.permit);
-        core.gate.release(callee.permit);
         let legs = [caller.media.id, callee.media.id];
         caller.media.close(core);
         callee.media.close(core);

@@ -17,7 +17,6 @@ use crate::core::{Core, Reply};
 use crate::failure::{self, AttemptFailure, FailureClass, Verdict};
 use crate::key::Side;
 use crate::leg::LegMedia;
-use crate::limits::Permit;
 
 /// The phase in which the caller's INVITE has no final response.
 #[derive(Debug)]
@@ -26,7 +25,6 @@ pub(crate) struct Setup {
     pub(crate) server: ServerKey,
     /// Its INVITE, from which each attempt is built.
     pub(crate) invite: Request,
-    pub(crate) permit: Permit,
     /// The caller's media; its ports and key stay for the whole call.
     pub(crate) media: LegMedia,
     /// What the caller offered; `None` asks us to offer (RFC 3261 §13.2.1, M-03).
@@ -181,16 +179,10 @@ impl Setup {
 
     /// The INVITE has its final response: everything is given back.
     fn over(self: Box<Self>, core: &mut Core, head: &mut Head, end: End) -> Phase {
-        let Self {
-            permit,
-            media,
-            trying,
-            ..
-        } = *self;
+        let Self { media, trying, .. } = *self;
         if let Some(trying) = trying {
             trying.cancel(core, head, &end);
         }
-        core.gate.release(permit);
         let leg = media.id;
         media.close(core);
         Ending::begin(core, head, end, [leg])

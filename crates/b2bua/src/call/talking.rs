@@ -33,7 +33,12 @@ impl Talking {
         for leg in [a.media.id, b.media.id] {
             core.media(MediaCommand::Checkpoint { leg });
         }
-        let mut talking = Self { a, b, changed: true, saved: false };
+        let mut talking = Self {
+            a,
+            b,
+            changed: true,
+            saved: false,
+        };
         talking.note_codecs(head);
         talking.update_media(core);
         talking.settle(core, head);

@@ -94,7 +94,11 @@ impl LegValue {
         side: Side,
     ) -> Result<Leg, RestoreError> {
         let name = TrunkName::from(self.trunk.as_str());
-        let trunk = core.profiles.trunk(&name).cloned().ok_or(RestoreError::Trunk)?;
+        let trunk = core
+            .profiles
+            .trunk(&name)
+            .cloned()
+            .ok_or(RestoreError::Trunk)?;
         let local = self.media.local.restore().ok_or(RestoreError::Value)?;
         let session = self.session.restore(&local).ok_or(RestoreError::Value)?;
         let dialog = core.ua.restore_dialog(self.dialog.clone());
@@ -111,25 +115,45 @@ impl LegValue {
         let id = LegId(self.media.leg);
         core.own_dialog(dialog, call, side);
         if let Some(known) = core.ua.dialog(dialog) {
-            core.index.call_ids.insert(known.call_id.as_str().into(), call);
+            core.index
+                .call_ids
+                .insert(known.call_id.as_str().into(), call);
         }
-        core.index.media.insert(id, (call, side));
+        core.own_leg(id, (call, side), lease, permit);
         let (ssrc, cname) = (self.media.ssrc, self.media.cname.as_str().into());
-        let media = LegMedia { id, lease, local, ssrc, cname };
+        let media = LegMedia {
+            id,
+            pair: self.media.pair(),
+            local,
+            ssrc,
+            cname,
+        };
         let state = self.media.state.restore();
         core.note_leg_state(id, state);
         // The relay is told the rest as soon as both legs are there.
         let params = Box::new(media.unanswered(&trunk));
-        let ports = media.lease.pair();
-        core.media(MediaCommand::RestoreLeg { leg: id, ports, params, state: Box::new(state) });
+        let ports = media.pair;
+        core.media(MediaCommand::RestoreLeg {
+            leg: id,
+            ports,
+            params,
+            state: Box::new(state),
+        });
         let exchange = Exchange::Idle;
-        Ok(Leg { side, trunk, permit, dialog, media, session, exchange })
+        Ok(Leg {
+            side,
+            trunk,
+            dialog,
+            media,
+            session,
+            exchange,
+        })
     }
 }
 
 impl MediaValue {
     fn of(media: &LegMedia, state: &LegCheckpoint) -> Self {
-        let pair = media.lease.pair();
+        let pair = media.pair;
         Self {
             leg: media.id.0,
             pair: pair.id.0,
@@ -159,7 +183,11 @@ impl LocalValue {
     pub(super) fn of(local: &LocalMedia) -> Self {
         let refused = local.layout.refused.iter();
         let crypto = local.crypto.as_ref().map(|crypto| {
-            (crypto.tag, crypto.suite.as_str().to_owned(), crypto.key.as_bytes().to_vec())
+            (
+                crypto.tag,
+                crypto.suite.as_str().to_owned(),
+                crypto.key.as_bytes().to_vec(),
+            )
         });
         Self {
             addr: local.addr,
@@ -199,7 +227,10 @@ impl LocalValue {
                 content: self.content,
                 ..Origin::new(self.session_id, self.addr.ip())
             },
-            layout: Layout { audio: self.audio, refused: refused.collect() },
+            layout: Layout {
+                audio: self.audio,
+                refused: refused.collect(),
+            },
         })
     }
 }

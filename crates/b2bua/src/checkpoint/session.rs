@@ -70,7 +70,13 @@ impl SessionValue {
             direction: negotiated.direction.to_string(),
             rtcp_mux: negotiated.rtcp_mux,
             formats: formats
-                .map(|common| (FormatValue::of(&common.format), common.our_pt, common.their_pt))
+                .map(|common| {
+                    (
+                        FormatValue::of(&common.format),
+                        common.our_pt,
+                        common.their_pt,
+                    )
+                })
                 .collect(),
             inbound: negotiated.inbound.as_ref().map(InboundValue::of),
             outbound: negotiated
@@ -183,7 +189,10 @@ impl RemoteValue {
     fn restore(&self) -> Option<Audio> {
         let formats: Vec<Format> = self.formats.iter().map(FormatValue::restore).collect();
         let first = |wanted: fn(&Format) -> bool| {
-            formats.iter().find(|format| wanted(format)).map(|format| format.pt)
+            formats
+                .iter()
+                .find(|format| wanted(format))
+                .map(|format| format.pt)
         };
         Some(Audio {
             index: self.index,

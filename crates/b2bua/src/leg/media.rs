@@ -2,22 +2,24 @@
 //! parameters that the relay is told.
 
 use media_relay::{
-    G711, LegId, LegParams, MasterKey, MediaCommand, PtMap, RemoteCandidate, ShardId, SrtpParams,
-    Suite, ToneCodec,
+    G711, LegId, LegParams, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate, ShardId,
+    SrtpParams, Suite, ToneCodec,
 };
 use sdp::{LocalCrypto, LocalMedia, Negotiated, payload_type_map};
 
 use crate::core::Core;
 use crate::key::{CallKey, Side};
-use crate::ports::PortLease;
+use crate::limits::Permit;
 use crate::profile::TrunkProfile;
 
-/// What one leg owns of the media plane. Given back with [`LegMedia::close`].
+/// What one leg owns of the media plane, and its place within the limits. The lease and the permit
+/// are in the core's tables under the leg's name, so that a call that is lost to a fault loses no
+/// port; [`LegMedia::close`] gives both back.
 #[derive(Debug)]
 #[must_use = "a leg that is not closed keeps its ports"]
 pub(crate) struct LegMedia {
     pub(crate) id: LegId,
-    pub(crate) lease: PortLease,
+    pub(crate) pair: PortPair,
     /// Our side of the leg's session descriptions.
     pub(crate) local: LocalMedia,
     pub(crate) ssrc: u32,
@@ -25,22 +27,27 @@ pub(crate) struct LegMedia {
 }
 
 impl LegMedia {
-    /// Leases ports, draws a key and opens the leg at its shard; `None` when no port is free.
+    /// Leases ports, draws a key and opens the leg at its shard. `None` when no port is free; the
+    /// permit is given back then.
     pub(crate) fn open(
         core: &mut Core,
         trunk: &TrunkProfile,
-        call: CallKey,
-        side: Side,
+        (call, side): (CallKey, Side),
         prefer: Option<ShardId>,
+        permit: Permit,
     ) -> Option<Self> {
-        let lease = core
+        let Ok(lease) = core
             .ports
             .lease(core.now.moment, trunk.media_interface, prefer)
-            .ok()?;
+        else {
+            core.gate.release(permit);
+            return None;
+        };
         let id = LegId(core.tokens.next_u64());
-        // RFC 4566 readers keep the session id in a signed word.
+        // Readers keep the session id in a signed word.
         let session_id = core.tokens.next_u64() >> 1;
-        let (rtp, rtcp) = core.advertised(&lease);
+        let pair = lease.pair();
+        let (rtp, rtcp) = core.advertised(&pair);
         let mut local = if trunk.srtp {
             let mut key = [0; sdp::MasterKey::LEN];
             core.keys.fill(&mut key);
@@ -56,18 +63,18 @@ impl LegMedia {
         local.rtcp_port = rtcp.port();
         let ssrc = u32::try_from(core.tokens.below(u64::from(u32::MAX))).unwrap_or(1);
         let cname = core.tokens.tag().into();
-        core.index.media.insert(id, (call, side));
         let media = Self {
             id,
-            lease,
+            pair,
             local,
             ssrc,
             cname,
         };
+        core.own_leg(id, (call, side), lease, permit);
         let params = Box::new(media.unanswered(trunk));
         core.media(MediaCommand::OpenLeg {
             leg: id,
-            ports: media.lease.pair(),
+            ports: pair,
             params,
         });
         Some(media)
@@ -75,7 +82,7 @@ impl LegMedia {
 
     /// Gives everything back. The ports rest until the shard has closed the leg.
     pub(crate) fn close(self, core: &mut Core) {
-        core.close_media(self.id, self.lease);
+        core.close_media(self.id);
     }
 
     /// Tells the shard what was signalled for this leg.

@@ -18,7 +18,6 @@ use sip_ua::DialogKey;
 use crate::call::End;
 use crate::core::{Core, Owner};
 use crate::key::Side;
-use crate::limits::Permit;
 use crate::profile::TrunkProfile;
 
 /// A leg whose dialog is confirmed, or is about to be by the caller's ACK.
@@ -26,7 +25,6 @@ use crate::profile::TrunkProfile;
 pub(crate) struct Leg {
     pub(crate) side: Side,
     pub(crate) trunk: Arc<TrunkProfile>,
-    pub(crate) permit: Permit,
     pub(crate) dialog: DialogKey,
     pub(crate) media: LegMedia,
     pub(crate) session: Session,
@@ -80,7 +78,6 @@ impl Leg {
         if let Some(end) = bye {
             core.bye(self.dialog, &end.reason());
         }
-        core.gate.release(self.permit);
         self.media.close(core);
     }
 }

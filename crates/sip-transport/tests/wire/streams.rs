@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sip_msg::Message;
 use sip_msg::TransportKind::Tcp;
-use sip_msg::wire::TransportError;
-use sip_transport::{CloseReason, Counter, FlowPolicy, TransportLimits, TrunkFlow};
+use sip_msg::wire::{TransportError, TransportReport};
+use sip_transport::{CloseReason, Counter, FlowPolicy, Incoming, TransportLimits, TrunkFlow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -170,14 +170,29 @@ async fn a_peer_that_does_not_read_fails_its_flow_and_every_message_of_it() {
         tokio::task::yield_now().await;
         assert!(sent.len() < 100_000, "nothing ever stalled");
     }
-    let first = loop {
+    let mut failed = Vec::new();
+    loop {
         match end.next().await {
-            sip_transport::Incoming::Report(report) => break report,
-            _ => continue,
+            Incoming::Report(TransportReport::Failed { id, error }) => {
+                assert_eq!(error, TransportError::Stalled);
+                failed.push(id);
+            }
+            Incoming::FlowClosed { reason, .. } => {
+                assert_eq!(reason, CloseReason::Stalled);
+                break;
+            }
+            _ => {}
         }
-    };
-    let sip_msg::wire::TransportReport::Failed { error, .. } = first;
-    assert_eq!(error, TransportError::Stalled);
+    }
+    // Everything from the first that was not written on: at least what the outbox held.
+    failed.sort();
+    let first = sent.iter().position(|id| *id == failed[0]).unwrap();
+    assert_eq!(failed, sent[first..first + failed.len()]);
+    assert!(
+        failed.len() >= 15 && first + failed.len() + 2 >= sent.len(),
+        "{}",
+        failed.len()
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,506 @@
+//! Microsoft's side of the SIP Interface: three names, mutual TLS, connections used one way, and
+//! a strict reading of everything the gateway sends.
+
+mod checks;
+mod config;
+mod description;
+mod probe;
+mod report;
+mod texture;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sip_msg::{HeaderName, Headers, Message, Method, Request, Response, Uri};
+use tokio::sync::{broadcast, oneshot, watch};
+
+pub use config::{AcsConfig, Flavour, PROXY_NAMES, ProxyConfig, ProxyMode, TrunkRegistration};
+pub use report::{PingStatus, TlsStatus, TrunkState, TrunkStatus, Violation};
+
+use crate::agent::{Agent, AgentConfig, locked};
+use crate::call::{CallHandle, Phase};
+use crate::caller::{self, Destination};
+use crate::log::Logged;
+use crate::manner::{Described, Manner, Occasion, Refusal, Verdict, supply};
+use crate::media::MediaConfig;
+use crate::party::{Announcements, StartError, tls_ends};
+use crate::script::{Behaviour, CallOptions, same_number};
+use crate::sdp::Remote;
+use crate::wire::{Hop, Link, Origin, Transport};
+use probe::Probing;
+use report::Ledger;
+
+/// A number that declined is not called again within this.
+const DECLINED: Duration = Duration::from_secs(3);
+/// Contacts and connections remembered.
+const REMEMBERED: usize = 10_000;
+
+/// Microsoft's side, running. Everything of it ends when it is dropped.
+pub struct AcsSim {
+    agent: Arc<Agent>,
+    side: Arc<Microsoft>,
+}
+
+impl Drop for AcsSim {
+    fn drop(&mut self) {
+        self.agent.shutdown();
+    }
+}
+
+impl AcsSim {
+    /// Opens the listeners of all proxies.
+    ///
+    /// # Errors
+    /// When a socket cannot be bound or the TLS settings are unusable.
+    pub async fn start(config: AcsConfig) -> Result<Self, StartError> {
+        let agent_config = AgentConfig {
+            transport: Transport::Tls,
+            binds: config.proxies.iter().map(|proxy| proxy.bind).collect(),
+            tls: tls_ends(Some(&config.tls))?,
+            idle: Some(config.idle),
+            timers: config.timers,
+            media: MediaConfig {
+                secure: true,
+                ..config.media.clone()
+            },
+            tap: config.tap.clone(),
+        };
+        let side = Arc::new(Microsoft::new(config));
+        let manner: Arc<dyn Manner> = Arc::clone(&side) as _;
+        let agent = Agent::start(agent_config, |locals| {
+            // Set once, here.
+            let _ = side.locals.set(locals.to_vec());
+            let _ = side.me.set(Arc::downgrade(&side));
+            manner
+        })
+        .await?;
+        let _ = side.agent.set(Arc::downgrade(&agent));
+        Ok(Self { agent, side })
+    }
+
+    /// Name and address of each proxy.
+    pub fn proxies(&self) -> Vec<(String, SocketAddr)> {
+        let names = self
+            .side
+            .config
+            .proxies
+            .iter()
+            .map(|proxy| proxy.name.clone());
+        names.zip(self.agent.locals().iter().copied()).collect()
+    }
+
+    /// Changes how a proxy behaves. `Down` closes its listener and its connections; `Up` opens
+    /// the listener again on the same port.
+    ///
+    /// # Errors
+    /// When the port cannot be bound again.
+    pub async fn set_mode(&self, proxy: usize, mode: ProxyMode) -> std::io::Result<()> {
+        let before = std::mem::replace(&mut locked(&self.side.modes)[proxy], mode);
+        match (before == ProxyMode::Down, mode == ProxyMode::Down) {
+            (false, true) => self.agent.wire.unlisten(proxy).await,
+            (true, false) => {
+                let bind = self.agent.local(proxy);
+                self.agent.wire.listen(proxy, Transport::Tls, bind).await?;
+            }
+            (true, true) | (false, false) => {}
+        }
+        Ok(())
+    }
+
+    /// Treats calls to this number so from now on.
+    pub fn set_behaviour(&self, number: &str, behaviour: Behaviour) {
+        let mut behaviours = locked(&self.side.behaviours);
+        behaviours
+            .by_number
+            .retain(|(known, _)| !same_number(known, number));
+        behaviours.by_number.push((number.to_owned(), behaviour));
+    }
+
+    /// Calls a number through the trunk of that name, as an application in Azure would.
+    ///
+    /// # Errors
+    /// When the trunk is not registered, the number makes no URI, or no media ports can be bound.
+    pub async fn call(
+        &self,
+        number: &str,
+        trunk: &str,
+        options: CallOptions,
+    ) -> std::io::Result<CallHandle> {
+        let invalid = std::io::ErrorKind::InvalidInput;
+        let hop = self.side.hop_to(trunk).ok_or(invalid)?;
+        let there = format!("{trunk}:{}", hop.addr.port());
+        let text = options
+            .request_uri
+            .clone()
+            .unwrap_or_else(|| format!("sip:{number}@{there};user=phone;transport=tls"));
+        let from = match &options.caller {
+            Some(caller) => {
+                let proxy = self.side.host(self.agent.local(options.from_proxy));
+                format!("sip:{caller}@{proxy};user=phone")
+            }
+            None => "sip:anonymous@anonymous.invalid".to_owned(),
+        };
+        let destination = Destination {
+            uri: Uri::parse(text).map_err(|_| invalid)?,
+            to: format!("sip:{number}@{there};user=phone"),
+            from,
+            hop,
+        };
+        let call = caller::place(&self.agent, destination, options).await?;
+        let watcher = watch_progress(Arc::downgrade(&self.side), call.clone());
+        self.agent.keep(tokio::spawn(watcher).abort_handle());
+        Ok(call)
+    }
+
+    /// Resolves to the next incoming call to this number. Ask before the call is placed.
+    pub fn expect(&self, number: &str) -> oneshot::Receiver<CallHandle> {
+        self.side.calls.expect(number)
+    }
+
+    /// Every incoming call from now on.
+    pub fn incoming(&self) -> broadcast::Receiver<CallHandle> {
+        self.side.calls.subscribe()
+    }
+
+    /// Everything the gateway did against the rules so far.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.side.ledger().violations.clone()
+    }
+
+    /// How a trunk stands.
+    pub fn trunk(&self, fqdn: &str) -> TrunkState {
+        let fqdn = fqdn.to_ascii_lowercase();
+        self.side
+            .ledger()
+            .trunks
+            .get(&fqdn)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Waits until a trunk is Online, at most `limit`; says whether it is.
+    pub async fn online(&self, fqdn: &str, limit: Duration) -> bool {
+        let mut news = self.side.news.subscribe();
+        tokio::time::timeout(limit, async {
+            while self.trunk(fqdn).status() != TrunkStatus::Online {
+                if news.changed().await.is_err() {
+                    break;
+                }
+            }
+        })
+        .await
+        .is_ok()
+    }
+
+    /// Every message sent and received, in order.
+    pub fn messages(&self) -> Vec<Logged> {
+        self.agent.log.all()
+    }
+
+    /// Ends every call without a word and closes every socket.
+    pub fn shutdown(&self) {
+        self.agent.shutdown();
+    }
+}
+
+/// The gateway timer: 18x or a final response, or the call is given up (U-04).
+async fn watch_progress(side: Weak<Microsoft>, call: CallHandle) {
+    let Some(patience) = side.upgrade().map(|side| side.config.progress_patience) else {
+        return;
+    };
+    let progressed = call.wait(|state| state.phase > Phase::Trying);
+    if tokio::time::timeout(patience, progressed).await.is_err()
+        && let Some(side) = side.upgrade()
+    {
+        let called = &call.parties().called;
+        side.ledger().note(
+            "U-04",
+            format!("no 18x or final within {patience:?} for {called}"),
+        );
+        call.cancel();
+    }
+}
+
+/// The manner of Microsoft's side.
+pub(crate) struct Microsoft {
+    config: AcsConfig,
+    ledger: Mutex<Ledger>,
+    news: watch::Sender<()>,
+    behaviours: Mutex<crate::script::Behaviours>,
+    calls: Announcements,
+    modes: Mutex<Vec<ProxyMode>>,
+    probing: Mutex<Probing>,
+    /// Contacts given to the gateway.
+    contacts: Mutex<BTreeSet<String>>,
+    /// Calls answered with 603: called, caller, when.
+    declined: Mutex<Vec<(String, String, Instant)>>,
+    /// Connections on which 503 was sent.
+    shunned: Mutex<BTreeSet<u64>>,
+    locals: OnceLock<Vec<SocketAddr>>,
+    agent: OnceLock<Weak<Agent>>,
+    me: OnceLock<Weak<Microsoft>>,
+}
+
+impl Microsoft {
+    fn new(config: AcsConfig) -> Self {
+        Self {
+            ledger: Mutex::default(),
+            news: watch::Sender::new(()),
+            behaviours: Mutex::new(config.behaviours.clone()),
+            calls: Announcements::default(),
+            modes: Mutex::new(vec![ProxyMode::Up; config.proxies.len()]),
+            probing: Mutex::default(),
+            contacts: Mutex::default(),
+            declined: Mutex::default(),
+            shunned: Mutex::default(),
+            locals: OnceLock::new(),
+            agent: OnceLock::new(),
+            me: OnceLock::new(),
+            config,
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        locked(&self.ledger)
+    }
+
+    fn contacts(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        locked(&self.contacts)
+    }
+
+    fn declined(&self) -> MutexGuard<'_, Vec<(String, String, Instant)>> {
+        locked(&self.declined)
+    }
+
+    fn shunned(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        locked(&self.shunned)
+    }
+
+    fn probing(&self) -> MutexGuard<'_, Probing> {
+        locked(&self.probing)
+    }
+
+    fn mode(&self, proxy: usize) -> ProxyMode {
+        locked(&self.modes)[proxy]
+    }
+
+    fn agent(&self) -> Option<Arc<Agent>> {
+        self.agent.get()?.upgrade()
+    }
+
+    fn trunk(&self, fqdn: &str) -> Option<&TrunkRegistration> {
+        self.config
+            .trunks
+            .iter()
+            .find(|trunk| trunk.fqdn.eq_ignore_ascii_case(fqdn))
+    }
+
+    fn update_trunk(&self, fqdn: &str, update: impl FnOnce(&mut TrunkState)) {
+        update(self.ledger().trunks.entry(fqdn.to_owned()).or_default());
+        self.news.send_replace(());
+    }
+
+    /// Where a trunk is reached: its name in the host map, its configured port.
+    fn hop_to(&self, fqdn: &str) -> Option<Hop> {
+        let trunk = self.trunk(fqdn)?;
+        let ip = self.config.host_map.get(&trunk.fqdn)?;
+        let addr = SocketAddr::new(*ip, trunk.port);
+        Some(Hop {
+            transport: Transport::Tls,
+            addr,
+            server_name: trunk.fqdn.clone(),
+        })
+    }
+
+    fn proxy_at(&self, local: SocketAddr) -> usize {
+        let locals = self.locals.get().map(Vec::as_slice).unwrap_or_default();
+        locals
+            .iter()
+            .position(|known| *known == local)
+            .unwrap_or_default()
+    }
+
+    fn record_route(&self, local: SocketAddr) -> String {
+        format!("<sip:{};transport=tls;lr>", self.host(local))
+    }
+
+    fn complete_invite(&self, headers: &mut Headers, local: SocketAddr) {
+        headers.push(HeaderName::RecordRoute, self.record_route(local));
+        supply(headers, HeaderName::Supported, "timer");
+        supply(
+            headers,
+            HeaderName::SessionExpires,
+            texture::SESSION_EXPIRES,
+        );
+        if headers.to_tag().is_some() {
+            return;
+        }
+        let caller = headers
+            .from()
+            .ok()
+            .and_then(|from| from.uri.user().map(str::to_owned));
+        if let Some(caller) = caller.filter(|caller| caller.starts_with('+')) {
+            let tel = format!("<tel:{caller}>");
+            let value = match self.config.flavour {
+                Flavour::Acs => tel,
+                Flavour::Teams => format!("{tel},<sip:{caller}@{}>", self.host(local)),
+            };
+            supply(headers, HeaderName::PAssertedIdentity, value);
+        }
+        supply(headers, HeaderName::Privacy, "id");
+    }
+}
+
+impl Manner for Microsoft {
+    fn dress(&self, message: Message) -> Bytes {
+        texture::upper(&message.to_bytes())
+    }
+
+    fn host(&self, local: SocketAddr) -> String {
+        let proxy = &self.config.proxies[self.proxy_at(local)].name;
+        format!("{proxy}:{}", local.port())
+    }
+
+    fn contact(&self, _user: Option<&str>, _local: SocketAddr) -> String {
+        let contact = texture::contact();
+        let mut contacts = self.contacts();
+        if contacts.len() < REMEMBERED {
+            contacts.insert(contact.trim_matches(['<', '>']).to_owned());
+        }
+        contact
+    }
+
+    fn complete(&self, headers: &mut Headers, occasion: Occasion<'_>, local: SocketAddr) {
+        let method = headers
+            .cseq()
+            .map(|cseq| cseq.method)
+            .unwrap_or(Method::Options);
+        match occasion {
+            Occasion::Request => {
+                if method == Method::Invite {
+                    self.complete_invite(headers, local);
+                }
+                supply(headers, HeaderName::UserAgent, texture::SOFTWARE);
+            }
+            Occasion::Response(request, status) => {
+                if method == Method::Invite && (101..300).contains(&status) {
+                    headers.push_front(HeaderName::RecordRoute, self.record_route(local));
+                }
+                if method == Method::Invite && status == 603 {
+                    let called = request.uri.user().unwrap_or_default().to_owned();
+                    let caller = request.headers.from().ok();
+                    let caller = caller.and_then(|from| from.uri.user().map(str::to_owned));
+                    self.declined()
+                        .push((called, caller.unwrap_or_default(), Instant::now()));
+                }
+                supply(headers, HeaderName::Server, texture::SOFTWARE);
+            }
+        }
+        supply(headers, HeaderName::Allow, texture::ALLOW);
+    }
+
+    fn is_own_route(&self, route: &str) -> bool {
+        self.config
+            .proxies
+            .iter()
+            .any(|proxy| route.contains(&proxy.name))
+    }
+
+    fn route(&self, uri: &Uri) -> Option<Hop> {
+        self.hop_to(uri.host_str())
+    }
+
+    fn reuses_connections(&self) -> bool {
+        false
+    }
+
+    fn hangs_up_on_new_connection(&self) -> bool {
+        self.config.bye_on_new_connection
+    }
+
+    fn judge_request(&self, request: &Request, link: &Link) -> Verdict {
+        self.check_request(request, link)
+    }
+
+    fn judge_response(&self, response: &Response, link: &Link, sent_on: Option<u64>) -> bool {
+        self.check_response(response, link, sent_on)
+    }
+
+    fn judge_unparsable(&self, bytes: &[u8], status: u16) -> Refusal {
+        let line = bytes
+            .split(|byte| *byte == b'\r')
+            .next()
+            .unwrap_or_default();
+        let line = String::from_utf8_lossy(line);
+        self.ledger()
+            .note("S-10", format!("not a SIP message: {line}"));
+        match status {
+            400 => checks::malformed("The message cannot be parsed"),
+            other => Refusal::status(other),
+        }
+    }
+
+    fn note_no_ack(&self) {
+        self.ledger()
+            .note("I-06", "a 200 was never acknowledged".to_owned());
+    }
+
+    fn judge_description(&self, described: &Described<'_>) -> Option<Refusal> {
+        self.check_description(described)
+    }
+
+    fn judge_refresh(&self, before: &Remote, after: &Remote, like: bool) {
+        let same_key = before.crypto.first().map(|line| &line.key)
+            == after.crypto.first().map(|line| &line.key);
+        if (like && before.version != after.version) || before.rtp != after.rtp || !same_key {
+            let text = format!(
+                "a refresh was answered with a new description: version {} then {}, {} then {}{}",
+                before.version,
+                after.version,
+                before.rtp,
+                after.rtp,
+                if same_key { "" } else { ", another key" }
+            );
+            self.ledger().note("G-01", text);
+        }
+    }
+
+    fn retargets_media(&self) -> bool {
+        false
+    }
+
+    fn holds_by_inactive_only(&self) -> bool {
+        true
+    }
+
+    fn microsoft_sdp(&self) -> bool {
+        true
+    }
+
+    fn tags_options(&self) -> bool {
+        false
+    }
+
+    fn pinged(&self, request: &Request, link: &Arc<Link>) {
+        if let (Origin::Theirs { listener }, Some(me)) = (link.origin, self.me.get())
+            && let Some(me) = me.upgrade()
+        {
+            me.begin_probe(request, listener);
+        }
+    }
+
+    fn behaviour(&self, called: &str) -> Behaviour {
+        locked(&self.behaviours).of(called).clone()
+    }
+
+    fn refresh_after(&self) -> Option<Duration> {
+        self.config.refresh_after
+    }
+
+    fn announce(&self, call: CallHandle) {
+        self.calls.announce(call);
+    }
+}

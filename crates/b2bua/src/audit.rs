@@ -1,0 +1,159 @@
+//! Whether the tables agree with each other, and how one call is cut out of them when its handler
+//! failed.
+
+use std::collections::BTreeSet;
+
+use ambient::Now;
+use media_relay::LegId;
+use sip_msg::StatusCode;
+use sip_ua::{ClientKey, DialogKey, ServerKey};
+use thiserror::Error;
+
+use crate::b2bua::B2bua;
+use crate::core::Owner;
+use crate::failure::{Cause, FailureClass};
+use crate::io::Output;
+use crate::key::CallKey;
+use crate::record::CallRecord;
+
+/// Two tables that do not agree. The gateway is the culprit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Disagreement {
+    /// Something leads to a call that does not exist.
+    #[error("an index entry leads to call {0}, which does not exist")]
+    Stray(CallKey),
+    /// A leg is in use and has no ports.
+    #[error("leg {0} has no ports")]
+    NoLease(u64),
+    /// Pairs are leased and no leg has them.
+    #[error("{leased} port pairs are leased and {held} are held")]
+    Ports {
+        /// By the pool.
+        leased: usize,
+        /// By legs.
+        held: usize,
+    },
+    /// The limits count something else than there is.
+    #[error("{counted} legs are counted against limits and {held} are held")]
+    Permits {
+        /// By the gate.
+        counted: usize,
+        /// By legs.
+        held: usize,
+    },
+    /// A transaction of the user agent waits for nothing.
+    #[error("a transaction has no deadline")]
+    Transactions,
+}
+
+impl B2bua {
+    /// Checks every table against the others. Takes time with the number of calls.
+    ///
+    /// # Errors
+    /// The first disagreement.
+    pub fn audit(&self) -> Result<(), Disagreement> {
+        let index = &self.core.index;
+        let clients = index.clients.values().filter_map(|owner| match owner {
+            Owner::Call(call) => Some(call),
+            Owner::Nobody { .. } | Owner::Probe(_) => None,
+        });
+        let named = index
+            .servers
+            .values()
+            .chain(index.dialogs.values().map(|(call, _)| call));
+        let mut named = named
+            .chain(index.call_ids.values())
+            .chain(index.begun.keys());
+        let stray = named.find(|call| !self.calls.contains_key(call));
+        if let Some(&stray) = stray.or(clients.into_iter().find(|c| !self.calls.contains_key(c))) {
+            return Err(Disagreement::Stray(stray));
+        }
+        if let Some(leg) = index
+            .permits
+            .keys()
+            .find(|leg| !index.leases.contains_key(leg))
+        {
+            return Err(Disagreement::NoLease(leg.0));
+        }
+        let (leased, held) = (self.core.ports.usage().leased, index.leases.len());
+        if leased != held {
+            return Err(Disagreement::Ports { leased, held });
+        }
+        let counted: u32 = self
+            .core
+            .gate
+            .trunk_usage()
+            .map(|(_, usage)| usage.in_use)
+            .sum();
+        let (counted, held) = (counted as usize, index.permits.len());
+        if counted != held {
+            return Err(Disagreement::Permits { counted, held });
+        }
+        match self.core.ua.audit() {
+            true => Ok(()),
+            false => Err(Disagreement::Transactions),
+        }
+    }
+
+    /// Ends the call whose handler did not return: its parties are hung up, its ports and its place
+    /// within the limits given back, and what is known of it becomes its record. `None` if no
+    /// handler was at work. Drain [`B2bua::poll_output`] afterwards.
+    pub fn end_call_on_fault(&mut self, now: Now) -> Option<CallKey> {
+        self.core.now = now;
+        let call = self.in_hand.take()?;
+        self.core.metrics.faults += 1;
+        let index = &self.core.index;
+        let servers: Vec<ServerKey> = index
+            .servers
+            .iter()
+            .filter(|(_, of)| **of == call)
+            .map(|(key, _)| *key)
+            .collect();
+        let clients: Vec<ClientKey> = index
+            .clients
+            .iter()
+            .filter(|(_, owner)| **owner == Owner::Call(call))
+            .map(|(key, _)| *key)
+            .collect();
+        let dialogs: Vec<DialogKey> = index
+            .dialogs
+            .iter()
+            .filter(|(_, (of, _))| *of == call)
+            .map(|(key, _)| *key)
+            .collect();
+        let legs: BTreeSet<LegId> = index
+            .media
+            .iter()
+            .filter(|(_, (of, _))| *of == call)
+            .map(|(leg, _)| *leg)
+            .collect();
+        for client in clients {
+            self.core.cancel(client, None);
+        }
+        for server in servers {
+            self.core
+                .answer_plainly(server, StatusCode::SERVER_INTERNAL_ERROR);
+        }
+        for dialog in dialogs {
+            self.core.bye(dialog, &Cause::TEMPORARY_FAILURE.into());
+        }
+        for leg in legs {
+            self.core.close_media(leg);
+        }
+        self.core.disarm_all(call);
+        if let Some(begun) = self.core.index.begun.remove(&call) {
+            let mut record = CallRecord::begin(*begun);
+            record.ended = now.wall;
+            record.cause = Cause::TEMPORARY_FAILURE.value();
+            record.failure = Some(FailureClass::Internal);
+            self.core.metrics.ended(&record);
+            self.core
+                .outputs
+                .push_back(Output::Record(Box::new(record)));
+        }
+        self.core.forget_checkpoint(call);
+        self.core.index.forget(call);
+        self.settle();
+        Some(call)
+    }
+}

@@ -1,0 +1,279 @@
+//! From the INVITE to its final response.
+
+use std::time::Duration;
+
+use b2bua::record::EndedBy;
+use sim::{Dial, Reach, Script, World};
+
+use crate::{APPLICATION, SUBSCRIBER, nothing_is_left, up};
+
+#[test]
+fn what_the_called_party_answers_reaches_the_caller_unchanged() {
+    for status in [404, 480, 484, 486, 600, 603] {
+        let mut sim = World::new(3)
+            .party("carrier", |p| p.script = Script::reject(status))
+            .start();
+        let caller = sim.call("acs", SUBSCRIBER);
+        sim.run_until_quiet();
+        assert_eq!(
+            sim.view(caller).failed_with(),
+            Some(status),
+            "{}",
+            sim.ladder()
+        );
+        let record = &sim.records()[0];
+        assert_eq!(record.ended_by, EndedBy::Called);
+        assert_eq!(record.attempts[0].status, Some(status));
+        nothing_is_left(&mut sim);
+    }
+}
+
+#[test]
+fn a_decline_is_not_tried_elsewhere() {
+    let mut sim = World::new(3)
+        .party("acs", |p| p.script = Script::new().ring().respond(603))
+        .start();
+    let caller = sim.call("carrier", APPLICATION);
+    sim.run_until_quiet();
+    assert_eq!(sim.view(caller).failed_with(), Some(603));
+    assert_eq!(
+        sim.ladder().count("acs2", "INVITE") + sim.ladder().count("acs3", "INVITE"),
+        0
+    );
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn a_first_proxy_that_is_down_costs_seconds_and_not_the_call() {
+    for (reach, patience) in [(Reach::Gone, 5_000), (Reach::Refuses, 500)] {
+        let mut sim = World::new(5)
+            .party("acs", |party| party.reach = reach)
+            .start();
+        let started = sim.now();
+        let caller = sim.call("carrier", APPLICATION);
+        sim.run_until_quiet();
+        let called = sim.called("acs2");
+        assert!(
+            sim.view(caller).is_up() && sim.view(called).is_up(),
+            "{}",
+            sim.ladder()
+        );
+        let ringing = sim.records().len();
+        assert_eq!(ringing, 0);
+        let took = sim.now().saturating_since(started);
+        assert!(
+            took < Duration::from_millis(patience + 2_000),
+            "{took:?}\n{}",
+            sim.ladder()
+        );
+        sim.hang_up(called);
+        sim.run_until_quiet();
+        assert_eq!(sim.records()[0].attempts.len(), 2, "{:?}", sim.records()[0]);
+        nothing_is_left(&mut sim);
+    }
+}
+
+#[test]
+fn a_silent_proxy_is_left_after_four_seconds() {
+    let mut sim = World::new(5)
+        .party("acs", |party| party.script = Script::silent())
+        .start();
+    let caller = sim.call("carrier", APPLICATION);
+    sim.run_until_quiet();
+    assert!(sim.view(caller).is_up(), "{}", sim.ladder());
+    let called = sim.called("acs2");
+    sim.hang_up(caller);
+    sim.run_until_quiet();
+    assert!(sim.view(called).is_over());
+    let record = &sim.records()[0];
+    let waited = record.attempts[1]
+        .started
+        .saturating_since(record.attempts[0].started);
+    assert_eq!(waited, Duration::from_secs(4));
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn an_overloaded_proxy_is_left_and_put_aside() {
+    let busy = Script::reject(503).with_header("Retry-After", "30");
+    let mut sim = World::new(5)
+        .party("acs", |party| party.script = busy)
+        .start();
+    let first = sim.call("carrier", APPLICATION);
+    sim.run_until_quiet();
+    let second = sim.call("carrier", APPLICATION);
+    sim.run_until_quiet();
+    assert!(
+        sim.view(first).is_up() && sim.view(second).is_up(),
+        "{}",
+        sim.ladder()
+    );
+    assert_eq!(sim.ladder().count("acs", "INVITE"), 1, "{}", sim.ladder());
+    sim.hang_up(first);
+    sim.hang_up(second);
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn a_dead_trunk_is_503_or_504_within_ten_seconds() {
+    for reach in [Reach::Gone, Reach::Refuses] {
+        let mut sim = World::new(5)
+            .party("carrier", |party| party.reach = reach)
+            .start();
+        let started = sim.now();
+        let caller = sim.call("acs", SUBSCRIBER);
+        sim.run_until_quiet();
+        let status = sim.view(caller).failed_with();
+        assert!(
+            matches!(status, Some(408 | 503 | 504)),
+            "{status:?}\n{}",
+            sim.ladder()
+        );
+        assert!(sim.now().saturating_since(started) < Duration::from_secs(10));
+        nothing_is_left(&mut sim);
+    }
+}
+
+#[test]
+fn a_target_that_never_rings_is_given_up_within_ten_seconds() {
+    let trying = Script::new();
+    let mut sim = World::new(5)
+        .party("carrier", |party| party.script = trying)
+        .start();
+    let started = sim.now();
+    let caller = sim.call("acs", SUBSCRIBER);
+    sim.run_until_quiet();
+    let status = sim.view(caller).failed_with();
+    assert!(
+        matches!(status, Some(408 | 504)),
+        "{status:?}\n{}",
+        sim.ladder()
+    );
+    assert!(sim.now().saturating_since(started) < Duration::from_secs(10));
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn nobody_answers() {
+    let ringing = Script::new().ring();
+    let mut sim = World::new(5)
+        .party("carrier", |party| party.script = ringing)
+        .start();
+    let started = sim.now();
+    let caller = sim.call("acs", SUBSCRIBER);
+    sim.run_until_quiet();
+    assert_eq!(
+        sim.view(caller).failed_with(),
+        Some(480),
+        "{}",
+        sim.ladder()
+    );
+    assert!(sim.now().saturating_since(started) >= Duration::from_secs(180));
+    assert_eq!(sim.records()[0].cause, 19);
+    assert!(sim.view(sim.called("carrier")).is_over());
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn a_number_without_a_route_is_refused() {
+    let mut sim = World::new(5).start();
+    let caller = sim.call("carrier", "+99955500");
+    sim.run_until_quiet();
+    assert_eq!(
+        sim.view(caller).failed_with(),
+        Some(404),
+        "{}",
+        sim.ladder()
+    );
+    assert_eq!(sim.records().len(), 1);
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn ringing_and_progress_reach_the_caller_under_one_tag() {
+    let forks = Script::new()
+        .ring_as(1)
+        .ring_as(2)
+        .ring_as(3)
+        .progress_as(4)
+        .wait(Duration::from_secs(1))
+        .answer_as(5);
+    let mut sim = World::new(5)
+        .party("acs", |party| party.script = forks)
+        .start();
+    let (caller, called) = up(&mut sim, "carrier", APPLICATION, "acs");
+    assert_eq!(
+        sim.view(caller).responses,
+        [180, 180, 180, 183, 200],
+        "{}",
+        sim.ladder()
+    );
+    // Two descriptions came, of one answer.
+    let [early, last] = &sim.view(caller).described[..] else {
+        panic!("{}", sim.ladder())
+    };
+    assert_eq!(early, last);
+    sim.talk(called, 50);
+    sim.talk(caller, 50);
+    sim.run_for(Duration::from_secs(2));
+    assert_eq!(sim.heard(caller).numbers.len(), 50);
+    assert_eq!(sim.heard(called).numbers.len(), 50);
+    sim.hang_up(caller);
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn an_invite_without_an_offer_becomes_one_with_an_offer() {
+    let mut sim = World::new(5).start();
+    let dial = Dial {
+        late_offer: true,
+        ..Dial::default()
+    };
+    let caller = sim.call_with("carrier", APPLICATION, &dial);
+    sim.run_until_quiet();
+    let called = sim.called("acs");
+    assert!(
+        sim.view(caller).is_up() && sim.view(called).is_up(),
+        "{}",
+        sim.ladder()
+    );
+    assert!(!sim.view(called).invite.body.is_empty());
+    sim.talk(caller, 100);
+    sim.talk(called, 100);
+    sim.run_for(Duration::from_secs(3));
+    assert_eq!(sim.heard(called).numbers.len(), 100, "{}", sim.ladder());
+    assert_eq!(sim.heard(caller).numbers.len(), 100, "{}", sim.ladder());
+    sim.hang_up(called);
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn a_full_trunk_refuses_and_says_when_to_come_again() {
+    let mut sim = World::new(5)
+        .profile("carrier", |trunk| trunk.limits.calls = Some(1))
+        .start();
+    let (first, _) = up(&mut sim, "carrier", APPLICATION, "acs");
+    let second = sim.call("carrier", APPLICATION);
+    sim.run_until_quiet();
+    assert_eq!(
+        sim.view(second).failed_with(),
+        Some(503),
+        "{}",
+        sim.ladder()
+    );
+    sim.hang_up(first);
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn a_draining_gateway_takes_no_call_and_keeps_those_it_has() {
+    let mut sim = World::new(5).start();
+    let (first, _) = up(&mut sim, "carrier", APPLICATION, "acs");
+    sim.input(b2bua::Input::Drain);
+    let second = sim.call("carrier", APPLICATION);
+    sim.run_until_quiet();
+    assert_eq!(sim.view(second).failed_with(), Some(503));
+    assert!(sim.view(first).is_up());
+    sim.hang_up(first);
+    nothing_is_left(&mut sim);
+}
