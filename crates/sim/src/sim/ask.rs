@@ -216,10 +216,10 @@ impl Sim {
     }
 
     fn is_awaited(&self, event: &Event) -> bool {
-        match event {
-            Event::Wake { party, wake } => self.seats[*party].party.wants(wake),
-            _ => true,
-        }
+        let Event::Wake { party, wake } = event else {
+            return true;
+        };
+        self.seats[*party].party.wants(wake)
     }
 
     /// What keeps the run from being quiet, for the message of a failed test.

@@ -4,6 +4,7 @@ mod bad_links;
 mod basic;
 mod failover;
 mod health;
+mod ladders;
 mod restore;
 mod sessions;
 
