@@ -29,11 +29,18 @@ fn snapshot(routes: u32) -> Snapshot {
     let route = |index: u32| RouteDoc {
         name: format!("route {index}"),
         from: vec!["pbx".into()],
-        called: if index + 1 == routes { Vec::new() } else { vec![called(index)] },
+        called: if index + 1 == routes {
+            Vec::new()
+        } else {
+            vec![called(index)]
+        },
         to: vec!["carrier".into()],
         ..RouteDoc::default()
     };
-    let document = Document { trunks, routes: (0..routes).map(route).collect() };
+    let document = Document {
+        trunks,
+        routes: (0..routes).map(route).collect(),
+    };
     Snapshot::compile(&document).expect("the document is sound")
 }
 
@@ -61,7 +68,10 @@ fn run(snapshot: &Snapshot, questions: &[Question], decisions: usize) {
 }
 
 fn main() {
-    let arguments: Vec<_> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     if let [mode, routes, decisions] = arguments.as_slice()
         && mode == "loop"
     {

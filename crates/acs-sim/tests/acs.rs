@@ -1,4 +1,5 @@
 //! Microsoft's side against a gateway played by a party: one that behaves, and ones that do not.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Two parties against each other, with nothing between them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

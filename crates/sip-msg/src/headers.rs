@@ -120,6 +120,13 @@ impl Headers {
         self.fields.is_empty()
     }
 
+    /// The index of every field's name with its value, in order.
+    pub(crate) fn indexed(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        self.fields
+            .iter()
+            .map(|field| (field.index, self.value(field)))
+    }
+
     /// Every header field, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = HeaderField<'_>> + ExactSizeIterator {
         self.fields.iter().map(|field| self.view(field))
@@ -127,7 +134,14 @@ impl Headers {
 
     /// The value of the first field `name`.
     pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
-        self.get_all(name).next()
+        let index = name.normal_index();
+        if index == OTHER {
+            return self.get_all(name).next();
+        }
+        self.fields
+            .iter()
+            .find(|field| field.index == index)
+            .map(|field| self.value(field))
     }
 
     /// The value of the first field `name`; `None` also if it is not UTF-8.

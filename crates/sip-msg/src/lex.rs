@@ -202,6 +202,11 @@ pub(crate) fn quote(text: &[u8]) -> Vec<u8> {
 ///
 /// An unbalanced quote or bracket reaches to the end of `text`.
 pub(crate) fn find_outside(text: &[u8], separator: u8) -> Option<usize> {
+    // Most texts have none at all, or one before anything that could hide it.
+    let first = memchr::memchr(separator, text)?;
+    if memchr::memchr2(b'"', b'<', &text[..first]).is_none() {
+        return Some(first);
+    }
     let mut at = 0;
     let mut bracketed = false;
     while let Some(&byte) = text.get(at) {

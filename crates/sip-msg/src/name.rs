@@ -38,7 +38,7 @@ macro_rules! names {
                 }
             }
 
-            pub(crate) fn index(&self) -> u8 {
+            pub(crate) const fn index(&self) -> u8 {
                 match self {
                     $(Self::$variant => Index::$variant as u8,)*
                     Self::Other(_) => OTHER,

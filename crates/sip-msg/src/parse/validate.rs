@@ -1,109 +1,113 @@
 //! What every message must have before anybody acts on it.
 
 use super::{Draft, ParseError, Start};
+use crate::name::OTHER;
 use crate::values::{CSeq, is_call_id};
-use crate::{HeaderError, HeaderName, Headers, NameAddr, Rule, Via, lex};
+use crate::{HeaderError, HeaderName, NameAddr, Rule, Via, lex};
+
+const VIA: u8 = HeaderName::Via.index();
+const FROM: u8 = HeaderName::From.index();
+const TO: u8 = HeaderName::To.index();
+const CALL_ID: u8 = HeaderName::CallId.index();
+const CSEQ: u8 = HeaderName::CSeq.index();
+const MAX_FORWARDS: u8 = HeaderName::MaxForwards.index();
+const CONTACT: u8 = HeaderName::Contact.index();
+const ROUTE: u8 = HeaderName::Route.index();
+const RECORD_ROUTE: u8 = HeaderName::RecordRoute.index();
+
+/// Fields no message goes without, RFC 3261 §8.1.1 but for Max-Forwards, which RFC 2543 did not
+/// know.
+const MANDATORY: [u8; 5] = [VIA, FROM, TO, CALL_ID, CSEQ];
 
 /// Fields that decide what a message is, and may therefore be there once only.
-const SINGLE: [HeaderName; 15] = [
-    HeaderName::From,
-    HeaderName::To,
-    HeaderName::CallId,
-    HeaderName::CSeq,
-    HeaderName::MaxForwards,
-    HeaderName::ContentLength,
-    HeaderName::ContentType,
-    HeaderName::Expires,
-    HeaderName::Event,
-    HeaderName::ReferTo,
-    HeaderName::ReferredBy,
-    HeaderName::Replaces,
-    HeaderName::SessionExpires,
-    HeaderName::RAck,
-    HeaderName::RSeq,
-];
+const SINGLE: u128 = bit(FROM)
+    | bit(TO)
+    | bit(CALL_ID)
+    | bit(CSEQ)
+    | bit(MAX_FORWARDS)
+    | bit(HeaderName::ContentLength.index())
+    | bit(HeaderName::ContentType.index())
+    | bit(HeaderName::Expires.index())
+    | bit(HeaderName::Event.index())
+    | bit(HeaderName::ReferTo.index())
+    | bit(HeaderName::ReferredBy.index())
+    | bit(HeaderName::Replaces.index())
+    | bit(HeaderName::SessionExpires.index())
+    | bit(HeaderName::RAck.index())
+    | bit(HeaderName::RSeq.index());
 
-fn error(name: &HeaderName, rule: Rule) -> ParseError {
-    HeaderError {
-        name: name.clone(),
-        rule,
-    }
-    .into()
+/// The bit of a name in a set; names without a variant share the highest.
+const fn bit(index: u8) -> u128 {
+    1 << if index == OTHER { 127 } else { index }
+}
+
+fn error(index: u8, rule: Rule) -> ParseError {
+    let name = HeaderName::known(index).cloned();
+    let name = name.expect("only names with a variant have rules");
+    HeaderError { name, rule }.into()
 }
 
 impl Draft {
-    /// The first rule the header fields break.
+    /// The first rule the header fields break, in the order they came.
     pub(super) fn validate(&self, vias: usize) -> Result<(), ParseError> {
-        let headers = &self.headers;
-        for name in &SINGLE {
-            if headers.get_all(name).nth(1).is_some() {
-                return Err(error(name, Rule::Repeated));
+        let mut seen = 0;
+        let mut hops = 0;
+        for (index, value) in self.headers.indexed() {
+            if seen & SINGLE & bit(index) != 0 {
+                return Err(error(index, Rule::Repeated));
+            }
+            seen |= bit(index);
+            if index == VIA {
+                hops += items(value, Via::check).map_err(|rule| error(VIA, rule))?;
+            } else {
+                self.check_field(index, value)
+                    .map_err(|rule| error(index, rule))?;
             }
         }
-        let mut hops = 0;
-        check(headers, &HeaderName::Via, |item| {
-            hops += 1;
-            Via::check(item)
-        })?;
         if hops > vias {
             return Err(ParseError::TooManyVias);
         }
-        if hops == 0 {
-            return Err(error(&HeaderName::Via, Rule::Missing));
+        match MANDATORY.iter().find(|&&index| seen & bit(index) == 0) {
+            Some(&index) => Err(error(index, Rule::Missing)),
+            None => Ok(()),
         }
-        NameAddr::check(one(headers, &HeaderName::From)?)
-            .map_err(|rule| error(&HeaderName::From, rule))?;
-        NameAddr::check(one(headers, &HeaderName::To)?)
-            .map_err(|rule| error(&HeaderName::To, rule))?;
-        if !is_call_id(one(headers, &HeaderName::CallId)?) {
-            return Err(error(&HeaderName::CallId, Rule::Syntax));
-        }
-        let cseq = one(headers, &HeaderName::CSeq)?;
-        let (_, method) = CSeq::split(cseq).map_err(|rule| error(&HeaderName::CSeq, rule))?;
-        match &self.start {
-            Start::Request(ours, _) => {
-                if ours
-                    .as_ref()
-                    .is_none_or(|ours| ours.as_str().as_bytes() != method)
-                {
-                    return Err(error(&HeaderName::CSeq, Rule::Method));
+    }
+
+    fn check_field(&self, index: u8, value: &[u8]) -> Result<(), Rule> {
+        match (index, &self.start) {
+            (FROM | TO, _) => NameAddr::check(value),
+            (CALL_ID, _) => is_call_id(value).then_some(()).ok_or(Rule::Syntax),
+            (CSEQ, start) => {
+                let (_, method) = CSeq::split(value)?;
+                match start {
+                    Start::Request(Some(ours), _) if ours.as_str().as_bytes() != method => {
+                        Err(Rule::Method)
+                    }
+                    Start::Request(..) | Start::Response(_) => Ok(()),
                 }
-                validate_request(headers)
             }
-            Start::Response(_) => Ok(()),
+            // A response with one of these malformed is of use still.
+            (_, Start::Response(_)) => Ok(()),
+            (MAX_FORWARDS, Start::Request(..)) => {
+                lex::number::<u8>(value).map(|_| ()).ok_or(Rule::Number)
+            }
+            (CONTACT, Start::Request(..)) if value == b"*" => Ok(()),
+            (CONTACT | ROUTE | RECORD_ROUTE, Start::Request(..)) => {
+                items(value, NameAddr::check).map(|_| ())
+            }
+            _ => Ok(()),
         }
     }
 }
 
-fn validate_request(headers: &Headers) -> Result<(), ParseError> {
-    headers.max_forwards()?;
-    if !headers.contact_is_star() {
-        check(headers, &HeaderName::Contact, NameAddr::check)?;
+/// Checks every item of a list and counts them; unlike when it is read, empty items are errors.
+fn items(mut value: &[u8], rule: impl Fn(&[u8]) -> Result<(), Rule>) -> Result<usize, Rule> {
+    let mut count = 1;
+    while let Some(comma) = lex::find_outside(value, b',') {
+        rule(lex::trim(&value[..comma]))?;
+        value = &value[comma + 1..];
+        count += 1;
     }
-    check(headers, &HeaderName::Route, NameAddr::check)?;
-    check(headers, &HeaderName::RecordRoute, NameAddr::check)
-}
-
-fn one<'h>(headers: &'h Headers, name: &HeaderName) -> Result<&'h [u8], ParseError> {
-    headers.get(name).ok_or_else(|| error(name, Rule::Missing))
-}
-
-/// Checks every item of a list; unlike when it is read, empty items are errors.
-fn check(
-    headers: &Headers,
-    name: &HeaderName,
-    mut rule: impl FnMut(&[u8]) -> Result<(), Rule>,
-) -> Result<(), ParseError> {
-    for mut rest in headers.get_all(name) {
-        loop {
-            let comma = lex::find_outside(rest, b',');
-            let item = lex::trim(&rest[..comma.unwrap_or(rest.len())]);
-            rule(item).map_err(|rule| error(name, rule))?;
-            match comma {
-                Some(comma) => rest = &rest[comma + 1..],
-                None => break,
-            }
-        }
-    }
-    Ok(())
+    rule(lex::trim(value))?;
+    Ok(count)
 }
