@@ -396,7 +396,7 @@ impl B2bua {
         if let Some(&(key, side)) = core.index.media.get(&leg)
             && self.calls.contains_key(&key)
         {
-            self.tell(key, Event::Media { side, leg, event });
+            self.tell(key, Event::Media { side, event });
         }
         if closed {
             self.core.media_closed(leg);

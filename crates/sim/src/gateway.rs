@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ambient::{KeyRng, Moment, Now, TokenRng};
@@ -299,6 +300,17 @@ impl Gateway {
             let read = serde_json::from_str(&written).expect("and read back");
             self.handle(now, Input::Restore(Box::new(read)));
         }
+    }
+
+    /// Hands an input to a call whose handler fails, as the shell does: catches the fault and lets
+    /// the core end the call.
+    pub(crate) fn fault(&mut self, now: Now, call: CallKey, input: Input) -> Option<CallKey> {
+        self.core.plant_fault(call);
+        let core = &mut self.core;
+        let caught = catch_unwind(AssertUnwindSafe(|| core.handle_input(now, input)));
+        let ended = caught.err().and_then(|_| self.core.end_call_on_fault(now));
+        self.drain(now);
+        ended
     }
 
     pub(crate) fn core(&self) -> &B2bua {

@@ -2,6 +2,7 @@
 
 mod established;
 mod fates;
+mod faults;
 mod lossy;
 mod plain;
 mod restored;

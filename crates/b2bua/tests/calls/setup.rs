@@ -98,6 +98,7 @@ fn an_overloaded_proxy_is_left_and_put_aside() {
     let busy = Script::reject(503).with_header("Retry-After", "30");
     let mut sim = World::new(5)
         .party("acs", |party| party.script = busy)
+        .profile("acs", |trunk| trunk.options.enabled = false)
         .start();
     let first = sim.call("carrier", APPLICATION);
     sim.run_until_quiet();
@@ -110,8 +111,18 @@ fn an_overloaded_proxy_is_left_and_put_aside() {
     );
     sim.hang_up(second);
     sim.run_until_quiet();
-    assert_eq!(sim.records()[0].attempts[0].trunk.as_str(), "acs", "{:?}", sim.records()[0]);
-    assert_eq!(sim.records()[0].attempts[0].peer, 1, "{:?}", sim.records()[0]);
+    assert_eq!(
+        sim.records()[0].attempts[0].trunk.as_str(),
+        "acs",
+        "{:?}",
+        sim.records()[0]
+    );
+    assert_eq!(
+        sim.records()[0].attempts[0].peer,
+        1,
+        "{:?}",
+        sim.records()[0]
+    );
     sim.hang_up(first);
     nothing_is_left(&mut sim);
 }

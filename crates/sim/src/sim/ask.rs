@@ -6,7 +6,7 @@ use std::time::Duration;
 use ambient::Moment;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceEntry;
-use b2bua::{B2bua, Input};
+use b2bua::{B2bua, CallKey, Input};
 use sip_msg::Method;
 
 use super::{Event, PATIENCE, Sim};
@@ -320,6 +320,14 @@ impl Sim {
     pub fn input(&mut self, input: Input) {
         self.gateway.handle(self.now, input);
         self.settle();
+    }
+
+    /// Makes the handler of a call fail on the next input, which is handed in too. The call that
+    /// the gateway ended for it.
+    pub fn fault(&mut self, call: CallKey, input: Input) -> Option<CallKey> {
+        let ended = self.gateway.fault(self.now, call, input);
+        self.settle();
+        ended
     }
 
     /// What went wrong that no call notices: rules that Microsoft's side saw broken, and hosts,
