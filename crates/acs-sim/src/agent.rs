@@ -140,17 +140,14 @@ impl Agent {
         locked(&self.dialogs).remove(id);
     }
 
-    /// Hands something to the dialog a request belongs to; gives it back when there is none.
-    pub(crate) fn deliver(&self, request: &Request, event: InDialog) -> Result<(), InDialog> {
+    /// Hands something to the dialog a request belongs to; says whether there is one.
+    pub(crate) fn deliver(&self, request: &Request, event: InDialog) -> bool {
         let id = DialogId {
             call_id: request.headers.call_id().unwrap_or_default().to_owned(),
             local_tag: request.headers.to_tag().unwrap_or_default().to_string(),
         };
         let inbox = locked(&self.dialogs).get(&id).cloned();
-        match inbox {
-            Some(inbox) => inbox.send(event).map_err(|refused| refused.0),
-            None => Err(event),
-        }
+        inbox.is_some_and(|inbox| inbox.send(event).is_ok())
     }
 
     /// A response to `request` with what every response of this peer carries.
@@ -217,7 +214,7 @@ async fn dispatch(agent: Weak<Agent>, mut arrivals: mpsc::UnboundedReceiver<Arri
         match arrived {
             Arrived::Message(link, bytes, parsed) => {
                 agent.log.note(false, &link, &bytes);
-                match parsed {
+                match *parsed {
                     Ok(Message::Request(request)) => agent.receive_request(link, request),
                     Ok(Message::Response(response)) => agent.receive_response(&link, response),
                     Err(rejected) => agent.receive_unparsable(&link, &bytes, &rejected),

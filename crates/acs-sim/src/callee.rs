@@ -215,8 +215,8 @@ impl Ringing {
                     Some(InDialog::Ack(_)) => {}
                     None => return,
                 },
-                command = self.core.commands.recv(), if !self.core.commands.is_closed() => {
-                    if let Some(Command::HangUp) = command {
+                Some(command) = self.core.commands.recv() => {
+                    if let Command::HangUp = command {
                         return self.refuse(Refusal::status(486));
                     }
                 }

@@ -147,7 +147,7 @@ fn invite(core: &Core, to: Destination, options: &CallOptions, contact: &str) ->
     headers.push(HeaderName::To, format!("<{}>", to.to));
     headers.push(HeaderName::CallId, core.id.call_id.clone());
     headers.push(HeaderName::CSeq, "1 INVITE");
-    headers.push(HeaderName::Contact, contact.to_owned());
+    headers.push(HeaderName::Contact, contact);
     for (name, value) in &options.headers {
         if let Some(name) = HeaderName::parse(name.as_bytes()) {
             headers.push(name, value.clone());
@@ -166,20 +166,16 @@ impl Dialling {
                         self.provisional(&response);
                     }
                     Some(Reply::Response(response)) if response.status.is_success() => {
-                        return self.answered(response).await;
+                        return self.answered(&response).await;
                     }
                     Some(Reply::Response(response)) => return self.failed(&response),
                     Some(Reply::TimedOut) | None => return self.core.end(Ending::TimedOut),
                 },
-                command = self.core.commands.recv() => match command {
-                    Some(Command::HangUp) => self.give_up(),
-                    Some(_) => {}
-                    // No handle is left that could want the call.
-                    None => {
+                Some(command) = self.core.commands.recv() => {
+                    if let Command::HangUp = command {
                         self.give_up();
-                        return self.wait_for_final().await;
                     }
-                },
+                }
                 event = self.core.inbox.recv() => self.event(event),
                 () = sleep_until(self.cancel_at.unwrap_or(far)) => {
                     self.cancel_at = None;
@@ -187,22 +183,6 @@ impl Dialling {
                 }
             }
         }
-    }
-
-    async fn wait_for_final(mut self) {
-        while let Some(reply) = self.exchange.replies.recv().await {
-            match reply {
-                Reply::Response(response) if !response.status.is_final() => {
-                    self.provisional(&response);
-                }
-                Reply::Response(response) if response.status.is_success() => {
-                    return self.answered(response).await;
-                }
-                Reply::Response(response) => return self.failed(&response),
-                Reply::TimedOut => break,
-            }
-        }
-        self.core.end(Ending::TimedOut);
     }
 
     fn provisional(&mut self, response: &Response) {
@@ -269,7 +249,7 @@ impl Dialling {
         self.core.end(ending);
     }
 
-    async fn answered(self, response: Response) {
+    async fn answered(self, response: &Response) {
         let Self {
             mut core,
             exchange,
@@ -283,7 +263,7 @@ impl Dialling {
         core.state
             .send_modify(|state| state.setup = Some(began.elapsed()));
         let own = |route: &str| core.agent.manner.is_own_route(route);
-        let dialog = Dialog::of_caller(&exchange.request, &response, &contact, own);
+        let dialog = Dialog::of_caller(&exchange.request, response, &contact, own);
         let parsed = sdp::parse(&response.body);
         let delayed = exchange.request.body.is_empty();
         let described = Described {

@@ -17,7 +17,7 @@ use crate::wire::Link;
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// Every provisional once; the final; every repetition of a 2xx.
-    Response(Response),
+    Response(Box<Response>),
     /// Nothing final in 64 × T1, or the connection closed before anything came.
     TimedOut,
 }
@@ -164,7 +164,7 @@ impl Agent {
         }
         if before != Heard::Final || (success && entry.request.method == Method::Invite) {
             // The user may have lost interest.
-            let _ = entry.replies.send(Reply::Response(response));
+            let _ = entry.replies.send(Reply::Response(Box::new(response)));
         }
         if is_final && before != Heard::Final {
             let linger = tokio::spawn(remove(Arc::downgrade(self), key, self.timers.lifetime()));
@@ -180,7 +180,7 @@ fn hop_by_hop(invite: &Request, method: Method) -> Request {
     let cseq = format!("{seq} {}", method.as_str());
     let mut request = Request::new(method, invite.uri.clone());
     for route in invite.headers.get_all(&HeaderName::Route) {
-        request.headers.push(HeaderName::Route, route.to_vec());
+        request.headers.push(HeaderName::Route, route);
     }
     request.headers.push(HeaderName::MaxForwards, "70");
     request
@@ -221,7 +221,8 @@ async fn repeat(
     let mut pause = timers.t1;
     let mut next = Instant::now() + pause;
     loop {
-        let repeats = !link.is_reliable() && !(invite && *heard.borrow() != Heard::Nothing);
+        let settled = invite && *heard.borrow() != Heard::Nothing;
+        let repeats = !link.is_reliable() && !settled;
         tokio::select! {
             biased;
             changed = heard.changed() => {

@@ -14,6 +14,7 @@ mod callee;
 mod caller;
 mod client;
 mod dialog;
+mod link;
 mod live;
 mod log;
 mod manner;

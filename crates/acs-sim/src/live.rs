@@ -1,10 +1,13 @@
-//! A confirmed call: re-INVITEs in both directions, BYE, repetition of what is unacknowledged.
+//! A confirmed call: what its user wants, what its peer sends, repetition of what is
+//! unacknowledged.
+
+mod reinvite;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sip_msg::{HeaderName, Method, Request, Response};
+use sip_msg::{Method, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -12,7 +15,7 @@ use crate::agent::{Agent, InDialog};
 use crate::call::{By, CallError, CallState, Command, Done, Ending, Phase};
 use crate::client::{Exchange, Reply};
 use crate::dialog::{Dialog, DialogId};
-use crate::manner::{Described, Occasion, Refusal, Role};
+use crate::manner::{Occasion, Refusal};
 use crate::media::{Agreed, MediaSession};
 use crate::script::HoldDialect;
 use crate::sdp::{self, Codec, Direction, Local, Remote};
@@ -50,7 +53,10 @@ impl Core {
         let hold = self.agent.manner.holds_by_inactive_only();
         let theirs = match remote.direction {
             Direction::SendOnly | Direction::RecvOnly if hold => Direction::SendRecv,
-            direction => direction,
+            Direction::SendRecv
+            | Direction::SendOnly
+            | Direction::RecvOnly
+            | Direction::Inactive => remote.direction,
         };
         let agreed = Agreed {
             codec,
@@ -220,8 +226,10 @@ impl Live {
         let ending = loop {
             let far = Instant::now() + NEVER;
             let repeat_at = self.unacked.as_ref().map_or(far, |unacked| unacked.next);
+            // RFC 3261 §14.1 and §15: neither re-INVITE nor BYE before what is open is settled.
+            let free = self.unacked.is_none() && self.pending.is_none();
             let next = tokio::select! {
-                command = self.core.commands.recv() => self.command(command).await,
+                Some(command) = self.core.commands.recv(), if free => self.command(command).await,
                 event = self.core.inbox.recv() => self.event(event),
                 reply = next_reply(&mut self.pending) => self.replied(reply).await,
                 reply = next_early(&mut invite) => {
@@ -229,23 +237,23 @@ impl Live {
                     Next::Stay
                 }
                 () = sleep_until(repeat_at) => self.repeat(),
-                () = sleep_until(self.refresh_at.unwrap_or(far)) => {
+                () = sleep_until(self.refresh_at.unwrap_or(far)), if free => {
                     self.refresh_at = None;
                     self.offer(self.core.local.clone(), Purpose::Refresh, None).await;
                     Next::Stay
                 }
-                () = sleep_until(self.hang_up_at.unwrap_or(far)) => self.hang_up().await,
+                () = sleep_until(self.hang_up_at.unwrap_or(far)), if free => self.hang_up().await,
             };
             if let Next::End(ending) = next {
                 break ending;
             }
         };
         self.core.end(ending);
-        self.settle().await;
+        self.settle();
     }
 
     /// Answers what still comes for a call that is over, as long as anything of it may.
-    async fn settle(mut self) {
+    fn settle(mut self) {
         if let Some(Pending {
             done: Some(done), ..
         }) = self.pending.take()
@@ -259,16 +267,11 @@ impl Live {
         }
     }
 
-    async fn command(&mut self, command: Option<Command>) -> Next {
-        let confirmed = self.unacked.is_none() && self.pending.is_none();
+    async fn command(&mut self, command: Command) -> Next {
         match command {
-            None => return self.abandoned().await,
-            Some(Command::HangUp) => return self.hang_up().await,
-            Some(Command::Send(method, body)) => self.send_other(&method, body).await,
-            Some(Command::Reoffer(_, done)) if !confirmed => {
-                let _ = done.send(Err(CallError::NotNow));
-            }
-            Some(Command::Hold(dialect, done)) => {
+            Command::HangUp => return self.hang_up().await,
+            Command::Send(method, body) => self.send_other(&method, body).await,
+            Command::Hold(dialect, done) => {
                 let mut proposed = self.core.local.clone();
                 proposed.version += 1;
                 proposed.direction = match dialect {
@@ -281,134 +284,24 @@ impl Live {
                 }
                 self.offer(proposed, Purpose::Change, Some(done)).await;
             }
-            Some(Command::Resume(done)) => {
+            Command::Resume(done) => {
                 let mut proposed = self.core.local.clone();
                 proposed.version += 1;
                 proposed.direction = Direction::SendRecv;
                 proposed.connection = proposed.rtp.ip();
                 self.offer(proposed, Purpose::Change, Some(done)).await;
             }
-            Some(Command::Reoffer(text, done)) => {
+            Command::Reoffer(text, done) => {
                 let unchanged = self.core.local.clone();
                 self.offer_as(text.into(), unchanged, Purpose::Change, Some(done))
                     .await;
             }
-            Some(Command::Refresh(done)) => {
+            Command::Refresh(done) => {
                 self.offer(self.core.local.clone(), Purpose::Refresh, Some(done))
                     .await;
             }
         }
         Next::Stay
-    }
-
-    /// Every handle is gone: the call goes on until the other side ends it.
-    async fn abandoned(&mut self) -> Next {
-        match self.core.inbox.recv().await {
-            Some(event) => self.event(Some(event)),
-            None => Next::End(Ending::Stopped),
-        }
-    }
-
-    async fn offer(&mut self, proposed: Local, purpose: Purpose, done: Option<Done>) {
-        let body = proposed.to_bytes();
-        self.offer_as(body, proposed, purpose, done).await;
-    }
-
-    async fn offer_as(
-        &mut self,
-        body: Vec<u8>,
-        proposed: Local,
-        purpose: Purpose,
-        done: Option<Done>,
-    ) {
-        let link = match self.link().await {
-            Ok(link) if self.pending.is_none() => link,
-            _ => {
-                if let Some(done) = done {
-                    let _ = done.send(Err(CallError::NotNow));
-                }
-                return;
-            }
-        };
-        let mut request = self.dialog.request(Method::Invite);
-        self.complete(&mut request, &link);
-        request.set_body("application/sdp", body);
-        let exchange = self.core.agent.send_request(request, &link);
-        self.pending = Some(Pending {
-            exchange,
-            proposed,
-            purpose,
-            done,
-        });
-    }
-
-    async fn replied(&mut self, reply: Reply) -> Next {
-        let response = match reply {
-            Reply::Response(response) if !response.status.is_final() => return Next::Stay,
-            Reply::Response(response) => Some(response),
-            Reply::TimedOut => None,
-        };
-        let Some(pending) = self.pending.take() else {
-            return Next::Stay;
-        };
-        let seq = pending
-            .exchange
-            .request
-            .headers
-            .cseq()
-            .map_or(0, |cseq| cseq.seq);
-        let outcome = match response {
-            Some(response) if response.status.is_success() => {
-                self.dialog.refresh(&response.headers);
-                self.acknowledge(seq, None).await;
-                self.take_answer(&response, pending.proposed, pending.purpose);
-                Ok(())
-            }
-            Some(response) => Err(CallError::Refused(response.status.code())),
-            None => Err(CallError::TimedOut),
-        };
-        let gone = matches!(outcome, Err(CallError::Refused(481 | 408)));
-        if let Some(done) = pending.done {
-            let _ = done.send(outcome);
-        }
-        if gone {
-            Next::End(Ending::HungUp(By::Them))
-        } else {
-            Next::Stay
-        }
-    }
-
-    fn take_answer(&mut self, response: &Response, proposed: Local, purpose: Purpose) {
-        let parsed = sdp::parse(&response.body);
-        let described = Described {
-            body: &response.body,
-            parsed: &parsed,
-            role: Role::Answer,
-            previous: Some(&self.remote),
-        };
-        let refused = self
-            .core
-            .agent
-            .manner
-            .judge_description(&described)
-            .is_some();
-        let (Ok(remote), false) = (parsed, refused) else {
-            return;
-        };
-        if purpose == Purpose::Refresh {
-            self.core
-                .agent
-                .manner
-                .judge_refresh(&self.remote, &remote, self.answered_by_them);
-            self.core.state.send_modify(|state| state.refreshes += 1);
-        }
-        self.core.local = proposed;
-        let ours = &self.core.local;
-        let holding = ours.direction != Direction::SendRecv || ours.connection.is_unspecified();
-        self.core.state.send_modify(|state| state.holding = holding);
-        self.core.follow(&remote, self.codec);
-        self.remote = remote;
-        self.answered_by_them = true;
     }
 
     fn event(&mut self, event: Option<InDialog>) -> Next {
@@ -460,70 +353,17 @@ impl Live {
                 let response = agent.response(&incoming.request, 200, None, &incoming.link);
                 agent.respond(incoming, response);
             }
-            _ => agent.refuse(incoming, &Refusal::status(405)),
+            Method::Ack
+            | Method::Cancel
+            | Method::Message
+            | Method::Prack
+            | Method::Publish
+            | Method::Refer
+            | Method::Register
+            | Method::Subscribe
+            | Method::Other(_) => agent.refuse(incoming, &Refusal::status(405)),
         }
         Next::Stay
-    }
-
-    fn reinvited(&mut self, incoming: &Incoming) {
-        let agent = Arc::clone(&self.core.agent);
-        self.core.state.send_modify(|state| state.reinvites += 1);
-        let body = &incoming.request.body;
-        if !body.is_empty() {
-            let parsed = sdp::parse(body);
-            let described = Described {
-                body,
-                parsed: &parsed,
-                role: Role::Offer,
-                previous: Some(&self.remote),
-            };
-            let refusal = agent.manner.judge_description(&described);
-            let remote = match (parsed, refusal) {
-                (Ok(remote), None) => remote,
-                (_, Some(refusal)) => return agent.refuse(incoming, &refusal),
-                (Err(_), None) => return agent.refuse(incoming, &Refusal::status(488)),
-            };
-            self.answer_to(&remote);
-            self.codec = remote
-                .first_codec(&self.core.local.codecs)
-                .unwrap_or(self.codec);
-            self.core.follow(&remote, self.codec);
-            self.remote = remote;
-            self.answered_by_them = false;
-        }
-        self.dialog.refresh(&incoming.request.headers);
-        let mut response = agent.response(&incoming.request, 200, None, &incoming.link);
-        response
-            .headers
-            .push(HeaderName::Contact, self.dialog.contact.clone());
-        response.set_body("application/sdp", self.core.local.to_bytes());
-        let bytes = agent.respond(incoming, response);
-        self.answered(incoming, bytes);
-    }
-
-    /// Turns our description into the answer to a new offer; an unchanged one keeps its version.
-    fn answer_to(&mut self, remote: &Remote) {
-        let inactive_only = self.core.agent.manner.holds_by_inactive_only();
-        let direction = match remote.direction {
-            Direction::SendOnly | Direction::RecvOnly if inactive_only => Direction::SendRecv,
-            direction => direction.reversed(),
-        };
-        let codec = remote.first_codec(&self.core.local.codecs);
-        let local = &mut self.core.local;
-        let tag = remote.usable_crypto().map(|line| line.tag);
-        let before = local.to_bytes();
-        local.direction = direction;
-        local.answering();
-        if let Some(codec) = codec {
-            local.codecs = vec![codec];
-        }
-        local.telephone_event = remote.telephone_event();
-        if let (Some((known, _)), Some(tag)) = (&mut local.crypto, tag) {
-            *known = tag;
-        }
-        if local.to_bytes() != before {
-            local.version += 1;
-        }
     }
 
     fn repeat(&mut self) -> Next {

@@ -210,7 +210,7 @@ impl Sender {
         }
     }
 
-    async fn report(&mut self) {
+    async fn report(&self) {
         let sent = Sent {
             ssrc: self.shared.ssrc,
             timestamp: self.timestamp,

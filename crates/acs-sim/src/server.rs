@@ -82,7 +82,7 @@ impl Agent {
         if request.method == Method::Ack {
             if verdict != Verdict::Ignore {
                 // An ACK nobody waits for is dropped.
-                let _ = self.deliver(&request, InDialog::Ack(request.clone()));
+                self.deliver(&request, InDialog::Ack(request.clone()));
             }
             return;
         }
@@ -132,7 +132,7 @@ impl Agent {
             self.cancel(&incoming);
         } else if request.headers.to_tag().is_some() {
             let in_dialog = InDialog::Request(incoming.clone());
-            if self.deliver(request, in_dialog).is_err() {
+            if !self.deliver(request, in_dialog) {
                 self.refuse(&incoming, &Refusal::status(481));
             }
         } else if request.method == Method::Invite {

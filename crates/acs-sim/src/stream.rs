@@ -131,7 +131,7 @@ fn deliver(
         let event = match framer.next() {
             Ok(Some(Frame::Message(bytes))) => {
                 let parsed = parse(bytes.clone(), &Limits::default(), Framing::Stream);
-                Arrived::Message(Arc::clone(link), bytes, parsed)
+                Arrived::Message(Arc::clone(link), bytes, Box::new(parsed))
             }
             Ok(Some(Frame::Ping)) => Arrived::Ping(Arc::clone(link)),
             Ok(None) => return true,

@@ -31,7 +31,9 @@ pub struct Chunk<'a> {
 
 /// Is called with each [`Chunk`]; must be quick, for it is called between two packets.
 #[derive(Clone, Default)]
-pub struct Tap(Option<Arc<dyn Fn(Chunk<'_>) + Send + Sync>>);
+pub struct Tap(Option<Arc<Record>>);
+
+type Record = dyn Fn(Chunk<'_>) + Send + Sync;
 
 impl Tap {
     /// A tap which calls `record`.

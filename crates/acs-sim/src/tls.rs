@@ -225,6 +225,10 @@ impl ClientCertVerifier for EitherUsage {
     }
 }
 
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's list is long and open"
+)]
 fn refused(error: webpki::Error) -> Error {
     Error::InvalidCertificate(match error {
         webpki::Error::CertExpired { .. } => CertificateError::Expired,

@@ -16,6 +16,9 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+pub use crate::link::Transport;
+use crate::link::{Datagrams, Out};
+pub(crate) use crate::link::{Link, Origin};
 use crate::stream::{self, Tapped};
 use crate::tap::{Carrier, Tap};
 use crate::tls;
@@ -25,102 +28,10 @@ const DATAGRAM: usize = 65_535;
 /// Patience for a connection with its handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How SIP travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// Datagrams (RFC 3261 §18).
-    Udp,
-    /// A plain stream.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-}
-
-impl Transport {
-    /// As Via spells it.
-    pub fn via_token(self) -> &'static str {
-        match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-            Self::Tls => "TLS",
-        }
-    }
-
-    /// As the `transport` parameter of a URI spells it.
-    pub fn uri_token(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        }
-    }
-}
-
-/// Which side opened a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The peer connected to our listener of this index, or sent to that UDP port.
-    Theirs { listener: usize },
-    /// We connected.
-    Ours,
-}
-
-/// One connection, or one peer of a UDP port.
-pub(crate) struct Link {
-    pub(crate) id: u64,
-    pub(crate) transport: Transport,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-    pub(crate) origin: Origin,
-    /// Names in the peer's certificate.
-    pub(crate) names: Vec<String>,
-    /// SNI: asked for by the peer, or dialled by us.
-    pub(crate) server_name: Option<String>,
-    out: Out,
-    closed: AtomicBool,
-}
-
-/// Datagrams waiting for the writer of a UDP port, with where they go.
-type Datagrams = mpsc::UnboundedSender<(Bytes, SocketAddr)>;
-
-enum Out {
-    Datagram(Datagrams),
-    Stream(mpsc::UnboundedSender<Bytes>),
-}
-
-impl Link {
-    /// Hands bytes to the link; a link that has failed swallows them.
-    pub(crate) fn send(&self, bytes: Bytes) {
-        match &self.out {
-            // The writer's end is gone when the port or the connection is.
-            Out::Datagram(out) => drop(out.send((bytes, self.remote))),
-            Out::Stream(out) => drop(out.send(bytes)),
-        }
-    }
-
-    /// Closes a stream after what was handed to it; a datagram link has nothing to close.
-    pub(crate) fn close(&self) {
-        self.send(Bytes::new());
-        self.closed.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn mark_closed(&self) {
-        self.closed.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_reliable(&self) -> bool {
-        self.transport != Transport::Udp
-    }
-}
-
 /// What a link brought.
 pub(crate) enum Arrived {
     /// A message, or what could not be parsed as one; with its bytes.
-    Message(Arc<Link>, Bytes, Result<Message, Box<Rejected>>),
+    Message(Arc<Link>, Bytes, Box<Result<Message, Box<Rejected>>>),
     /// The keep-alive of RFC 5626 §3.5.1.
     Ping(Arc<Link>),
     /// The stream ended.
@@ -159,6 +70,9 @@ pub(crate) struct TlsEnds {
     pub(crate) server: Arc<ServerConfig>,
 }
 
+/// The one connection to a place; locked while it is being made, so that there is only one.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Link>>>>;
+
 /// All sockets of one simulated peer.
 pub(crate) struct Wire {
     arrived: mpsc::UnboundedSender<Arrived>,
@@ -168,7 +82,7 @@ pub(crate) struct Wire {
     next: AtomicU64,
     udp: Mutex<Vec<(usize, Datagrams)>>,
     /// Connections we opened, by where they lead and which of our listeners' address they left.
-    opened: Mutex<HashMap<(SocketAddr, String, usize), Arc<Link>>>,
+    opened: Mutex<HashMap<(SocketAddr, String, usize), Slot>>,
     tasks: Mutex<Vec<AbortHandle>>,
     /// Connections accepted, for closing them with their listener.
     accepted: Mutex<Vec<Weak<Link>>>,
@@ -265,11 +179,13 @@ impl Wire {
             return self.datagram_link(hop, from);
         }
         let key = (hop.addr, hop.server_name.clone(), from.0);
-        if let Some(link) = locked(&self.opened).get(&key).filter(|link| link.is_open()) {
+        let slot = Arc::clone(locked(&self.opened).entry(key).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(link) = slot.as_ref().filter(|link| link.is_open()) {
             return Ok(Arc::clone(link));
         }
         let link = self.connect(hop, from.1).await?;
-        locked(&self.opened).insert(key, Arc::clone(&link));
+        *slot = Some(Arc::clone(&link));
         Ok(link)
     }
 
@@ -457,7 +373,7 @@ impl Wire {
             let parsed = parse(bytes.clone(), &Limits::default(), Framing::Datagram);
             if self
                 .arrived
-                .send(Arrived::Message(Arc::new(link), bytes, parsed))
+                .send(Arrived::Message(Arc::new(link), bytes, Box::new(parsed)))
                 .is_err()
             {
                 return;

@@ -342,6 +342,10 @@ fn the_shard_loop_on_sockets_allocates_nothing() {
             b: LegId(2),
         })
         .unwrap();
+    media
+        .command(MediaCommand::Checkpoint { leg: LegId(1) })
+        .unwrap();
+    while !matches!(events.recv(), Some(MediaEvent::LegState { .. })) {}
 
     let mut datagram = rtp(7, 0, 0);
     let mut heard = [0; 2048];

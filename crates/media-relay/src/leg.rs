@@ -122,9 +122,11 @@ impl Leg {
         if params.clock == 0 {
             params.clock = 8000;
         }
-        if params.ptime_ms == 0 {
-            params.ptime_ms = 20;
-        }
+        params.ptime_ms = if params.ptime_ms == 0 {
+            20
+        } else {
+            params.ptime_ms.clamp(10, 60)
+        };
         let spoke = self.remotes.get(self.speaking).map(|remote| remote.rtp);
         let mut old: Vec<Option<Remote>> = std::mem::take(&mut self.remotes)
             .into_iter()
@@ -183,15 +185,23 @@ impl Leg {
 
     /// Where RTP for the leg goes.
     pub(crate) fn destination(&self) -> Option<SocketAddr> {
-        let remote = self.remotes.get(self.speaking)?;
-        (remote.has_key() == self.outbound.is_keyed()).then(|| remote.destination())
+        self.reachable()
+            .map(Remote::destination)
+            .filter(is_destination)
     }
 
     /// Where RTCP for the leg goes.
     pub(crate) fn rtcp_destination(&self) -> Option<SocketAddr> {
-        let remote = self.remotes.get(self.speaking)?;
         let mux = self.params.rtcp_mux;
-        (remote.has_key() == self.outbound.is_keyed()).then(|| remote.rtcp_destination(mux))
+        self.reachable()
+            .map(|remote| remote.rtcp_destination(mux))
+            .filter(is_destination)
+    }
+
+    /// The remote end that is sent to, if the keys of both directions are known or neither is.
+    fn reachable(&self) -> Option<&Remote> {
+        let remote = self.remotes.get(self.speaking)?;
+        (remote.has_key() == self.outbound.is_keyed()).then_some(remote)
     }
 
     /// The counters as they stand.
@@ -225,7 +235,7 @@ impl Leg {
         if let Some(remote) = self.remotes.first_mut() {
             remote.restore(state);
         }
-        if let Some(ssrc) = state.heard_ssrc {
+        if let Some(ssrc) = state.heard_ssrc.filter(|_| state.heard_index < 1 << 48) {
             self.streams.restore(now, ssrc, state.heard_index);
         }
     }
@@ -344,4 +354,9 @@ impl Leg {
         }
         None
     }
+}
+
+/// An old way of holding a call signals 0.0.0.0 (RFC 2543 §B.5), a refused stream port 0.
+fn is_destination(addr: &SocketAddr) -> bool {
+    !addr.ip().is_unspecified() && addr.port() != 0
 }

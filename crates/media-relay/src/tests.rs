@@ -2,6 +2,7 @@
 
 mod carry;
 mod latch;
+mod link;
 mod model;
 mod reports;
 mod restore;

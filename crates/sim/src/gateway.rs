@@ -287,13 +287,14 @@ impl Gateway {
 
     /// Replaces the core and the shards by new ones that know nothing but what was written down.
     pub(crate) fn restart(&mut self, now: Now) {
-        let checkpoints = std::mem::take(&mut self.saved);
+        // What is stored stays stored until the core says otherwise.
+        let checkpoints: Vec<Checkpoint> = self.saved.values().cloned().collect();
         self.core = new_core(now, &self.config, &self.snapshot, &mut self.chance);
         self.relays = new_relays(&self.config);
         self.shard_of.clear();
         self.events.clear();
         self.drain(now);
-        for checkpoint in checkpoints.into_values() {
+        for checkpoint in checkpoints {
             let written = serde_json::to_string(&checkpoint).expect("a checkpoint is written down");
             let read = serde_json::from_str(&written).expect("and read back");
             self.handle(now, Input::Restore(Box::new(read)));

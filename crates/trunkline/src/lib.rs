@@ -1,1 +1,12 @@
-//! .
+//! Trunkline's binary as a library: configuration, wiring, the daemon, every subcommand.
+//!
+//! Read top down: [`cli`] takes the command line apart; [`config`] turns a file into a
+//! configuration in which nothing is left to check; [`daemon`] wires transport, core and media
+//! together and runs the one loop in which they meet; [`demo`] does the same with parties around
+//! it; [`explain`] asks the routing engine without placing a call.
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod explain;
+pub mod output;

@@ -24,7 +24,9 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 
 /// Counts one skipped case and says why.
 pub fn skip(reason: &str) {
-    let Some(log) = std::env::var_os("TRUNKLINE_SKIPPED") else { return };
+    let Some(log) = std::env::var_os("TRUNKLINE_SKIPPED") else {
+        return;
+    };
     let line = format!("{reason}\n");
     if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(log) {
         // Losing a line of the skip count must not fail the test that is being skipped.

@@ -62,6 +62,7 @@ impl Microsoft {
             return Verdict::Accept;
         }
         self.check_names(&mut ledger, request, link, listener);
+        self.check_abilities(&mut ledger, &name, &request.headers);
         if request.method != Method::Invite {
             return Verdict::Accept;
         }
@@ -85,15 +86,23 @@ impl Microsoft {
         if sips {
             ledger.note("S-08", format!("{what} has a sips URI"));
         }
-        if headers.get(&HeaderName::XMsSbc).is_none() {
-            ledger.note("S-09", format!("{what} has no X-MS-SBC"));
-        }
         if headers
             .require()
             .iter()
             .any(|tag| tag.eq_ignore_ascii_case("100rel"))
         {
             ledger.note("M-01", format!("{what} requires 100rel"));
+        }
+    }
+
+    /// Rules for the messages by which Microsoft learns what the gateway is and can do.
+    fn check_abilities(&self, ledger: &mut Ledger, what: &str, headers: &Headers) {
+        if headers.get(&HeaderName::XMsSbc).is_none() {
+            ledger.note("S-09", format!("{what} has no X-MS-SBC"));
+        }
+        let allowed = raw_items(headers, &HeaderName::Allow);
+        if !allowed.iter().any(|method| method == "NOTIFY") {
+            ledger.note("X-01", format!("{what}: Allow does not list NOTIFY"));
         }
     }
 
@@ -259,7 +268,9 @@ impl Microsoft {
                 format!("{name} to {proxy} on a connection that named {asked}"),
             );
         }
-        if !request.uri.host_str().eq_ignore_ascii_case(proxy) {
+        // The target of a transfer is dialled as it was given, at whatever proxy.
+        let transferred = request.headers.get(&HeaderName::ReferredBy).is_some();
+        if !transferred && !request.uri.host_str().eq_ignore_ascii_case(proxy) {
             ledger.note(
                 "S-07",
                 format!("{name} to {proxy} has Request-URI {}", request.uri),
@@ -404,10 +415,8 @@ impl Microsoft {
             }
             _ => {}
         }
-        let shows_abilities = success && matches!(method, Method::Invite | Method::Options);
-        let allowed = raw_items(&response.headers, &HeaderName::Allow);
-        if shows_abilities && !allowed.iter().any(|method| method == "NOTIFY") {
-            ledger.note("X-01", format!("{what}: Allow does not list NOTIFY"));
+        if success && matches!(method, Method::Invite | Method::Options) {
+            self.check_abilities(&mut ledger, &what, &response.headers);
         }
         true
     }

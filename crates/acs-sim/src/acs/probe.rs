@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use sip_msg::{HeaderName, Method, Request, Response, Uri};
+use sip_msg::{HeaderName, Method, Request, Uri};
 use tokio::time::{sleep, timeout};
 
 use super::Microsoft;
@@ -68,7 +68,7 @@ impl Microsoft {
         })
         .await;
         match answer {
-            Ok(Some(Response { status, .. })) if status.is_success() => Outcome::Answered,
+            Ok(Some(response)) if response.status.is_success() => Outcome::Answered,
             Ok(Some(response)) => Outcome::Wrong(format!(
                 "OPTIONS was answered with {}",
                 response.status.code()

@@ -405,3 +405,23 @@ fn a_leg_moves_to_another_shard_with_all_its_state() {
     }
     assert_eq!(world.stats(A).received, 100);
 }
+
+#[test]
+fn nothing_is_sent_to_no_address() {
+    let mut world = World::joined(plain(1), plain(2));
+    for (index, held) in (1..).zip(["0.0.0.0:4000", "192.0.2.1:0", "[::]:4000"]) {
+        let mut params = plain(2);
+        params.remotes[0].rtp = held.parse().unwrap();
+        params.remotes[0].rtcp = held.parse().unwrap();
+        world.update(B, params);
+        assert_eq!(
+            world.rtp(1, &packet(7, index)),
+            Err(DropReason::NoDestination)
+        );
+    }
+    let sent = world.run(Duration::from_secs(30));
+    assert!(
+        sent.iter()
+            .all(|(_, transmit, _)| transmit.ports == PortPairId(1))
+    );
+}

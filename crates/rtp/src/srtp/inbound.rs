@@ -1,8 +1,8 @@
 //! From SRTP to RTP.
 
 use super::{
-    ENCRYPTED, MasterKey, RTCP_CLEAR, RTCP_INDEX_LEN, SessionKey, SrtpError, SrtpState, Streams,
-    Suite, WindowError, rtcp_ssrc,
+    ENCRYPTED, LAST_RTP_INDEX, MasterKey, RTCP_CLEAR, RTCP_INDEX_LEN, SessionKey, SrtpError,
+    SrtpState, Streams, Suite, WindowError, rtcp_ssrc,
 };
 use crate::{ExtendedSequence, Header};
 
@@ -105,6 +105,9 @@ impl SrtpInbound {
         let mut refusal = SrtpError::BadTag;
         for turn in 0..attempts {
             let index = start.0 + (turn << 16);
+            if index > LAST_RTP_INDEX {
+                break;
+            }
             if let Some(stream) = self.rtp.find(header.ssrc)
                 && let Err(error) = stream.window.check(index)
             {

@@ -132,6 +132,15 @@ impl Sim {
         );
     }
 
+    /// Makes one end's audio start at this sequence number; before it talks.
+    pub fn start_sequence_at(&mut self, end: Handle, sequence: u16) {
+        self.at(end, |party, call| {
+            if let Some(call) = party.calls.get_mut(&call) {
+                call.media.start_at(sequence);
+            }
+        });
+    }
+
     pub(super) fn talk_on(&mut self, end: Handle, left: u32) {
         let Some(call) = self.seats[end.party].party.calls.get_mut(&end.call) else {
             return;
@@ -190,18 +199,36 @@ impl Sim {
     pub fn run_until_quiet(&mut self) {
         let until = self.now.moment + PATIENCE;
         while !self.is_quiet() {
-            assert!(self.step(until), "never quiet\n{}", self.ladder);
+            assert!(
+                self.step(until),
+                "never quiet: {}\n{}",
+                self.unrest(),
+                self.ladder
+            );
         }
     }
 
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let waits = self.queue.values().any(|event| match event {
-            Event::Wake { party, wake } => self.seats[*party].party.wants(wake),
-            _ => true,
-        });
+        let waits = self.queue.values().any(|event| self.is_awaited(event));
         !waits && self.seats.iter().all(|seat| seat.party.is_idle())
+    }
+
+    fn is_awaited(&self, event: &Event) -> bool {
+        let Event::Wake { party, wake } = event else {
+            return true;
+        };
+        self.seats[*party].party.wants(wake)
+    }
+
+    /// What keeps the run from being quiet, for the message of a failed test.
+    fn unrest(&self) -> String {
+        let busy = self.seats.iter().filter(|seat| !seat.party.is_idle());
+        let names: Vec<&str> = busy.map(|seat| seat.party.name.as_str()).collect();
+        let events = self.queue.values().filter(|event| self.is_awaited(event));
+        let events: Vec<String> = events.map(|event| format!("{event:?}")).collect();
+        format!("{names:?} {events:?}")
     }
 
     /// From now on, replaces the gateway at every quiescent point by one that was restored from

@@ -5,8 +5,7 @@ use std::time::Duration;
 use b2bua::record::EndedBy;
 use sim::{Script, World};
 
-const APPLICATION: &str = "+14255550123";
-const SUBSCRIBER: &str = "+12065550111";
+use crate::{APPLICATION, SUBSCRIBER};
 
 #[test]
 fn carrier_calls_the_application_and_hangs_up() {

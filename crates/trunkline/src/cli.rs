@@ -1,0 +1,205 @@
+//! The command line.
+//!
+//! Exit codes: 0 fine, 1 the thing asked about is not fine, 2 wrong usage or configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use rustls::pki_types::UnixTime;
+
+use crate::config::{self, Reading, Severity};
+use crate::daemon::wiring::Keys;
+use crate::{daemon, explain, output};
+
+/// Session border controller between carriers, PBXs and Azure Communication Services.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trunkline",
+    version,
+    about,
+    after_help = "Begin with:  trunkline demo"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration file: every mistake with its line and column
+    #[command(after_help = "Example:  trunkline check -c config/trunkline.toml")]
+    Check(CheckArgs),
+    /// Run the gateway; SIGTERM drains it, a second one stops it
+    #[command(after_help = "Example:  trunkline run -c /etc/trunkline/trunkline.toml")]
+    Run(RunArgs),
+    /// Show where calls go
+    #[command(subcommand)]
+    Route(RouteCommand),
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print the findings as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Leave certificate files unread
+    #[arg(long)]
+    no_certificates: bool,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum RouteCommand {
+    /// Explain the decision for one call, rule by rule; no call is placed
+    #[command(
+        after_help = "Example:  trunkline route explain +14255550123 --via office-pbx -c config/trunkline.toml"
+    )]
+    Explain(explain::ExplainArgs),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Check(args) => check(&args),
+        Command::Run(args) => run(&args),
+        Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
+    }
+}
+
+/// Reads a configuration; prints why and gives the exit code where it cannot be used.
+pub(crate) fn usable(path: &std::path::Path, certificates: bool) -> Result<Reading, ExitCode> {
+    let mut reading = config::read(path).map_err(|error| {
+        output::error(format_args!("error: {}: {error}", path.display()));
+        ExitCode::from(2)
+    })?;
+    if certificates && !reading.findings.has_errors() {
+        config::certificates::check(&reading.config, UnixTime::now(), &mut reading.findings);
+    }
+    Ok(reading)
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    let reading = match usable(&args.config, !args.no_certificates) {
+        Ok(reading) => reading,
+        Err(code) => return code,
+    };
+    if args.json {
+        output::line(findings_json(&reading));
+    } else {
+        report(&reading);
+    }
+    ExitCode::from(if reading.findings.has_errors() { 2 } else { 0 })
+}
+
+fn run(args: &RunArgs) -> ExitCode {
+    let reading = match usable(&args.config, true) {
+        Ok(reading) => reading,
+        Err(code) => return code,
+    };
+    for finding in &reading.findings.0 {
+        output::error(reading.source.render(finding));
+    }
+    if reading.findings.has_errors() {
+        return ExitCode::from(2);
+    }
+    daemon::logging::start(&reading.config.log);
+    let keys = match Keys::load(&reading.config) {
+        Ok(keys) => keys,
+        Err(error) => {
+            output::error(format_args!("error: {error:#}"));
+            return ExitCode::from(2);
+        }
+    };
+    block_on(async {
+        match daemon::run(&reading.config, &keys).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                output::error(format_args!("error: {error:#}"));
+                ExitCode::from(1)
+            }
+        }
+    })
+}
+
+/// Runs a future on a runtime of the process's own.
+pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            runtime.shutdown_timeout(daemon::WIND_UP);
+            code
+        }
+        Err(error) => {
+            output::error(format_args!("error: {error}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Prints findings and a summary for people.
+pub(crate) fn report(reading: &Reading) {
+    for finding in &reading.findings.0 {
+        output::error(reading.source.render(finding));
+    }
+    let count = |severity| {
+        reading
+            .findings
+            .0
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let path = reading.source.path.display();
+    if errors == 0 {
+        output::line(format_args!(
+            "{path}: fine ({} trunks, {} routes, {warnings} warnings)",
+            reading.config.trunks.len(),
+            reading.config.routing.routes.len(),
+        ));
+    } else {
+        output::line(format_args!("{path}: {errors} errors, {warnings} warnings"));
+    }
+}
+
+fn findings_json(reading: &Reading) -> serde_json::Value {
+    let findings: Vec<_> = reading
+        .findings
+        .0
+        .iter()
+        .map(|finding| {
+            let position = finding
+                .span
+                .as_ref()
+                .map(|span| reading.source.position(span.start));
+            serde_json::json!({
+                "severity": match finding.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                },
+                "line": position.map(|(line, _)| line),
+                "column": position.map(|(_, column)| column),
+                "message": finding.message,
+                "help": finding.help,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "file": reading.source.path.display().to_string(),
+        "fine": !reading.findings.has_errors(),
+        "findings": findings,
+    })
+}

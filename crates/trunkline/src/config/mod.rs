@@ -1,0 +1,54 @@
+//! The configuration: text → [`raw`] tables → a [`Config`] in which nothing is left to check.
+
+pub mod certificates;
+pub mod diagnostic;
+pub mod load;
+pub mod raw;
+pub mod resolve;
+
+use std::path::{Path, PathBuf};
+
+pub use diagnostic::{Diagnostic, Findings, Severity, Source};
+pub use resolve::{Config, resolve};
+
+/// A configuration file read and resolved, with all that was found on the way.
+#[derive(Debug)]
+pub struct Reading {
+    /// The file.
+    pub source: Source,
+    /// What it means; as complete as the mistakes allow.
+    pub config: Config,
+    /// What is wrong with it.
+    pub findings: Findings,
+}
+
+/// Reads and resolves `path`; certificates are not looked at.
+///
+/// # Errors
+/// The file cannot be read. Mistakes in it are [`Reading::findings`].
+pub fn read(path: &Path) -> std::io::Result<Reading> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(read_text(path.to_owned(), text, &|name| {
+        std::env::var(name).ok()
+    }))
+}
+
+/// As [`read`], from text; `environment` answers `"${NAME}"`.
+pub fn read_text(
+    path: PathBuf,
+    text: String,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Reading {
+    let mut findings = Findings::default();
+    let document = load::load(&text, environment, &mut findings);
+    let base = path.parent().map(Path::to_owned).unwrap_or_default();
+    let config = resolve(&document, &base, &mut findings);
+    findings
+        .0
+        .sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));
+    Reading {
+        source: Source { path, text },
+        config,
+        findings,
+    }
+}

@@ -1,0 +1,413 @@
+//! From a [`Document`] to a [`Config`]: defaults filled in, names resolved, contradictions told.
+
+pub mod network;
+mod routes;
+mod trunk;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sip_msg::TransportKind;
+use sip_msg::wire::{ListenerId, TrunkName};
+use toml::Spanned;
+
+use super::diagnostic::{Findings, nearest};
+use super::load::Document;
+pub use trunk::{Peer, Trunk};
+
+/// A configuration in which every name stands for something.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The gateway's own name, if it has one.
+    pub fqdn: Option<String>,
+    /// Calls at once over all trunks.
+    pub calls_max: u32,
+    /// How long a drain waits.
+    pub drain: Duration,
+    /// Where call records go.
+    pub records: Option<PathBuf>,
+    /// Addresses the gateway is reached at.
+    pub interfaces: Vec<Interface>,
+    /// Sockets messages arrive at, each once, shared by the trunks that name it.
+    pub listeners: Vec<Listener>,
+    /// Identities, by name; files, not yet read.
+    pub certificates: Vec<CertificateFiles>,
+    /// PEM file of trusted roots; `None` means the operating system's.
+    pub roots: Option<PathBuf>,
+    /// Media threads; `None` lets the machine decide.
+    pub shards: Option<u8>,
+    /// Peerings.
+    pub trunks: Vec<Trunk>,
+    /// Trunks and routes as the routing engine takes them.
+    pub routing: routing::Document,
+    /// Names answered without DNS.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// Where the operator's pages are.
+    pub admin: Admin,
+    /// The daemon's own messages.
+    pub log: Log,
+    /// Routes that name `cloud-calling`.
+    pub cloud_calling_routes: Vec<String>,
+}
+
+/// One address the gateway is reached at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name; `default` for the one of `[gateway]`.
+    pub name: String,
+    /// The local address.
+    pub bind: IpAddr,
+    /// The address peers are told.
+    pub advertise: IpAddr,
+    /// Media ports, from an even one on.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// One socket messages arrive at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its number, as transport and core name it.
+    pub id: ListenerId,
+    /// UDP, TCP or TLS.
+    pub transport: TransportKind,
+    /// The local address.
+    pub bind: SocketAddr,
+    /// The trunks that listen here.
+    pub trunks: Vec<TrunkName>,
+}
+
+/// Files of one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// Its name; `default` for the one of `[tls]`.
+    pub name: String,
+    /// Leaf and intermediates, PEM.
+    pub certificate: PathBuf,
+    /// Key, PEM.
+    pub private_key: PathBuf,
+    /// Where the file names stand in the configuration.
+    pub span: std::ops::Range<usize>,
+}
+
+/// `[admin]`, resolved.
+#[derive(Clone, Debug, Default)]
+pub struct Admin {
+    /// Unix socket.
+    pub socket: Option<PathBuf>,
+    /// TCP address.
+    pub listen: Option<SocketAddr>,
+    /// Bearer token of the TCP listener.
+    pub token: Option<Token>,
+}
+
+/// A secret that does not print itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Whether `offered` is the token; takes the same time wherever it differs.
+    pub fn matches(&self, offered: &str) -> bool {
+        let (a, b) = (self.0.as_bytes(), offered.as_bytes());
+        a.len() == b.len() && a.iter().zip(b).fold(0, |bits, (x, y)| bits | (x ^ y)) == 0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// `[log]`, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Level of the daemon's own messages.
+    pub level: String,
+    /// JSON lines instead of text.
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            json: false,
+        }
+    }
+}
+
+/// Name of the interface and the certificate that the shorthand sections stand for.
+pub const DEFAULT: &str = "default";
+const DEFAULT_PORTS: RangeInclusive<u16> = 20000..=29999;
+
+/// Resolves a document; `base` is the folder relative file names start from.
+pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Config {
+    let mut config = Config {
+        fqdn: document
+            .gateway
+            .fqdn
+            .as_ref()
+            .and_then(|name| fqdn(name, findings)),
+        calls_max: document
+            .gateway
+            .calls
+            .as_ref()
+            .map_or(10_000, |calls| *calls.get_ref()),
+        drain: document
+            .gateway
+            .drain
+            .map_or(Duration::from_secs(300), |span| span.0),
+        records: document
+            .gateway
+            .records
+            .as_ref()
+            .map(|path| base.join(path.get_ref())),
+        roots: document
+            .tls
+            .roots
+            .as_ref()
+            .map(|path| base.join(path.get_ref())),
+        ..Config::default()
+    };
+    if config.calls_max == 0 {
+        let span = document.gateway.calls.as_ref().map_or(0..0, Spanned::span);
+        findings.error(span, "gateway: `calls` of 0 would refuse every call");
+    }
+    interfaces(document, &mut config, findings);
+    certificates(document, base, &mut config, findings);
+    config.shards = document.media.shards.as_ref().and_then(|shards| {
+        let count = *shards.get_ref();
+        if (1..=64).contains(&count) {
+            return Some(count);
+        }
+        findings.error(shards.span(), "media: `shards` is a number from 1 to 64");
+        None
+    });
+    trunk::resolve(document, &mut config, findings);
+    routes::resolve(document, &mut config, findings);
+    hosts(document, &mut config, findings);
+    admin(document, base, &mut config, findings);
+    log(document, &mut config, findings);
+    config
+}
+
+/// A name others know the gateway by: a host name with a domain, not an address (C-01…C-06).
+fn fqdn(name: &Spanned<String>, findings: &mut Findings) -> Option<String> {
+    let text = name.get_ref().to_ascii_lowercase();
+    let fault = if text.parse::<IpAddr>().is_ok() {
+        "an address is not a name; Microsoft refuses addresses in Contact"
+    } else if !network::is_host_name(&text) || !text.contains('.') {
+        "a host name with its domain is wanted here, such as sbc1.contoso.example"
+    } else if text.len() > 63 {
+        "Microsoft takes names of at most 63 characters"
+    } else if text.ends_with(".onmicrosoft.com") || text.ends_with(".azure.com") {
+        "Microsoft refuses names below onmicrosoft.com and azure.com; use a domain of your own"
+    } else {
+        return Some(text);
+    };
+    findings.error(name.span(), format!("fqdn: {fault}"));
+    None
+}
+
+fn interfaces(document: &Document, config: &mut Config, findings: &mut Findings) {
+    let default_ports = match &document.media.ports {
+        Some(text) => match network::ports(text.get_ref()) {
+            Ok(ports) => ports,
+            Err(fault) => {
+                findings.error(text.span(), format!("media: ports: {fault}"));
+                DEFAULT_PORTS
+            }
+        },
+        None => DEFAULT_PORTS,
+    };
+    let bind = document
+        .gateway
+        .bind
+        .as_ref()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |bind| *bind.get_ref());
+    let advertise = document
+        .gateway
+        .public_address
+        .as_ref()
+        .map_or(bind, |at| *at.get_ref());
+    if let Some(public) = &document.gateway.public_address
+        && public.get_ref().is_unspecified()
+    {
+        findings.error(
+            public.span(),
+            "gateway: peers cannot send to an unspecified address",
+        );
+    }
+    config.interfaces.push(Interface {
+        name: DEFAULT.to_owned(),
+        bind,
+        advertise,
+        ports: default_ports.clone(),
+    });
+    for raw in &document.interfaces {
+        let name = raw.name.get_ref();
+        if config.interfaces.iter().any(|known| known.name == *name) {
+            findings.error(
+                raw.name.span(),
+                format!("there are two interfaces named `{name}`"),
+            );
+            continue;
+        }
+        let ports = match &raw.ports {
+            Some(text) => network::ports(text.get_ref()).unwrap_or_else(|fault| {
+                findings.error(text.span(), format!("interface {name}: ports: {fault}"));
+                default_ports.clone()
+            }),
+            None => default_ports.clone(),
+        };
+        let bind = *raw.bind.get_ref();
+        let advertise = raw.advertise.as_ref().map_or(bind, |at| *at.get_ref());
+        if advertise.is_ipv4() != bind.is_ipv4() {
+            findings.error(
+                raw.advertise
+                    .as_ref()
+                    .map_or_else(|| raw.bind.span(), Spanned::span),
+                format!("interface {name}: `bind` and `advertise` are of different families"),
+            );
+        }
+        config.interfaces.push(Interface {
+            name: name.clone(),
+            bind,
+            advertise,
+            ports,
+        });
+    }
+}
+
+fn certificates(document: &Document, base: &Path, config: &mut Config, findings: &mut Findings) {
+    match (&document.tls.certificate, &document.tls.private_key) {
+        (Some(certificate), Some(private_key)) => config.certificates.push(CertificateFiles {
+            name: DEFAULT.to_owned(),
+            certificate: base.join(certificate.get_ref()),
+            private_key: base.join(private_key.get_ref()),
+            span: certificate.span(),
+        }),
+        (Some(lonely), None) => {
+            findings.error(
+                lonely.span(),
+                "tls: a certificate without its `private_key`",
+            );
+        }
+        (None, Some(lonely)) => {
+            findings.error(
+                lonely.span(),
+                "tls: a private key without its `certificate`",
+            );
+        }
+        (None, None) => {}
+    }
+    for raw in &document.certificates {
+        let name = raw.name.get_ref();
+        if config.certificates.iter().any(|known| known.name == *name) {
+            findings.error(
+                raw.name.span(),
+                format!("there are two certificates named `{name}`"),
+            );
+            continue;
+        }
+        config.certificates.push(CertificateFiles {
+            name: name.clone(),
+            certificate: base.join(raw.certificate.get_ref()),
+            private_key: base.join(raw.private_key.get_ref()),
+            span: raw.certificate.span(),
+        });
+    }
+}
+
+fn hosts(document: &Document, config: &mut Config, findings: &mut Findings) {
+    for (name, addresses) in &document.hosts {
+        if !network::is_host_name(name.get_ref()) {
+            findings.error(
+                name.span(),
+                format!("hosts: `{}` is not a host name", name.get_ref()),
+            );
+        }
+        let mut resolved = Vec::new();
+        for address in addresses {
+            match address.get_ref().parse() {
+                Ok(address) => resolved.push(address),
+                Err(_) => {
+                    findings.error(
+                        address.span(),
+                        format!("hosts: `{}` is not an IP address", address.get_ref()),
+                    );
+                }
+            }
+        }
+        config
+            .hosts
+            .insert(name.get_ref().to_ascii_lowercase(), resolved);
+    }
+}
+
+fn admin(document: &Document, base: &Path, config: &mut Config, findings: &mut Findings) {
+    let raw = &document.admin;
+    config.admin.socket = raw.socket.as_ref().map(|path| base.join(path.get_ref()));
+    config.admin.token = raw
+        .token
+        .as_ref()
+        .map(|token| Token(token.get_ref().clone()));
+    let Some(listen) = &raw.listen else { return };
+    match listen.get_ref().parse::<SocketAddr>() {
+        Ok(address) if !address.ip().is_loopback() && raw.token.is_none() => {
+            findings
+                .error(
+                    listen.span(),
+                    "admin: `listen` on this address needs a `token`",
+                )
+                .help("add token = \"${TRUNKLINE_ADMIN_TOKEN}\", or listen on 127.0.0.1");
+        }
+        Ok(address) => config.admin.listen = Some(address),
+        Err(_) => {
+            findings.error(
+                listen.span(),
+                "admin: an address and port are written 127.0.0.1:9090",
+            );
+        }
+    }
+}
+
+fn log(document: &Document, config: &mut Config, findings: &mut Findings) {
+    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    const FORMATS: [&str; 2] = ["text", "json"];
+    if let Some(level) = choice(document.log.level.as_ref(), "log: level", &LEVELS, findings) {
+        config.log.level = level;
+    }
+    if let Some(format) = choice(
+        document.log.format.as_ref(),
+        "log: format",
+        &FORMATS,
+        findings,
+    ) {
+        config.log.json = format == "json";
+    }
+}
+
+/// One of a few words; anything else is told with the nearest of them.
+fn choice(
+    value: Option<&Spanned<String>>,
+    what: &str,
+    known: &[&str],
+    findings: &mut Findings,
+) -> Option<String> {
+    let value = value?;
+    let text = value.get_ref();
+    if known.contains(&text.as_str()) {
+        return Some(text.clone());
+    }
+    findings
+        .error(value.span(), format!("{what}: `{text}` is not known"))
+        .help(match nearest(text, known.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("one of {}", known.join(", ")),
+        });
+    None
+}

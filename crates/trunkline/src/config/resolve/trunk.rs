@@ -1,0 +1,515 @@
+//! `[[trunk]]`: presets filled in, addresses parsed, trunks that could be confused told apart.
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use b2bua::profile::{
+    IpNet, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset,
+};
+use sip_msg::TransportKind;
+use sip_msg::wire::{ListenerId, TrunkName};
+use toml::Spanned;
+
+use super::network::{self, PeerText};
+use super::{Config, DEFAULT, Listener, choice};
+use crate::config::diagnostic::{Findings, nearest};
+use crate::config::load::Document;
+use crate::config::raw;
+
+/// One peer of a trunk.
+pub type Peer = PeerText;
+
+/// One peering, every default filled in.
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    /// Its name.
+    pub name: TrunkName,
+    /// What kind of peer it leads to.
+    pub preset: Preset,
+    /// Sockets its peer's messages arrive at.
+    pub listeners: Vec<ListenerId>,
+    /// Peers in the order they are tried.
+    pub peers: Vec<Peer>,
+    /// Networks its peer's messages come from.
+    pub allow: Vec<IpNet>,
+    /// Index into [`Config::interfaces`].
+    pub interface: usize,
+    /// Index into [`Config::certificates`]; `None` where the trunk does without TLS.
+    pub certificate: Option<usize>,
+    /// The name its peer knows the gateway by.
+    pub fqdn: Option<String>,
+    /// How this side writes numbers.
+    pub numbers: raw::Numbers,
+    /// Calls at once.
+    pub calls: Option<u32>,
+    /// New calls a second.
+    pub calls_per_second: Option<u32>,
+    /// SRTP towards this trunk.
+    pub srtp: bool,
+    /// Codecs allowed, by preference; empty allows all.
+    pub codecs: Vec<String>,
+    /// Time between two OPTIONS; `None` sends none.
+    pub options_interval: Option<Duration>,
+    /// Unanswered OPTIONS in a row that mark a peer down.
+    pub options_losses: u32,
+    /// A target that sends nothing is left after this.
+    pub attempt_timeout: Duration,
+    /// A call nobody answers ends after this.
+    pub no_answer: Duration,
+    /// A call ends after this.
+    pub max_duration: Duration,
+    /// A call without media ends after this.
+    pub media_inactivity: Duration,
+    /// Where the trunk's name stands in the file.
+    pub span: Range<usize>,
+}
+
+const CODECS: [&str; 7] = ["PCMU", "PCMA", "G722", "G729", "SILK", "opus", "iLBC"];
+const PRESETS: [&str; 4] = ["acs", "teams", "carrier", "pbx"];
+
+pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut Findings) {
+    for raw in &document.trunks {
+        if let Some(trunk) = one(raw, document, config, findings) {
+            config.trunks.push(trunk);
+        }
+    }
+    confusions(config, findings);
+    one_name_for_two_services(config, findings);
+}
+
+fn one(
+    raw: &raw::Trunk,
+    document: &Document,
+    config: &mut Config,
+    findings: &mut Findings,
+) -> Option<Trunk> {
+    let name = raw.name.get_ref();
+    if name.is_empty() || name == "cloud-calling" {
+        findings.error(raw.name.span(), format!("a trunk cannot be named `{name}`"));
+        return None;
+    }
+    if config
+        .trunks
+        .iter()
+        .any(|known| known.name.as_str() == name)
+    {
+        findings.error(
+            raw.name.span(),
+            format!("there are two trunks named `{name}`"),
+        );
+        return None;
+    }
+    let preset = match choice(
+        Some(&raw.preset),
+        &format!("trunk {name}: preset"),
+        &PRESETS,
+        findings,
+    )?
+    .as_str()
+    {
+        "acs" => Preset::Acs,
+        "teams" => Preset::Teams,
+        "carrier" => Preset::Carrier,
+        _ => Preset::Pbx,
+    };
+    let interface = named(
+        raw.interface.as_ref(),
+        config.interfaces.iter().map(|known| known.name.as_str()),
+        &format!("trunk {name}: interface"),
+        findings,
+    )
+    .unwrap_or(0);
+    let fqdn = match &raw.fqdn {
+        Some(own) => super::fqdn(own, findings),
+        None => config.fqdn.clone(),
+    };
+    let peers = peers(raw, preset, findings);
+    let allow = allow(raw, preset, &peers, findings);
+    let listeners = listeners(raw, preset, config, findings);
+    let certificate = certificate(raw, preset, &peers, &listeners, config, findings);
+    if preset.is_microsoft()
+        && fqdn.is_none()
+        && raw.fqdn.is_none()
+        && document.gateway.fqdn.is_none()
+    {
+        findings
+            .error(
+                raw.name.span(),
+                format!("trunk {name}: Microsoft knows gateways by name only"),
+            )
+            .help("set `fqdn` in [gateway] or in the trunk");
+    }
+    microsoft_takes_srtp(raw, preset, findings);
+    let options = raw.options.clone().unwrap_or_default();
+    let interval = options
+        .interval
+        .map_or(Duration::from_secs(60), |span| span.0);
+    if preset.is_microsoft() && interval.is_zero() {
+        findings.error(
+            raw.name.span(),
+            format!("trunk {name}: Microsoft sends no calls to a gateway that sends no OPTIONS"),
+        );
+    }
+    let limit = |value: &Option<Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
+    let span = |value: Option<raw::Span>, default: u64| {
+        value.map_or(Duration::from_secs(default), |span| span.0)
+    };
+    Some(Trunk {
+        name: TrunkName::from(name.as_str()),
+        preset,
+        listeners,
+        peers,
+        allow,
+        interface,
+        certificate,
+        fqdn,
+        numbers: raw.numbers.clone().unwrap_or_default(),
+        calls: limit(&raw.calls),
+        calls_per_second: limit(&raw.calls_per_second),
+        srtp: raw
+            .srtp
+            .as_ref()
+            .map_or(preset.is_microsoft(), |srtp| *srtp.get_ref()),
+        codecs: codecs(raw, findings),
+        options_interval: Some(interval).filter(|interval| !interval.is_zero()),
+        options_losses: options
+            .losses
+            .as_ref()
+            .map_or(2, |losses| (*losses.get_ref()).max(1)),
+        attempt_timeout: span(raw.attempt_timeout, 4),
+        no_answer: span(raw.no_answer, 180),
+        max_duration: span(raw.max_duration, 4 * 3600),
+        media_inactivity: span(raw.media_inactivity, 300),
+        span: raw.name.span(),
+    })
+}
+
+fn microsoft_takes_srtp(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) {
+    if let Some(srtp) = &raw.srtp
+        && preset.is_microsoft()
+        && !srtp.get_ref()
+    {
+        findings.error(
+            srtp.span(),
+            format!(
+                "trunk {}: Microsoft refuses calls without SRTP",
+                raw.name.get_ref()
+            ),
+        );
+    }
+}
+
+fn peers(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) -> Vec<Peer> {
+    let name = raw.name.get_ref();
+    let mut peers = Vec::new();
+    for text in &raw.peers.0 {
+        match network::peer(text.get_ref()) {
+            Ok(peer) => {
+                microsoft_peer(name, preset, &peer, text.span(), findings);
+                if peers.contains(&peer) {
+                    findings.warning(text.span(), format!("trunk {name}: this peer stands twice"));
+                } else {
+                    peers.push(peer);
+                }
+            }
+            Err(fault) => {
+                findings.error(text.span(), format!("trunk {name}: peers: {fault}"));
+            }
+        }
+    }
+    if raw.peers.0.is_empty() {
+        if preset.is_microsoft() {
+            return MICROSOFT_SIP_PROXIES
+                .iter()
+                .map(|host| Peer {
+                    transport: TransportKind::Tls,
+                    host: (*host).to_owned(),
+                    port: Some(MICROSOFT_SIP_PORT),
+                })
+                .collect();
+        }
+        findings.warning(
+            raw.name.span(),
+            format!("trunk {name} has no `peers`: no call can go to it"),
+        );
+    }
+    peers
+}
+
+fn microsoft_peer(
+    name: &str,
+    preset: Preset,
+    peer: &Peer,
+    span: Range<usize>,
+    findings: &mut Findings,
+) {
+    if !preset.is_microsoft() {
+        return;
+    }
+    if peer.transport != TransportKind::Tls {
+        findings.error(span, format!("trunk {name}: Microsoft speaks TLS only"));
+    } else if peer.host.starts_with("sip-all.") {
+        findings
+            .error(
+                span,
+                format!("trunk {name}: sip-all was withdrawn in June 2022"),
+            )
+            .help("leave `peers` out: sip, sip2 and sip3 are the default");
+    } else if peer.host.parse::<IpAddr>().is_ok() {
+        findings.warning(
+            span,
+            format!("trunk {name}: Microsoft's addresses move; name the host"),
+        );
+    }
+}
+
+fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findings) -> Vec<IpNet> {
+    let name = raw.name.get_ref();
+    let mut networks = Vec::new();
+    for text in &raw.allow.0 {
+        match text.get_ref().parse() {
+            Ok(network) => networks.push(network),
+            Err(fault) => {
+                findings.error(text.span(), format!("trunk {name}: allow: {fault}"));
+            }
+        }
+    }
+    if !raw.allow.0.is_empty() {
+        return networks;
+    }
+    if preset.is_microsoft() {
+        return MICROSOFT_SIGNALLING_NETS
+            .iter()
+            .filter_map(|(first, prefix)| IpNet::new((*first).into(), *prefix).ok())
+            .collect();
+    }
+    let named: Vec<&str> = peers
+        .iter()
+        .filter(|peer| peer.host.parse::<IpAddr>().is_err())
+        .map(|peer| peer.host.as_str())
+        .collect();
+    if !named.is_empty()
+        && peers
+            .iter()
+            .any(|peer| peer.transport != TransportKind::Tls)
+    {
+        findings
+            .warning(
+                raw.name.span(),
+                format!(
+                    "trunk {name}: calls from {} come from addresses not known here",
+                    named.join(", ")
+                ),
+            )
+            .help("add allow = [\"198.51.100.0/28\"] with the peer's networks");
+    }
+    peers
+        .iter()
+        .filter_map(|peer| peer.host.parse().ok())
+        .map(IpNet::single)
+        .collect()
+}
+
+fn listeners(
+    raw: &raw::Trunk,
+    preset: Preset,
+    config: &mut Config,
+    findings: &mut Findings,
+) -> Vec<ListenerId> {
+    let name = raw.name.get_ref();
+    let mut wanted = Vec::new();
+    for text in &raw.listen.0 {
+        match network::listen(text.get_ref()) {
+            Ok((transport, _)) if preset.is_microsoft() && transport != TransportKind::Tls => {
+                findings.error(
+                    text.span(),
+                    format!("trunk {name}: Microsoft speaks TLS only"),
+                );
+            }
+            Ok(listener) => wanted.push(listener),
+            Err(fault) => {
+                findings.error(text.span(), format!("trunk {name}: listen: {fault}"));
+            }
+        }
+    }
+    if raw.listen.0.is_empty() {
+        if preset.is_microsoft() {
+            wanted.push((TransportKind::Tls, ([0, 0, 0, 0], 5061).into()));
+        } else {
+            findings
+                .error(
+                    raw.name.span(),
+                    format!("trunk {name}: `listen` is required"),
+                )
+                .help("for example listen = \"udp:0.0.0.0:5060\"");
+        }
+    }
+    let trunk = TrunkName::from(name.as_str());
+    let mut ids = Vec::new();
+    for (transport, bind) in wanted {
+        let known = config
+            .listeners
+            .iter_mut()
+            .find(|known| known.transport == transport && known.bind == bind);
+        match known {
+            Some(listener) => {
+                listener.trunks.push(trunk.clone());
+                ids.push(listener.id);
+            }
+            None => {
+                let id = ListenerId(config.listeners.len() as u16);
+                config.listeners.push(Listener {
+                    id,
+                    transport,
+                    bind,
+                    trunks: vec![trunk.clone()],
+                });
+                ids.push(id);
+            }
+        }
+    }
+    ids
+}
+
+fn certificate(
+    raw: &raw::Trunk,
+    preset: Preset,
+    peers: &[Peer],
+    listeners: &[ListenerId],
+    config: &Config,
+    findings: &mut Findings,
+) -> Option<usize> {
+    let name = raw.name.get_ref();
+    let named = named(
+        raw.certificate.as_ref(),
+        config.certificates.iter().map(|known| known.name.as_str()),
+        &format!("trunk {name}: certificate"),
+        findings,
+    );
+    let default = config
+        .certificates
+        .iter()
+        .position(|known| known.name == DEFAULT);
+    let found = named.or(default.filter(|_| raw.certificate.is_none()));
+    let tls = preset.is_microsoft()
+        || peers
+            .iter()
+            .any(|peer| peer.transport == TransportKind::Tls)
+        || listeners
+            .iter()
+            .any(|id| config.listeners[usize::from(id.0)].transport == TransportKind::Tls);
+    if tls && found.is_none() && raw.certificate.is_none() {
+        findings
+            .error(
+                raw.name.span(),
+                format!("trunk {name} uses TLS and has no certificate"),
+            )
+            .help("set `certificate` and `private_key` in [tls]");
+    }
+    found.filter(|_| tls)
+}
+
+fn codecs(raw: &raw::Trunk, findings: &mut Findings) -> Vec<String> {
+    let mut codecs = Vec::new();
+    for text in &raw.codecs.0 {
+        match CODECS
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(text.get_ref()))
+        {
+            Some(known) => codecs.push((*known).to_owned()),
+            None => {
+                let name = raw.name.get_ref();
+                findings
+                    .error(
+                        text.span(),
+                        format!("trunk {name}: codec `{}` is not known", text.get_ref()),
+                    )
+                    .help(format!("one of {}", CODECS.join(", ")));
+            }
+        }
+    }
+    codecs
+}
+
+/// Position of the item a key names; a name that is none is told with the nearest.
+fn named<'a>(
+    key: Option<&Spanned<String>>,
+    known: impl Iterator<Item = &'a str>,
+    what: &str,
+    findings: &mut Findings,
+) -> Option<usize> {
+    let key = key?;
+    let known: Vec<&str> = known.collect();
+    let found = known
+        .iter()
+        .position(|name| *name == key.get_ref().as_str());
+    if found.is_none() {
+        let finding = findings.error(
+            key.span(),
+            format!("{what}: there is no `{}`", key.get_ref()),
+        );
+        if let Some(meant) = nearest(key.get_ref(), known) {
+            finding.help(format!("did you mean `{meant}`?"));
+        }
+    }
+    found
+}
+
+/// A request that could belong to two trunks is a mistake: on one listener, networks of the same
+/// length that overlap (the longest prefix wins otherwise) need different names of the gateway.
+fn confusions(config: &Config, findings: &mut Findings) {
+    for (at, first) in config.trunks.iter().enumerate() {
+        for second in &config.trunks[at + 1..] {
+            let shared = first
+                .listeners
+                .iter()
+                .any(|id| second.listeners.contains(id));
+            if !shared || (first.fqdn != second.fqdn && first.fqdn.is_some()) {
+                continue;
+            }
+            let clash = first
+                .allow
+                .iter()
+                .find(|network| second.allow.contains(network));
+            if let Some(network) = clash {
+                findings
+                    .error(
+                        second.span.clone(),
+                        format!(
+                            "a request from {network} could belong to trunk {} or to trunk {}",
+                            first.name.as_str(),
+                            second.name.as_str()
+                        ),
+                    )
+                    .help("give them different `listen`, `allow` or `fqdn`");
+            }
+        }
+    }
+}
+
+/// A name paired with Teams cannot be paired with an ACS resource as well (C-05).
+fn one_name_for_two_services(config: &Config, findings: &mut Findings) {
+    for acs in config
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.preset == Preset::Acs)
+    {
+        for teams in config
+            .trunks
+            .iter()
+            .filter(|trunk| trunk.preset == Preset::Teams)
+        {
+            if let (Some(name), Some(other)) = (&acs.fqdn, &teams.fqdn)
+                && name == other
+            {
+                findings
+                    .error(
+                        teams.span.clone(),
+                        format!("{name} serves Teams and ACS: Microsoft accepts one of the two"),
+                    )
+                    .help("give each trunk an `fqdn` of its own; both may be in one certificate");
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! `/metrics`: what core and transport count, in the text format of OpenMetrics.
+//!
+//! Nothing is counted here: at each scrape the layers' own numbers are read once and written out.
+
+use std::fmt;
+
+use b2bua::health::{PeerState, TrunkHealth};
+use b2bua::metrics::Metrics;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use sip_transport::Counters;
+
+/// One reading of everything.
+#[derive(Debug)]
+pub struct Reading {
+    /// The core's.
+    pub core: Metrics,
+    /// The transport's.
+    pub transport: Counters,
+    /// Call records that could not be written.
+    pub records_lost: u64,
+    /// Internal faults the loop caught.
+    pub faults: u64,
+}
+
+/// Writes a reading out.
+pub fn render(reading: Reading) -> String {
+    let mut registry = Registry::with_prefix("trunkline");
+    registry.register_collector(Box::new(reading));
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+/// Exemplars would carry these; there are none.
+type NoLabels = Vec<(String, String)>;
+type Samples<'a> = Vec<(Vec<(&'a str, String)>, i64)>;
+
+impl Collector for Reading {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.calls(&mut encoder)?;
+        self.trunks(&mut encoder)?;
+        self.signalling(&mut encoder)?;
+        self.transport(&mut encoder)
+    }
+}
+
+impl Reading {
+    fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = &self.core.counts;
+        let stages = ["setup", "answered", "established", "ending"]
+            .iter()
+            .zip(self.core.stages)
+            .map(|(stage, calls)| (vec![("stage", (*stage).to_owned())], int(calls as u64)))
+            .collect();
+        gauge(encoder, "calls", "Calls by stage", stages)?;
+        counter(
+            encoder,
+            "calls_begun",
+            "Calls whose INVITE was read",
+            one(counts.calls),
+        )?;
+        let ended = vec![
+            (vec![("answered", "true".to_owned())], int(counts.answered)),
+            (
+                vec![("answered", "false".to_owned())],
+                int(counts.unanswered),
+            ),
+        ];
+        counter(encoder, "calls_ended", "Calls that have ended", ended)?;
+        counter(
+            encoder,
+            "attempts",
+            "Attempts of calls that have ended",
+            one(counts.attempts),
+        )?;
+        counter(
+            encoder,
+            "internal_faults",
+            "Calls ended because of an internal fault",
+            one(counts.faults + self.faults),
+        )?;
+        counter(
+            encoder,
+            "records_lost",
+            "Call records that could not be written",
+            one(self.records_lost),
+        )?;
+        let ports = &self.core.ports;
+        let ports = vec![
+            (vec![("state", "free".to_owned())], int(ports.free as u64)),
+            (
+                vec![("state", "resting".to_owned())],
+                int(ports.resting as u64),
+            ),
+            (
+                vec![("state", "leased".to_owned())],
+                int(ports.leased as u64),
+            ),
+            (vec![("state", "asked".to_owned())], int(ports.asked as u64)),
+        ];
+        gauge(
+            encoder,
+            "media_port_pairs",
+            "Pairs of media ports by state",
+            ports,
+        )?;
+        gauge(
+            encoder,
+            "draining",
+            "Whether new calls are refused",
+            one(u64::from(self.core.draining)),
+        )
+    }
+
+    fn trunks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let named = |value: &dyn Fn(&b2bua::limits::Usage) -> u64| -> Samples<'_> {
+            self.core
+                .trunks
+                .iter()
+                .map(|(name, usage)| (vec![("trunk", name.as_str().to_owned())], int(value(usage))))
+                .collect()
+        };
+        gauge(
+            encoder,
+            "trunk_legs",
+            "Legs a trunk carries",
+            named(&|usage| u64::from(usage.in_use)),
+        )?;
+        counter(
+            encoder,
+            "trunk_legs_admitted",
+            "Legs admitted to a trunk",
+            named(&|usage| usage.admitted),
+        )?;
+        counter(
+            encoder,
+            "trunk_legs_refused",
+            "Legs a trunk's limit refused",
+            named(&|usage| usage.refused),
+        )?;
+        let health = self
+            .core
+            .health
+            .iter()
+            .map(|view| {
+                let word = match view.health {
+                    TrunkHealth::Up => 1,
+                    TrunkHealth::Unknown
+                    | TrunkHealth::Degraded
+                    | TrunkHealth::InboundMissing
+                    | TrunkHealth::Down => 0,
+                };
+                let labels = vec![
+                    ("trunk", view.trunk.as_str().to_owned()),
+                    ("health", view.health.as_str().to_owned()),
+                ];
+                (labels, word)
+            })
+            .collect();
+        gauge(
+            encoder,
+            "trunk_up",
+            "Whether a trunk is well in every respect",
+            health,
+        )?;
+        let peers = self
+            .core
+            .health
+            .iter()
+            .flat_map(|view| {
+                view.peers.iter().map(|peer| {
+                    let up = matches!(peer.state, PeerState::Up { .. }) && peer.aside.is_none();
+                    let labels = vec![
+                        ("trunk", view.trunk.as_str().to_owned()),
+                        ("peer", peer.target.host_str().to_owned()),
+                        (
+                            "port",
+                            peer.target
+                                .port()
+                                .map_or_else(String::new, |p| p.to_string()),
+                        ),
+                    ];
+                    (labels, i64::from(up))
+                })
+            })
+            .collect();
+        gauge(encoder, "peer_up", "Whether a peer takes calls", peers)
+    }
+
+    fn signalling(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = &self.core.counts;
+        let messages = vec![
+            (
+                vec![("direction", "in".to_owned())],
+                int(counts.messages_in),
+            ),
+            (
+                vec![("direction", "out".to_owned())],
+                int(counts.messages_out),
+            ),
+        ];
+        counter(encoder, "sip_messages", "SIP messages", messages)?;
+        let unidentified = counts
+            .unidentified
+            .iter()
+            .map(|(reason, count)| (vec![("reason", reason.as_str().to_owned())], int(count)))
+            .collect();
+        counter(
+            encoder,
+            "sip_unidentified",
+            "Requests that match no trunk",
+            unidentified,
+        )?;
+        let ua = &self.core.signalling;
+        let odd = [
+            ("request_absorbed", ua.requests_absorbed),
+            ("response_absorbed", ua.responses_absorbed),
+            ("request_retransmitted", ua.requests_retransmitted),
+            ("response_retransmitted", ua.responses_retransmitted),
+            ("stray_response", ua.stray_responses),
+            ("stray_ack", ua.stray_acks),
+            ("malformed", ua.malformed),
+            ("refused_for_room", ua.refused_for_room),
+            ("dropped_for_room", ua.dropped_for_room),
+            ("unknown_dialog", ua.unknown_dialog),
+            ("loop", ua.loops),
+            ("too_many_hops", ua.too_many_hops),
+            ("out_of_order", ua.out_of_order),
+            ("glare", ua.glare),
+            ("fork_refused", ua.forks_refused),
+            ("refusal_unacknowledged", ua.refusals_unacknowledged),
+            ("abandoned", ua.abandoned),
+            ("failover", ua.failovers),
+            ("undelivered", ua.undelivered),
+        ]
+        .map(|(what, count)| (vec![("what", what.to_owned())], int(count)))
+        .to_vec();
+        counter(
+            encoder,
+            "sip_events",
+            "Repeated, refused and dropped messages",
+            odd,
+        )?;
+        let load = &self.core.load;
+        let tables = [
+            ("client_transactions", load.clients),
+            ("server_transactions", load.servers),
+            ("dialogs", load.dialogs),
+            ("deadlines", load.deadlines),
+            ("dns_cached", load.dns_cached),
+        ]
+        .map(|(table, rows)| (vec![("table", table.to_owned())], int(rows as u64)))
+        .to_vec();
+        gauge(
+            encoder,
+            "sip_table_rows",
+            "Rows of the user agent's tables",
+            tables,
+        )
+    }
+
+    fn transport(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let samples = self
+            .transport
+            .iter()
+            .map(|(reason, count)| (vec![("what", reason.name().to_owned())], int(count)))
+            .collect();
+        counter(
+            encoder,
+            "transport_events",
+            "What the transport met",
+            samples,
+        )
+    }
+}
+
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn one<'a>(value: u64) -> Samples<'a> {
+    vec![(Vec::new(), int(value))]
+}
+
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: Samples<'_>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in samples {
+        let value = value.unsigned_abs();
+        if labels.is_empty() {
+            family.encode_counter::<NoLabels, _, u64>(&value, None)?;
+        } else {
+            family
+                .encode_family(&labels)?
+                .encode_counter::<NoLabels, _, u64>(&value, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: Samples<'_>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in samples {
+        if labels.is_empty() {
+            family.encode_gauge(&value)?;
+        } else {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+    }
+    Ok(())
+}

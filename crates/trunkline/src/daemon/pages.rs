@@ -1,0 +1,135 @@
+//! The operator's pages: `/metrics` and `/healthz`, over a Unix socket and, if asked for, TCP.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::resolve::{Admin, Token};
+
+/// What a page asks the signalling loop for.
+#[derive(Debug)]
+pub enum PageRequest {
+    /// The metrics in the text format of OpenMetrics.
+    Metrics(oneshot::Sender<String>),
+    /// Whether the loop turns, and whether it takes new calls.
+    Health(oneshot::Sender<Health>),
+}
+
+/// Answer to [`PageRequest::Health`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// New calls are taken.
+    Serving,
+    /// Calls go on, new ones are refused.
+    Draining,
+}
+
+#[derive(Clone)]
+struct Pages {
+    loop_: mpsc::Sender<PageRequest>,
+    token: Option<Arc<Token>>,
+}
+
+/// A loop that does not answer within this is not healthy.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves the pages until the runtime ends.
+///
+/// # Errors
+/// A listener cannot be bound.
+pub async fn serve(admin: &Admin, requests: mpsc::Sender<PageRequest>) -> io::Result<()> {
+    if let Some(path) = &admin.socket {
+        // A socket left by a process that is gone would refuse the bind; a living one answers.
+        if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        let pages = router(Pages {
+            loop_: requests.clone(),
+            token: None,
+        });
+        tokio::spawn(async move { axum::serve(listener, pages).await });
+    }
+    if let Some(address) = admin.listen {
+        let listener = TcpListener::bind(address).await?;
+        let token = admin.token.clone().map(Arc::new);
+        let pages = router(Pages {
+            loop_: requests,
+            token,
+        });
+        tokio::spawn(async move { axum::serve(listener, pages).await });
+    }
+    Ok(())
+}
+
+fn router(pages: Pages) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .layer(middleware::from_fn_with_state(pages.clone(), authorize))
+        .with_state(pages)
+}
+
+async fn authorize(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    let Some(token) = &pages.token else {
+        return next.run(request).await;
+    };
+    let offered = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    match offered {
+        Some(offered) if token.matches(offered) => next.run(request).await,
+        Some(_) | None => (
+            StatusCode::UNAUTHORIZED,
+            [(header::WWW_AUTHENTICATE, "Bearer")],
+            "a token is wanted\n",
+        )
+            .into_response(),
+    }
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    match ask(&pages, PageRequest::Metrics).await {
+        Some(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        None => stuck(),
+    }
+}
+
+async fn health(State(pages): State<Pages>) -> Response {
+    match ask(&pages, PageRequest::Health).await {
+        Some(Health::Serving) => "serving\n".into_response(),
+        Some(Health::Draining) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
+        None => stuck(),
+    }
+}
+
+async fn ask<T>(
+    pages: &Pages,
+    request: impl FnOnce(oneshot::Sender<T>) -> PageRequest,
+) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    pages.loop_.try_send(request(answer)).ok()?;
+    tokio::time::timeout(PATIENCE, answered).await.ok()?.ok()
+}
+
+fn stuck() -> Response {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the signalling loop does not answer\n",
+    )
+        .into_response()
+}

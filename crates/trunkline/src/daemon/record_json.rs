@@ -1,0 +1,86 @@
+//! A call record as one JSON object: the form written to `records` and read by other programs.
+
+use ambient::WallTime;
+use b2bua::record::{AttemptRecord, CallRecord, EndedBy, MediaRecord, Number};
+use serde_json::{Value, json};
+
+/// One line of the records file. Times are RFC 3339 in UTC, lengths of time milliseconds, numbers
+/// in full: the file is the operator's bill.
+pub fn line(record: &CallRecord) -> String {
+    let at = |time: Option<WallTime>| time.map(|time| time.to_string());
+    json!({
+        "call": record.call.to_string(),
+        "call_id": record.call_id,
+        "from_trunk": record.from_trunk.as_str(),
+        "to_trunk": record.to_trunk().map(|trunk| trunk.as_str()),
+        "from_address": record.from_address.to_string(),
+        "called": record.called.reveal(),
+        "calling": record.calling.as_ref().map(Number::reveal),
+        "started": record.started.to_string(),
+        "ringing": at(record.ringing),
+        "answered": at(record.answered),
+        "ended": record.ended.to_string(),
+        "post_dial_delay_ms": record.post_dial_delay().map(millis),
+        "talk_ms": millis(record.talk_time()),
+        "ended_by": match record.ended_by {
+            EndedBy::Caller => "caller",
+            EndedBy::Called => "called",
+            EndedBy::Gateway => "gateway",
+            EndedBy::Operator => "operator",
+        },
+        "status": record.status,
+        "cause": record.cause,
+        "failure": record.failure.map(|class| class.as_str()),
+        "route": record.route,
+        "snapshot": hex(&record.snapshot),
+        "facts": {
+            "peers": record.facts.peers,
+            "room": record.facts.room,
+            "wall_us": record.facts.wall_us,
+            "draw": record.facts.draw,
+        },
+        "steps": record.steps,
+        "attempts": record.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "media_a": record.media_a.as_ref().map(media),
+        "media_b": record.media_b.as_ref().map(media),
+        "restored": record.restored,
+    })
+    .to_string()
+}
+
+fn attempt(attempt: &AttemptRecord) -> Value {
+    json!({
+        "trunk": attempt.trunk.as_str(),
+        "peer": attempt.peer,
+        "call_id": attempt.call_id,
+        "called": attempt.called.reveal(),
+        "started": attempt.started.to_string(),
+        "ringing": attempt.ringing.map(|time| time.to_string()),
+        "settled": attempt.settled.map(|time| time.to_string()),
+        "status": attempt.status,
+        "cause": attempt.cause,
+        "failure": attempt.failure.map(|class| class.as_str()),
+    })
+}
+
+fn media(media: &MediaRecord) -> Value {
+    json!({
+        "codec": media.codec,
+        "srtp": media.srtp,
+        "received": media.received,
+        "sent": media.sent,
+        "octets_received": media.octets_received,
+        "octets_sent": media.octets_sent,
+        "lost": media.lost,
+        "jitter_us": media.jitter_us,
+        "dropped": media.dropped,
+    })
+}
+
+fn millis(length: std::time::Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,394 @@
+//! From a [`Config`] to what core, transport and media are started with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use b2bua::limits::{GateLimits, TrunkLimits};
+use b2bua::profile::{
+    self, Advertised, CoreBounds, CoreConfig, IpNet, ListenerInfo, MediaConfig, MediaInterface,
+    PeerProfile, Preset, Profiles, TrunkProfile,
+};
+use media_io::{MediaIo, MediaIoConfig};
+use media_relay::{MediaEvent, RelayConfig, ShardId};
+use sip_msg::TransportKind;
+use sip_transport::{
+    AllowedNetwork, ClientAuthentication, FlowPolicy, Identity, ListenerConfig, Network, Roots,
+    TlsClientSettings, TlsServerSettings, TransportConfig, TrunkFlow,
+};
+
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use crate::config::resolve::{Interface, Listener, Trunk};
+use crate::config::{Config, certificates};
+
+/// `Product/Version`, as it stands in `User-Agent` and `X-MS-SBC`.
+pub const SOFTWARE: &str = concat!("Trunkline/", env!("CARGO_PKG_VERSION"));
+
+/// Identities and roots, read from their files.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// As [`Config::certificates`], in the same order.
+    pub identities: Vec<Identity>,
+    /// The trusted roots.
+    pub roots: Roots,
+}
+
+impl Keys {
+    /// Reads the files the configuration names.
+    ///
+    /// # Errors
+    /// A file cannot be read or does not hold what it should.
+    pub fn load(config: &Config) -> Result<Self> {
+        let mut identities = Vec::new();
+        for files in &config.certificates {
+            let read = certificates::identity(files).map_err(anyhow::Error::msg)?;
+            identities.push(Identity::from_der(read.chain, read.key)?);
+        }
+        let tls = config
+            .trunks
+            .iter()
+            .any(|trunk| trunk.certificate.is_some());
+        let roots = match (&config.roots, tls) {
+            (Some(path), _) => {
+                let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+                Roots::from_pem(&text).with_context(|| path.display().to_string())?
+            }
+            (None, true) => Roots::none().with_native(),
+            (None, false) => Roots::none(),
+        };
+        Ok(Self { identities, roots })
+    }
+}
+
+/// What the core is started with.
+///
+/// # Errors
+/// An interface has no address that peers could be told.
+pub fn core(config: &Config) -> Result<CoreConfig> {
+    let mut interfaces = Vec::new();
+    for (index, interface) in config.interfaces.iter().enumerate() {
+        interfaces.push(MediaInterface {
+            id: u16::try_from(index).context("too many interfaces")?,
+            bind: interface.bind,
+            advertise: reachable(interface, interface.advertise, towards(config, index))?,
+        });
+    }
+    let shards = shards(config);
+    Ok(CoreConfig {
+        profiles: Arc::new(profiles(config)?),
+        listeners: config
+            .listeners
+            .iter()
+            .map(|listener| ListenerInfo {
+                id: listener.id,
+                transport: listener.transport,
+                local: listener.bind,
+            })
+            .collect(),
+        media: MediaConfig {
+            interfaces,
+            shards: (0..shards).map(ShardId).collect(),
+            reserve: 32,
+            cool_down: Duration::from_secs(5),
+        },
+        bounds: CoreBounds::default(),
+        software: Arc::from(SOFTWARE),
+    })
+}
+
+/// How many media threads run.
+pub fn shards(config: &Config) -> u8 {
+    config.shards.unwrap_or_else(|| {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        u8::try_from(cores.clamp(2, 16)).unwrap_or(16)
+    })
+}
+
+/// The trunks, as the core knows them.
+///
+/// # Errors
+/// A trunk has no address that its peer could be told.
+pub fn profiles(config: &Config) -> Result<Profiles> {
+    let mut trunks = Vec::new();
+    for trunk in &config.trunks {
+        trunks.push(profile(config, trunk)?);
+    }
+    let limits = GateLimits {
+        calls: config.calls_max,
+        calls_per_second: None,
+    };
+    Ok(Profiles::new(trunks, limits))
+}
+
+fn profile(config: &Config, trunk: &Trunk) -> Result<TrunkProfile> {
+    let Some(first) = trunk.listeners.first() else {
+        bail!("trunk {} listens nowhere", trunk.name.as_str());
+    };
+    let wanted = trunk
+        .peers
+        .first()
+        .map_or(TransportKind::Udp, |peer| peer.transport);
+    // What peers are told to call back is the listener that speaks what they are called by.
+    let listener = trunk
+        .listeners
+        .iter()
+        .map(|id| &config.listeners[usize::from(id.0)])
+        .find(|listener| listener.transport == wanted)
+        .unwrap_or(&config.listeners[usize::from(first.0)]);
+    let advertised = advertised(config, trunk, listener)?;
+    let peers: Vec<PeerProfile> = trunk
+        .peers
+        .iter()
+        .map(|peer| {
+            let host = if peer.host.contains(':') {
+                format!("[{}]", peer.host)
+            } else {
+                peer.host.clone()
+            };
+            PeerProfile::new(&host, peer.port, peer.transport)
+        })
+        .collect();
+    let name = trunk.name.clone();
+    let mut profile = match trunk.preset {
+        Preset::Acs => TrunkProfile::acs(name, advertised, listener.id),
+        Preset::Teams => TrunkProfile::teams(name, advertised, listener.id),
+        Preset::Carrier => TrunkProfile::carrier(name, advertised, listener.id, peers.clone()),
+        Preset::Pbx => TrunkProfile::pbx(name, advertised, listener.id, peers.clone()),
+    };
+    if trunk.preset.is_microsoft() {
+        profile.pinned_hop = peers.first().map(|peer| peer.uri.clone());
+    }
+    profile.peers = peers;
+    profile.transport = listener.transport;
+    profile.listeners.clone_from(&trunk.listeners);
+    profile.allow.clone_from(&trunk.allow);
+    profile.media_interface = u16::try_from(trunk.interface).context("too many interfaces")?;
+    profile.srtp = trunk.srtp;
+    profile.codecs = trunk
+        .codecs
+        .iter()
+        .map(|codec| Arc::from(codec.as_str()))
+        .collect();
+    profile.limits = TrunkLimits {
+        calls: trunk.calls,
+        calls_per_second: trunk.calls_per_second,
+    };
+    profile.options.enabled = trunk.options_interval.is_some() && !profile.peers.is_empty();
+    if let Some(interval) = trunk.options_interval {
+        profile.options.interval = interval;
+        profile.options.jitter = interval / 10;
+        profile.options.interval_down = profile.options.interval_down.min(interval);
+    }
+    profile.options.losses = u8::try_from(trunk.options_losses).unwrap_or(u8::MAX);
+    profile.timers.attempt_timeout = trunk.attempt_timeout;
+    profile.timers.no_answer = trunk.no_answer;
+    profile.timers.max_duration = Some(trunk.max_duration);
+    profile.timers.media_inactivity = Some(trunk.media_inactivity);
+    Ok(profile)
+}
+
+fn advertised(config: &Config, trunk: &Trunk, listener: &Listener) -> Result<Advertised> {
+    let port = listener.bind.port();
+    if trunk.preset.is_microsoft() {
+        let Some(fqdn) = &trunk.fqdn else {
+            bail!(
+                "trunk {}: Microsoft knows gateways by name only",
+                trunk.name.as_str()
+            );
+        };
+        return Ok(Advertised {
+            host: Arc::from(fqdn.as_str()),
+            port,
+        });
+    }
+    let interface = &config.interfaces[trunk.interface];
+    let own = if listener.bind.ip().is_unspecified() || interface.advertise != interface.bind {
+        interface.advertise
+    } else {
+        listener.bind.ip()
+    };
+    let host = reachable(interface, own, first_address(trunk))?;
+    let host = if host.is_ipv6() {
+        format!("[{host}]")
+    } else {
+        host.to_string()
+    };
+    Ok(Advertised {
+        host: Arc::from(host),
+        port,
+    })
+}
+
+/// `own`, or where it is unspecified the address this machine would use towards `peer`.
+fn reachable(interface: &Interface, own: IpAddr, peer: Option<IpAddr>) -> Result<IpAddr> {
+    if !own.is_unspecified() {
+        return Ok(own);
+    }
+    let fallback: IpAddr = match interface.bind {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    // Connecting a datagram socket sends nothing; it only asks the routing table.
+    let ask = |peer: IpAddr| -> std::io::Result<IpAddr> {
+        let socket = UdpSocket::bind(SocketAddr::new(interface.bind, 0))?;
+        socket.connect(SocketAddr::new(peer, 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    ask(peer.unwrap_or(fallback)).with_context(|| {
+        format!(
+            "no address of interface {} could be told to peers; set `public_address`",
+            interface.name
+        )
+    })
+}
+
+fn first_address(trunk: &Trunk) -> Option<IpAddr> {
+    trunk.peers.iter().find_map(|peer| peer.host.parse().ok())
+}
+
+fn towards(config: &Config, interface: usize) -> Option<IpAddr> {
+    config
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.interface == interface)
+        .find_map(first_address)
+}
+
+/// What the transport is started with.
+///
+/// # Errors
+/// A range of the configuration is none to the transport.
+pub fn transport(config: &Config, keys: &Keys) -> Result<TransportConfig> {
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        listeners.push(ListenerConfig {
+            id: listener.id,
+            transport: listener.transport,
+            bind: listener.bind,
+            tls: server_tls(config, keys, listener),
+            networks: networks(config, listener)?,
+        });
+    }
+    let trunks = config
+        .trunks
+        .iter()
+        .map(|trunk| flow(config, keys, trunk))
+        .collect();
+    Ok(TransportConfig {
+        listeners,
+        trunks,
+        host_map: config.hosts.clone(),
+        ..TransportConfig::default()
+    })
+}
+
+fn networks(config: &Config, listener: &Listener) -> Result<Vec<AllowedNetwork>> {
+    let mut networks = Vec::new();
+    for trunk in using(config, listener) {
+        for allowed in &trunk.allow {
+            networks.push(AllowedNetwork {
+                network: network(allowed)?,
+                trunk: trunk.name.clone(),
+            });
+        }
+    }
+    Ok(networks)
+}
+
+fn network(allowed: &IpNet) -> Result<Network> {
+    allowed
+        .to_string()
+        .parse()
+        .with_context(|| allowed.to_string())
+}
+
+fn using<'a>(config: &'a Config, listener: &'a Listener) -> impl Iterator<Item = &'a Trunk> {
+    config
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.listeners.contains(&listener.id))
+}
+
+fn server_tls(config: &Config, keys: &Keys, listener: &Listener) -> Option<TlsServerSettings> {
+    if listener.transport != TransportKind::Tls {
+        return None;
+    }
+    let mut shown: Vec<usize> = using(config, listener)
+        .filter_map(|trunk| trunk.certificate)
+        .collect();
+    shown.dedup();
+    let microsoft_only = using(config, listener).all(|trunk| trunk.preset.is_microsoft());
+    Some(TlsServerSettings {
+        identities: shown
+            .into_iter()
+            .map(|index| keys.identities[index].clone())
+            .collect(),
+        client_authentication: if microsoft_only {
+            ClientAuthentication::Required
+        } else {
+            ClientAuthentication::Optional
+        },
+        roots: keys.roots.clone(),
+        client_names: if microsoft_only {
+            vec![profile::MICROSOFT_CLIENT_NAME.to_owned()]
+        } else {
+            Vec::new()
+        },
+    })
+}
+
+fn flow(config: &Config, keys: &Keys, trunk: &Trunk) -> TrunkFlow {
+    let policy = if trunk.preset.is_microsoft() {
+        FlowPolicy::OneWay
+    } else {
+        FlowPolicy::Reuse
+    };
+    let mut flow = TrunkFlow::new(trunk.name.clone(), policy);
+    flow.tls = trunk.certificate.map(|index| TlsClientSettings {
+        identity: Some(keys.identities[index].clone()),
+        roots: keys.roots.clone(),
+    });
+    flow.udp = trunk
+        .listeners
+        .iter()
+        .find(|id| config.listeners[usize::from(id.0)].transport == TransportKind::Udp)
+        .copied();
+    let bind = config.interfaces[trunk.interface].bind;
+    flow.bind = Some(bind).filter(|bind| !bind.is_unspecified());
+    flow
+}
+
+/// Starts the media plane; its events come out where the signalling loop can wait for them.
+///
+/// # Errors
+/// The operating system refuses a thread or a descriptor.
+pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<MediaEvent>)> {
+    let mut interfaces = Vec::new();
+    for (index, interface) in config.interfaces.iter().enumerate() {
+        interfaces.push(media_io::MediaInterface {
+            id: u16::try_from(index).context("too many interfaces")?,
+            bind: interface.bind,
+            ports: interface.ports.clone(),
+        });
+    }
+    let (media, events) = MediaIo::start(MediaIoConfig {
+        shards: shards(config),
+        interfaces,
+        relay: RelayConfig::default(),
+        clock: Arc::new(move || clock.now()),
+    })?;
+    let (forward, received) = mpsc::channel(media_io::EVENTS);
+    std::thread::Builder::new()
+        .name("media-events".to_owned())
+        .spawn(move || {
+            while let Some(event) = events.recv() {
+                if forward.blocking_send(event).is_err() {
+                    return;
+                }
+            }
+        })?;
+    Ok((media, received))
+}

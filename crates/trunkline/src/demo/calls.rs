@@ -1,0 +1,418 @@
+//! The calls of the demonstration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use acs_sim::acs::ProxyMode;
+use acs_sim::{Audio, CallHandle, CallOptions, Ending, Exchanged, HoldDialect};
+use tokio::sync::oneshot;
+
+use super::world::{ACS_FQDN, BUSY, SILENT, World};
+
+/// Audio packets each way in every call that is answered: three seconds.
+pub const PACKETS: u32 = 150;
+/// How long a call may take to be answered, and to end.
+const PATIENCE: Duration = Duration::from_secs(15);
+const DIGITS: &str = "1590#";
+
+/// One call and what became of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What it shows.
+    pub name: &'static str,
+    /// Who calls.
+    pub from: &'static str,
+    /// Who is called.
+    pub to: &'static str,
+    /// The route the gateway chose, from its call record.
+    pub route: Option<String>,
+    /// What happened, in words.
+    pub result: String,
+    /// INVITE to answer.
+    pub setup: Option<Duration>,
+    /// The audio, caller to called and back.
+    pub audio: Option<(Audio, Audio)>,
+    /// Whether it went as it should.
+    pub passed: bool,
+    call_id: String,
+}
+
+/// A call in the making: who calls whom, and what is done once it is up.
+#[derive(Clone, Copy)]
+struct Plot {
+    name: &'static str,
+    from: Who,
+    to: Who,
+    dialled: &'static str,
+    /// The number as the called side sees it.
+    arrives: &'static str,
+    caller: &'static str,
+    act: Act,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Acs,
+    Carrier,
+    Pbx,
+    Teams,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Busy,
+    Cancel,
+    Digits,
+    HoldAndResume,
+    Talk,
+}
+
+impl Who {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Acs => "ACS",
+            Self::Carrier => "carrier",
+            Self::Pbx => "PBX",
+            Self::Teams => "Teams",
+        }
+    }
+}
+
+const fn plot(
+    name: &'static str,
+    from: Who,
+    to: Who,
+    numbers: [&'static str; 3],
+    act: Act,
+) -> Plot {
+    Plot { name, from, to, dialled: numbers[0], arrives: numbers[1], caller: numbers[2], act }
+}
+
+/// Calls that go on side by side.
+const TOGETHER: [Plot; 10] = [
+    plot(
+        "carrier to ACS",
+        Who::Carrier,
+        Who::Acs,
+        ["+14255550101", "+14255550101", "+12065550141"],
+        Act::Talk,
+    ),
+    plot(
+        "ACS to carrier",
+        Who::Acs,
+        Who::Carrier,
+        ["+12065550142", "+12065550142", "+14255550102"],
+        Act::Talk,
+    ),
+    plot(
+        "PBX to carrier",
+        Who::Pbx,
+        Who::Carrier,
+        ["12065550143", "+12065550143", "+14255550203"],
+        Act::Talk,
+    ),
+    plot(
+        "PBX to ACS",
+        Who::Pbx,
+        Who::Acs,
+        ["5550104", "+14255550104", "5550204"],
+        Act::Talk,
+    ),
+    plot(
+        "carrier to PBX",
+        Who::Carrier,
+        Who::Pbx,
+        ["+14255550205", "14255550205", "+12065550145"],
+        Act::Talk,
+    ),
+    plot(
+        "carrier to Teams",
+        Who::Carrier,
+        Who::Teams,
+        ["+14255550306", "+14255550306", "+12065550146"],
+        Act::Talk,
+    ),
+    plot(
+        "a busy number",
+        Who::Carrier,
+        Who::Acs,
+        [BUSY, BUSY, "+12065550147"],
+        Act::Busy,
+    ),
+    plot(
+        "the caller gives up",
+        Who::Carrier,
+        Who::Acs,
+        [SILENT, SILENT, "+12065550148"],
+        Act::Cancel,
+    ),
+    plot(
+        "hold and resume",
+        Who::Carrier,
+        Who::Acs,
+        ["+14255550109", "+14255550109", "+12065550149"],
+        Act::HoldAndResume,
+    ),
+    plot(
+        "digits both ways",
+        Who::Carrier,
+        Who::Acs,
+        ["+14255550110", "+14255550110", "+12065550150"],
+        Act::Digits,
+    ),
+];
+
+/// The call that finds Microsoft's first proxy down.
+const FIRST_DOWN: Plot = plot(
+    "first proxy down",
+    Who::Carrier,
+    Who::Acs,
+    ["+14255550111", "+14255550111", "+12065550151"],
+    Act::Talk,
+);
+
+/// Places every call and tells each outcome as it comes.
+pub async fn play(
+    world: &mut World,
+    mut tell: impl FnMut(&Outcome, usize, usize),
+) -> Vec<Outcome> {
+    let all = TOGETHER.len() + 1;
+    let mut outcomes = Vec::new();
+    {
+        let world = &*world;
+        let (done, mut finished) = tokio::sync::mpsc::unbounded_channel();
+        let calls = TOGETHER.map(|plot| {
+            let done = done.clone();
+            async move {
+                let outcome = perform(world, plot).await;
+                // The receiver waits for as many outcomes as there are calls.
+                let _ = done.send(outcome);
+            }
+        });
+        let [a, b, c, d, e, f, g, h, i, j] = calls;
+        let listen = async {
+            while outcomes.len() < TOGETHER.len() {
+                let Some(outcome) = finished.recv().await else { return };
+                outcomes.push(outcome);
+                tell(&outcomes[outcomes.len() - 1], outcomes.len(), all);
+            }
+        };
+        tokio::join!(a, b, c, d, e, f, g, h, i, j, listen);
+    }
+    outcomes.sort_by_key(|outcome| {
+        TOGETHER.iter().position(|plot| plot.name == outcome.name).unwrap_or(usize::MAX)
+    });
+    let last = match world.acs.set_mode(0, ProxyMode::Down).await {
+        Ok(()) => perform(world, FIRST_DOWN).await,
+        Err(error) => failed(FIRST_DOWN, String::new(), error.to_string()),
+    };
+    // A proxy that cannot come back is the next demonstration's trouble, not this one's.
+    let _ = world.acs.set_mode(0, ProxyMode::Up).await;
+    tell(&last, all, all);
+    outcomes.push(last);
+    name_routes(world, &mut outcomes).await;
+    outcomes
+}
+
+/// Takes the routes from the gateway's own records.
+async fn name_routes(world: &mut World, outcomes: &mut [Outcome]) {
+    let mut routes = BTreeMap::new();
+    let collect = async {
+        while outcomes.iter().any(|outcome| !routes.contains_key(&outcome.call_id)) {
+            let Some(record) = world.records.recv().await else { return };
+            routes.insert(record.call_id.clone(), record.route.clone());
+        }
+    };
+    let complete = tokio::time::timeout(PATIENCE, collect).await.is_ok();
+    for outcome in outcomes {
+        outcome.route = routes.get(&outcome.call_id).cloned().flatten();
+        if !complete && !routes.contains_key(&outcome.call_id) {
+            outcome.passed = false;
+            outcome.result.push_str("; no call record");
+        }
+    }
+}
+
+async fn perform(world: &World, plot: Plot) -> Outcome {
+    let called = match plot.to {
+        Who::Acs => world.acs.expect(plot.arrives),
+        Who::Carrier => world.carrier.expect(plot.arrives),
+        Who::Pbx => world.pbx.expect(plot.arrives),
+        Who::Teams => world.teams.expect(plot.arrives),
+    };
+    let mut options = CallOptions::from(plot.caller);
+    if plot.act == Act::Cancel {
+        options.cancel_after = Some(Duration::from_millis(700));
+    }
+    let placed = match plot.from {
+        Who::Acs => world.acs.call(plot.dialled, ACS_FQDN, options).await,
+        Who::Carrier => world.carrier.call(plot.dialled, options).await,
+        Who::Pbx => world.pbx.call(plot.dialled, options).await,
+        Who::Teams => world.teams.call(plot.dialled, super::world::TEAMS_FQDN, options).await,
+    };
+    let caller = match placed {
+        Ok(caller) => caller,
+        Err(error) => return failed(plot, String::new(), error.to_string()),
+    };
+    let id = caller.parties().call_id.clone();
+    match tokio::time::timeout(PATIENCE * 2, act(plot, &caller, called)).await {
+        Ok(outcome) => outcome,
+        Err(_) => failed(plot, id, "stuck".to_owned()),
+    }
+}
+
+async fn act(plot: Plot, caller: &CallHandle, called: oneshot::Receiver<CallHandle>) -> Outcome {
+    let id = caller.parties().call_id.clone();
+    let connected = caller.connected().await;
+    let (setup, callee) = match (plot.act, connected) {
+        (Act::Busy, Err(ending)) => {
+            let busy = ending.status() == Some(486);
+            return refused(plot, id, busy, &ending);
+        }
+        (Act::Cancel, Err(ending)) => return given_up(plot, id, called, &ending).await,
+        (Act::Busy | Act::Cancel, Ok(_)) => {
+            return failed(plot, id, "answered, and should not have been".to_owned());
+        }
+        (Act::Digits | Act::HoldAndResume | Act::Talk, Err(ending)) => {
+            return failed(plot, id, words(&ending));
+        }
+        (Act::Digits | Act::HoldAndResume | Act::Talk, Ok(setup)) => {
+            match tokio::time::timeout(PATIENCE, called).await {
+                Ok(Ok(callee)) => (setup, callee),
+                Ok(Err(_)) | Err(_) => {
+                    return failed(plot, id, "answered by somebody else".to_owned());
+                }
+            }
+        }
+    };
+    let mut faults = Vec::new();
+    match plot.act {
+        Act::HoldAndResume => faults.extend(hold_and_resume(caller, &callee).await),
+        Act::Digits => faults.extend(digits(caller, &callee).await),
+        Act::Busy | Act::Cancel | Act::Talk => {}
+    }
+    let exchanged = acs_sim::exchange(caller, &callee, PACKETS).await;
+    let heard = callee.parties().called.clone();
+    if heard.trim_start_matches('+') != plot.arrives.trim_start_matches('+') {
+        faults.push(format!("arrived as {heard}"));
+    }
+    caller.hang_up().await;
+    if tokio::time::timeout(PATIENCE, callee.ended()).await.is_err() {
+        faults.push("the hang-up did not cross".to_owned());
+    }
+    settle(plot, id, setup, &exchanged, &faults)
+}
+
+fn settle(
+    plot: Plot,
+    call_id: String,
+    setup: Duration,
+    exchanged: &Exchanged,
+    faults: &[String],
+) -> Outcome {
+    let whole = exchanged.exact(PACKETS);
+    let result = match (faults.is_empty(), whole) {
+        (true, true) => match plot.act {
+            Act::HoldAndResume => "answered, held twice, resumed",
+            Act::Digits => "answered, digits heard",
+            Act::Busy | Act::Cancel | Act::Talk => "answered",
+        }
+        .to_owned(),
+        (true, false) => "answered, audio damaged".to_owned(),
+        (false, _) => faults.join("; "),
+    };
+    Outcome {
+        name: plot.name,
+        from: plot.from.name(),
+        to: plot.to.name(),
+        route: None,
+        result,
+        setup: Some(setup),
+        audio: Some((exchanged.a_to_b, exchanged.b_to_a)),
+        passed: faults.is_empty() && whole,
+        call_id,
+    }
+}
+
+/// Hold from either side in its own dialect; silence while held is part of it.
+async fn hold_and_resume(caller: &CallHandle, callee: &CallHandle) -> Option<String> {
+    let dialects = [
+        (caller, callee, HoldDialect::SendOnly, "the carrier's"),
+        (callee, caller, HoldDialect::Inactive, "Microsoft's"),
+    ];
+    for (holder, held, dialect, whose) in dialects {
+        if let Err(error) = holder.hold(dialect).await {
+            return Some(format!("{whose} hold: {error}"));
+        }
+        if tokio::time::timeout(PATIENCE, held.wait(|state| state.held)).await.is_err() {
+            return Some(format!("{whose} hold did not cross"));
+        }
+        if let Err(error) = holder.resume().await {
+            return Some(format!("{whose} resume: {error}"));
+        }
+        if tokio::time::timeout(PATIENCE, held.wait(|state| !state.held)).await.is_err() {
+            return Some(format!("{whose} resume did not cross"));
+        }
+    }
+    None
+}
+
+async fn digits(caller: &CallHandle, callee: &CallHandle) -> Option<String> {
+    for (from, to, whose) in [(caller, callee, "the carrier's"), (callee, caller, "Microsoft's")] {
+        let heard = acs_sim::exchange_digits(from, to, DIGITS).await;
+        if heard != DIGITS {
+            return Some(format!("{whose} digits {DIGITS} arrived as `{heard}`"));
+        }
+    }
+    None
+}
+
+fn refused(plot: Plot, call_id: String, passed: bool, ending: &Ending) -> Outcome {
+    Outcome {
+        name: plot.name,
+        from: plot.from.name(),
+        to: plot.to.name(),
+        route: None,
+        result: words(ending),
+        setup: None,
+        audio: None,
+        passed,
+        call_id,
+    }
+}
+
+/// The caller's CANCEL must end the called side's ringing too.
+async fn given_up(
+    plot: Plot,
+    call_id: String,
+    called: oneshot::Receiver<CallHandle>,
+    ending: &Ending,
+) -> Outcome {
+    let crossed = async { called.await.ok()?.ended().await.into() };
+    let there: Option<Ending> = tokio::time::timeout(PATIENCE, crossed).await.ok().flatten();
+    let passed = matches!(ending, Ending::Cancelled(_))
+        && matches!(there, Some(Ending::Cancelled(_)));
+    let mut outcome = refused(plot, call_id, passed, ending);
+    if !passed {
+        outcome.result = format!("here {ending:?}, there {there:?}");
+    }
+    outcome
+}
+
+fn failed(plot: Plot, call_id: String, result: String) -> Outcome {
+    Outcome { result, ..refused(plot, call_id, false, &Ending::Stopped) }
+}
+
+fn words(ending: &Ending) -> String {
+    match ending {
+        Ending::Rejected { status: 486, .. } => "busy, as it should be".to_owned(),
+        Ending::Rejected { status, phrase, .. } => format!("refused: {status} {phrase}"),
+        Ending::Cancelled(_) => "cancelled on both sides".to_owned(),
+        Ending::HungUp(_) => "hung up".to_owned(),
+        Ending::TimedOut => "no final response".to_owned(),
+        Ending::Unreachable(why) => format!("unreachable: {why}"),
+        Ending::NoAck => "the answer was not acknowledged".to_owned(),
+        Ending::BadDescription => "the session description cannot be used".to_owned(),
+        Ending::Stopped => "stopped".to_owned(),
+    }
+}

@@ -1,0 +1,168 @@
+//! `trunkline route explain`: the routing decision for one call, without placing it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ambient::WallTime;
+use clap::Args;
+use routing::{Decision, Facts, Outcome, Question, Snapshot};
+use serde_json::{Value, json};
+use sip_msg::wire::TrunkName;
+
+use crate::cli::usable;
+use crate::config::diagnostic::nearest;
+use crate::{cli, output};
+
+/// Arguments of `route explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The number called, as the trunk would write it
+    number: String,
+    /// The number calling
+    #[arg(long, value_name = "NUMBER")]
+    from: Option<String>,
+    /// The trunk the call comes from; may be left out where there is only one
+    #[arg(long, value_name = "TRUNK")]
+    via: Option<String>,
+    /// The configuration file; its certificates are not looked at
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/trunkline/trunkline.toml"
+    )]
+    config: PathBuf,
+    /// Take this trunk's peers as down; may be repeated
+    #[arg(long, value_name = "TRUNK")]
+    down: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command. Exit code 0: the call is routed; 1: it is refused; 2: wrong usage.
+pub fn run(args: &ExplainArgs) -> ExitCode {
+    let reading = match usable(&args.config, false) {
+        Ok(reading) => reading,
+        Err(code) => return code,
+    };
+    // What is wrong with secrets or certificates says nothing about routes; a document that does
+    // not compile cannot be asked.
+    let Ok(snapshot) = Snapshot::compile(&reading.config.routing) else {
+        cli::report(&reading);
+        return ExitCode::from(2);
+    };
+    let names: Vec<&str> = reading
+        .config
+        .trunks
+        .iter()
+        .map(|trunk| trunk.name.as_str())
+        .collect();
+    let via = match (&args.via, names.as_slice()) {
+        (Some(via), _) => via.as_str(),
+        (None, [only]) => only,
+        (None, _) => {
+            output::error(format_args!(
+                "error: which trunk does the call come from? --via {}",
+                names.join(" | ")
+            ));
+            return ExitCode::from(2);
+        }
+    };
+    if let Some(wrong) = std::iter::once(via)
+        .chain(args.down.iter().map(String::as_str))
+        .find(|name| !names.contains(name))
+    {
+        let hint = nearest(wrong, names.iter().copied())
+            .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        output::error(format_args!("error: there is no trunk `{wrong}`{hint}"));
+        return ExitCode::from(2);
+    }
+    let question = Question {
+        trunk: TrunkName::from(via),
+        called: args.number.clone(),
+        calling: args.from.clone(),
+    };
+    let facts = facts(&reading.config, &args.down);
+    let decision = routing::explain(&snapshot, &facts, &question);
+    if args.json {
+        output::line(json_of(&decision));
+    } else {
+        print(&decision);
+    }
+    match decision.outcome {
+        Outcome::Route(_) => ExitCode::SUCCESS,
+        Outcome::Reject { .. } => ExitCode::from(1),
+    }
+}
+
+/// Offline facts: every peer up but those said to be down, no limit reached.
+fn facts(config: &crate::config::Config, down: &[String]) -> Facts {
+    let mut facts = Facts {
+        up: std::collections::BTreeMap::new(),
+        room: std::collections::BTreeMap::new(),
+        wall: WallTime::from_unix_micros(0),
+        draw: 0,
+    };
+    for trunk in config
+        .trunks
+        .iter()
+        .filter(|trunk| down.iter().any(|name| name == trunk.name.as_str()))
+    {
+        for peer in 0..trunk.peers.len() {
+            facts.up.insert((trunk.name.clone(), peer), false);
+        }
+    }
+    facts
+}
+
+/// The decision as one JSON object; an absent half is `null`.
+pub fn json_of(decision: &Decision) -> Value {
+    let steps: Vec<String> = decision.steps.iter().map(ToString::to_string).collect();
+    match &decision.outcome {
+        Outcome::Route(plan) => {
+            let attempts: Vec<Value> = plan
+                .attempts
+                .iter()
+                .map(|attempt| {
+                    json!({
+                        "trunk": attempt.trunk.as_str(),
+                        "request_uri": attempt.request_uri.as_str(),
+                        "from": attempt.from_user,
+                    })
+                })
+                .collect();
+            json!({
+                "decision": "route", "route": plan.route.as_ref(), "attempts": attempts,
+                "reject": Value::Null, "steps": steps,
+            })
+        }
+        Outcome::Reject { status, reason, .. } => json!({
+            "decision": "reject", "route": Value::Null, "attempts": [],
+            "reject": { "status": status.code(), "reason": reason.to_string() }, "steps": steps,
+        }),
+    }
+}
+
+fn print(decision: &Decision) {
+    for step in &decision.steps {
+        output::line(format_args!("  {step}"));
+    }
+    match &decision.outcome {
+        Outcome::Route(plan) => {
+            output::line(format_args!("route: {}", plan.route));
+            for (index, attempt) in plan.attempts.iter().enumerate() {
+                let from = attempt.from_user.as_deref().unwrap_or("(withheld)");
+                output::line(format_args!(
+                    "  {}. {}  {}  from {from}",
+                    index + 1,
+                    attempt.trunk.as_str(),
+                    attempt.request_uri.as_str(),
+                ));
+            }
+        }
+        Outcome::Reject { status, reason, .. } => {
+            output::line(format_args!("reject: {} ({reason})", status.code()));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Programs run beside a test, watched line by line, ended by their handle.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// A running program whose output is collected.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Process {
+    /// Starts a program; standard output and error are read together, line by line.
+    ///
+    /// # Panics
+    /// The program cannot be started: it is installed by `tests/run`.
+    #[must_use]
+    pub fn start(name: &str, command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started ({error}); use tests/run"));
+        let (sender, lines) = channel();
+        let out = child.stdout.take().expect("stdout is piped");
+        let err = child.stderr.take().expect("stderr is piped");
+        let other = sender.clone();
+        std::thread::spawn(move || forward(BufReader::new(out), &sender));
+        std::thread::spawn(move || forward(BufReader::new(err), &other));
+        Self {
+            name: name.to_owned(),
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Waits until a line holds `wanted` and gives it.
+    ///
+    /// # Panics
+    /// The program ended or `patience` ran out; the output so far is shown.
+    pub fn wait_for(&mut self, wanted: &str, patience: Duration) -> String {
+        if let Some(line) = self.seen.iter().find(|line| line.contains(wanted)) {
+            return line.clone();
+        }
+        let until = Instant::now() + patience;
+        loop {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) => {
+                    self.seen.push(line);
+                    let line = &self.seen[self.seen.len() - 1];
+                    if line.contains(wanted) {
+                        return line.clone();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!(
+                        "{} did not say `{wanted}`:\n{}",
+                        self.name,
+                        self.seen.join("\n")
+                    )
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!(
+                        "{} ended before `{wanted}`:\n{}",
+                        self.name,
+                        self.seen.join("\n")
+                    )
+                }
+            }
+        }
+    }
+
+    /// Waits for the program to end by itself.
+    ///
+    /// # Panics
+    /// It does not end within `patience`.
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        let until = Instant::now() + patience;
+        // Both pipes close when the program ends, and the lines with them.
+        loop {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} does not end:\n{}", self.name, self.seen.join("\n"))
+                }
+            }
+        }
+        self.child.wait().expect("the child is ours")
+    }
+
+    /// Sends a signal by name, for example `TERM`.
+    ///
+    /// # Panics
+    /// `kill` cannot be run.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "{} is gone already", self.name);
+    }
+
+    /// Everything the program has written so far.
+    pub fn output(&mut self) -> String {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.join("\n")
+    }
+
+    /// Its process number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Either it has ended already or this ends it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn forward(from: impl BufRead, to: &std::sync::mpsc::Sender<String>) {
+    for line in from.split(b'\n').map_while(Result::ok) {
+        if to
+            .send(String::from_utf8_lossy(&line).trim_end().to_owned())
+            .is_err()
+        {
+            return;
+        }
+    }
+}

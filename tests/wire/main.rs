@@ -1,0 +1,3 @@
+//! The daemon as a black box over real sockets, judged by programs nobody here wrote.
+
+mod run;

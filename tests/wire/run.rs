@@ -1,0 +1,134 @@
+//! The daemon as its operator sees it: it starts, answers its pages, drains, refuses what is wrong.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use trunkline_tests::daemon;
+use trunkline_tests::lab::Lab;
+use trunkline_tests::process::Process;
+
+fn plain(lab: &Lab) -> String {
+    format!(
+        r#"
+[gateway]
+bind = "{gateway}"
+[[trunk]]
+name = "carrier"
+preset = "carrier"
+listen = "udp:{gateway}:5060"
+peers = ["udp:{carrier}:5060"]
+options = {{ interval = "0s" }}
+[[trunk]]
+name = "pbx"
+preset = "pbx"
+listen = "udp:{gateway}:5070"
+peers = ["udp:{pbx}:5060"]
+options = {{ interval = "0s" }}
+[[route]]
+name = "in"
+from = "carrier"
+to = "pbx"
+[admin]
+listen = "{gateway}:9090"
+"#,
+        gateway = lab.host(1),
+        carrier = lab.host(2),
+        pbx = lab.host(3),
+    )
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the pages are served");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("a timeout can be set");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+#[test]
+fn pages_are_served_and_a_drain_ends_the_daemon() {
+    let lab = Lab::new();
+    let mut gateway = daemon::start(&lab, &plain(&lab));
+    let pages = SocketAddr::new(lab.host(1), 9090);
+    assert!(get(pages, "/healthz").ends_with("serving\n"));
+    let metrics = get(pages, "/metrics");
+    assert!(
+        metrics.contains("trunkline_calls{stage=\"established\"} 0"),
+        "{metrics}"
+    );
+    assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
+    gateway.signal("TERM");
+    assert!(gateway.wait(Duration::from_secs(10)).success());
+}
+
+#[test]
+fn a_wrong_configuration_never_starts() {
+    let lab = Lab::new();
+    let text = plain(&lab)
+        .replace("to = \"pbx\"", "to = \"pxb\"")
+        .replace("preset = \"pbx\"", "present = \"pbx\"");
+    let file = lab.write("wrong.toml", &text);
+    let mut gateway = Process::start(
+        "trunkline",
+        Command::new(daemon::binary())
+            .arg("run")
+            .arg("-c")
+            .arg(&file),
+    );
+    assert_eq!(gateway.wait(Duration::from_secs(10)).code(), Some(2));
+    let said = gateway.output();
+    let line = text
+        .lines()
+        .position(|line| line.starts_with("present"))
+        .expect("planted")
+        + 1;
+    assert!(said.contains(&format!("wrong.toml:{line}:1")), "{said}");
+    assert!(said.contains("did you mean `preset`"), "{said}");
+}
+
+#[test]
+fn shipped_configurations_are_fine_and_route() {
+    let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    for (file, via) in [
+        ("trunkline.toml", "contoso-telecom"),
+        ("carrier-managed.toml", "contoso-telecom"),
+    ] {
+        let path = config.join(file);
+        let check = Command::new(daemon::binary())
+            .args(["check", "--no-certificates", "-c"])
+            .arg(&path)
+            .output()
+            .expect("runs");
+        assert!(
+            check.status.success(),
+            "{file}: {}",
+            String::from_utf8_lossy(&check.stderr)
+        );
+        let explain = Command::new(daemon::binary())
+            .args([
+                "route",
+                "explain",
+                "+14255550123",
+                "--via",
+                via,
+                "--json",
+                "-c",
+            ])
+            .arg(&path)
+            .output()
+            .expect("runs");
+        let answer: serde_json::Value =
+            serde_json::from_slice(&explain.stdout).expect("explain prints JSON");
+        assert_eq!(answer["decision"], "route", "{file}: {answer}");
+        assert_eq!(answer["attempts"][0]["trunk"], "acs", "{file}: {answer}");
+    }
+}
