@@ -10,6 +10,7 @@ use rustls::pki_types::UnixTime;
 
 use crate::config::{self, Reading, Severity};
 use crate::daemon::wiring::Keys;
+use crate::demo::{self, DemoArgs};
 use crate::{daemon, explain, output};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
@@ -30,6 +31,9 @@ enum Command {
     /// Check a configuration file: every mistake with its line and column
     #[command(after_help = "Example:  trunkline check -c config/trunkline.toml")]
     Check(CheckArgs),
+    /// Show real calls between a carrier, a PBX and Microsoft's side, all on this machine
+    #[command(after_help = "Example:  trunkline demo --once --json --pcap /tmp/demo.pcap")]
+    Demo(DemoArgs),
     /// Run the gateway; SIGTERM drains it, a second one stops it
     #[command(after_help = "Example:  trunkline run -c /etc/trunkline/trunkline.toml")]
     Run(RunArgs),
@@ -71,6 +75,7 @@ enum RouteCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
     }

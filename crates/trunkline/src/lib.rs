@@ -8,5 +8,6 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod explain;
 pub mod output;
