@@ -357,9 +357,10 @@ impl Core {
 
     /// Answers a request in a dialog whose call is over: BYEs that crossed are fine.
     pub(crate) fn answer_stray(&mut self, server: ServerKey, request: &Request) {
-        let status = match request.method {
-            Method::Bye => StatusCode::OK,
-            _ => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
+        let status = if request.method == Method::Bye {
+            StatusCode::OK
+        } else {
+            StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST
         };
         self.answer_plainly(server, status);
     }
@@ -430,7 +431,17 @@ pub(crate) fn unwanted(trunk: &TrunkProfile, request: &Request) -> StatusCode {
         Method::Notify | Method::Prack => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
         Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
         method if trunk.allow_methods.contains(method) => StatusCode::OK,
-        _ => StatusCode::METHOD_NOT_ALLOWED,
+        Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Info
+        | Method::Invite
+        | Method::Message
+        | Method::Publish
+        | Method::Refer
+        | Method::Register
+        | Method::Subscribe
+        | Method::Update => StatusCode::METHOD_NOT_ALLOWED,
     }
 }
 

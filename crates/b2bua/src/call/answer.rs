@@ -255,6 +255,7 @@ impl Setup {
                 conveyed: caller_intends,
             },
             exchange: Exchange::Idle,
+            recode: false,
         };
         let (ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _)) = &caller;
         let mut reply = Reply::new(StatusCode::OK)

@@ -51,6 +51,7 @@ impl Talking {
                     core.arm(head.key, Timer::Session(side), timer.deadline());
                 }
                 own.exchange = exchange;
+                across.recode = across.outruns(own);
                 core.reply(server, &trunk, reply);
                 self.update_media(core);
             }
@@ -154,6 +155,7 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg) {
     if !free || !own.needs(across) {
         return;
     }
+    own.recode = false;
     let policy = policy(&own.trunk);
     let Ok((body, offer)) = own
         .session

@@ -147,6 +147,7 @@ impl LegValue {
             media,
             session,
             exchange,
+            recode: false,
         })
     }
 }
