@@ -11,3 +11,4 @@ pub mod daemon;
 pub mod demo;
 pub mod explain;
 pub mod output;
+pub mod sim;
