@@ -12,9 +12,10 @@ use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserA
 
 use crate::call::{Arrived, Call, Event, begin};
 use crate::checkpoint::{Checkpoint, RestoreError};
-use crate::core::{Core, Due, Index, Owner, Reply, unwanted};
+use crate::core::{Core, Due, Reply, unwanted};
 use crate::health::TrunkMonitor;
 use crate::identify::identify;
+use crate::index::{Index, Owner};
 use crate::io::{Input, Output};
 use crate::key::CallKey;
 use crate::limits::Gate;
@@ -158,6 +159,7 @@ impl B2bua {
                 match due {
                     Due::Call(key, timer) => self.tell(key, Event::Timer(timer)),
                     Due::Lease(leg) => self.core.media_closed(leg),
+                    Due::Ladder(call) => self.core.index.forget_ladder(call),
                 }
             } else if let Some(output) = self.core.monitor.poll_output() {
                 self.core.probe(output);
@@ -264,7 +266,7 @@ impl B2bua {
                 Some(Owner::Nobody { .. }) | None => {}
             },
             UaEvent::ClientDone { client } => {
-                self.core.index.clients.remove(&client);
+                self.core.index.client_done(client);
             }
         }
     }
@@ -307,7 +309,7 @@ impl B2bua {
                 let core = &mut self.core;
                 core.metrics.calls += 1;
                 if let Ok(call_id) = request.headers.call_id() {
-                    core.index.call_ids.insert(call_id.into(), key);
+                    core.index.own_call_id(call_id, key);
                 }
                 let arrived = Arrived {
                     server,

@@ -5,10 +5,11 @@ use sip_msg::wire::{Arrival, To, Transmit, TrunkName};
 use sip_msg::{Message, Method, Rejected, Request, Response, TransportKind};
 use sip_ua::{ClientFailure, DialogKey};
 
-use crate::core::{Core, Owner};
+use crate::core::Core;
 use crate::failure::Cause;
 use crate::health::{MonitorOutput, ProbeFailure, ProbeId};
 use crate::identify::{Unidentified, identify};
+use crate::index::Owner;
 use crate::io::Output;
 use crate::key::CallKey;
 use crate::trace::{Direction, TraceEntry, TraceVerdict, redact};

@@ -9,7 +9,8 @@ use sip_ua::{ClientKey, DialogError, ServerKey};
 use super::refresh::{MIN_SE, SessionTimer};
 use super::talking::Talking;
 use super::{Head, Timer};
-use crate::core::{Core, Owner, Reply, SDP};
+use crate::core::{Core, Reply, SDP};
+use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, policy};
 
@@ -174,7 +175,7 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg) {
         });
     own.exchange = match asked {
         Ok(client) => {
-            core.index.clients.insert(client, Owner::Call(head.key));
+            core.index.own_client(client, Owner::Call(head.key));
             let offer = Box::new(offer);
             Exchange::Offering {
                 client,

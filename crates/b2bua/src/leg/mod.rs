@@ -16,7 +16,8 @@ use std::sync::Arc;
 use sip_ua::DialogKey;
 
 use crate::call::End;
-use crate::core::{Core, Owner};
+use crate::core::Core;
+use crate::index::Owner;
 use crate::key::Side;
 use crate::profile::TrunkProfile;
 
@@ -79,7 +80,7 @@ impl Leg {
     /// Gives the leg back; with BYE if there is a reason to tell its party.
     pub(crate) fn end(self, core: &mut Core, bye: Option<&End>) {
         if let Exchange::Offering { client, .. } = self.exchange {
-            core.index.clients.insert(
+            core.index.own_client(
                 client,
                 Owner::Nobody {
                     keep: Some(self.dialog),
