@@ -27,7 +27,7 @@ struct Stage {
 
 impl Stage {
     fn start() -> Self {
-        let (mut stage, options) = Self::start_unasked();
+        let (stage, options) = Self::start_unasked();
         stage.answer(&options);
         stage
     }

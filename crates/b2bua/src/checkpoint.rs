@@ -132,7 +132,7 @@ impl Core {
         record.ended = self.now.wall;
         record.failure = Some(FailureClass::Internal);
         record.cause = Cause::TEMPORARY_FAILURE.value();
-        self.index.forget(checkpoint.call);
+        self.forget(checkpoint.call);
         self.metrics.ended(&record);
         self.outputs.push_back(Output::Record(record));
         self.forget_checkpoint(checkpoint.call);

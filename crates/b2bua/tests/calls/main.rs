@@ -4,6 +4,7 @@ mod established;
 mod fates;
 mod faults;
 mod lossy;
+mod manners;
 mod plain;
 mod restored;
 mod setup;

@@ -290,3 +290,33 @@ fn a_draining_gateway_takes_no_call_and_keeps_those_it_has() {
     sim.hang_up(first);
     nothing_is_left(&mut sim);
 }
+
+/// The codec that the caller was given in early media is not the one of the answer: the caller is
+/// asked again.
+#[test]
+fn a_fork_that_answers_with_another_codec_reaches_the_caller_by_a_reinvite() {
+    let forks = Script::new()
+        .progress_as(1)
+        .wait(Duration::from_secs(1))
+        .answer_as(2);
+    let mut sim = World::new(5)
+        .party("acs", |party| party.script = forks)
+        .start();
+    let caller = sim.call("carrier", APPLICATION);
+    sim.run_for(Duration::from_millis(500));
+    sim.party_mut("acs").style.formats = vec![0, 101];
+    sim.run_until_quiet();
+    assert!(sim.view(caller).is_up(), "{}", sim.ladder());
+    let told: Vec<_> = sim
+        .view(caller)
+        .described
+        .iter()
+        .map(|d| d.formats.clone())
+        .collect();
+    assert_eq!(told.first(), Some(&vec![8, 0, 101]));
+    assert_eq!(told.last(), Some(&vec![0, 101]), "{}", sim.ladder());
+    assert_eq!(sim.view(caller).reinvited, 1, "{}", sim.ladder());
+    assert_eq!(sim.view(sim.called("acs")).reinvited, 0, "{}", sim.ladder());
+    sim.hang_up(caller);
+    nothing_is_left(&mut sim);
+}

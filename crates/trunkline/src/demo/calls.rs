@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use acs_sim::acs::ProxyMode;
-use acs_sim::{Audio, CallHandle, CallOptions, Ending, Exchanged, HoldDialect};
+use acs_sim::{Audio, CallHandle, CallOptions, Ending, HoldDialect};
 use tokio::sync::oneshot;
 
 use super::world::{ACS_FQDN, BUSY, SILENT, World};
@@ -31,10 +31,35 @@ pub struct Outcome {
     /// INVITE to answer.
     pub setup: Option<Duration>,
     /// The audio, caller to called and back.
-    pub audio: Option<(Audio, Audio)>,
+    pub audio: Option<[Way; 2]>,
     /// Whether it went as it should.
     pub passed: bool,
     call_id: String,
+}
+
+/// One direction of a call's audio.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// What was sent and what arrived.
+    pub audio: Audio,
+    /// The SSRC it was sent under.
+    pub ssrc_sent: Option<u32>,
+    /// Every SSRC the receiver heard.
+    pub ssrcs_heard: Vec<u32>,
+    /// SHA-256 over the payloads in the order sent, hexadecimal.
+    pub payload_sha256: String,
+}
+
+impl Way {
+    fn new(audio: Audio, sender: &CallHandle, receiver: &CallHandle) -> Self {
+        let sent = sender.media();
+        Self {
+            audio,
+            ssrc_sent: sent.ssrc,
+            ssrcs_heard: receiver.media().ssrcs.into_iter().collect(),
+            payload_sha256: sent.sent_digest().iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
 }
 
 /// A call in the making: who calls whom, and what is done once it is up.
@@ -300,17 +325,21 @@ async fn act(plot: Plot, caller: &CallHandle, called: oneshot::Receiver<CallHand
     if tokio::time::timeout(PATIENCE, callee.ended()).await.is_err() {
         faults.push("the hang-up did not cross".to_owned());
     }
-    settle(plot, id, setup, &exchanged, &faults)
+    let ways = [
+        Way::new(exchanged.a_to_b, caller, &callee),
+        Way::new(exchanged.b_to_a, &callee, caller),
+    ];
+    settle(plot, id, setup, ways, &faults)
 }
 
 fn settle(
     plot: Plot,
     call_id: String,
     setup: Duration,
-    exchanged: &Exchanged,
+    ways: [Way; 2],
     faults: &[String],
 ) -> Outcome {
-    let whole = exchanged.exact(PACKETS);
+    let whole = ways.iter().all(|way| way.audio.exact(PACKETS));
     let result = match (faults.is_empty(), whole) {
         (true, true) => match plot.act {
             Act::HoldAndResume => "answered, held twice, resumed",
@@ -328,7 +357,7 @@ fn settle(
         route: None,
         result,
         setup: Some(setup),
-        audio: Some((exchanged.a_to_b, exchanged.b_to_a)),
+        audio: Some(ways),
         passed: faults.is_empty() && whole,
         call_id,
     }
