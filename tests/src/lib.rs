@@ -5,8 +5,13 @@
 //! well-known ports never collide. Processes are ended by their own handle when it is dropped.
 
 pub mod capture;
+pub mod certificates;
 pub mod daemon;
 pub mod gateway;
 pub mod lab;
+pub mod microsoft;
 pub mod process;
+pub mod sip;
 pub mod sipp;
+pub mod telephone;
+pub mod two_trunks;

@@ -4,9 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use serde_json::Value;
-use trunkline_tests::gateway::{Gateway, Plan};
 use trunkline_tests::lab::Lab;
 use trunkline_tests::sipp::Sipp;
+use trunkline_tests::two_trunks::{Gateway, Plan};
 
 const SOON: Duration = Duration::from_secs(3);
 

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use trunkline_tests::capture::{self, Capture, Datagram};
-use trunkline_tests::gateway::{Gateway, Plan};
 use trunkline_tests::lab::Lab;
 use trunkline_tests::sipp::Sipp;
+use trunkline_tests::two_trunks::{Gateway, Plan};
 
 const CARRIER: u8 = 2;
 const PBX: u8 = 3;

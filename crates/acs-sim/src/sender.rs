@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtp_rs::RtpPacketBuilder;
+use sha2::Digest as _;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
@@ -155,7 +156,14 @@ impl Sender {
         let payload_type = self.shared.path().payload_type;
         let packet = self.packet(payload_type, self.timestamp, self.silent, &payload);
         self.silent = false;
-        self.shared.counts().sent += 1;
+        {
+            let mut counts = self.shared.counts();
+            counts.sent += 1;
+            counts.ssrc = Some(self.shared.ssrc);
+            if !dropped {
+                counts.sent_digest.update(payload);
+            }
+        }
         if !dropped {
             self.send_rtp(packet).await;
         }

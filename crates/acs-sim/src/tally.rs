@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::payload::{Decoded, StreamId};
 
@@ -11,8 +12,12 @@ use crate::payload::{Decoded, StreamId};
 pub struct MediaCounts {
     /// The stream this party sends.
     pub stream: Option<StreamId>,
+    /// The SSRC this party sends under.
+    pub ssrc: Option<u32>,
     /// Audio packets sent, those withheld by a planted fault included.
     pub sent: u32,
+    /// SHA-256 over the audio payloads sent, in the order sent.
+    pub(crate) sent_digest: Sha256,
     /// What was heard, by stream.
     pub heard: BTreeMap<StreamId, Heard>,
     /// Packets whose payload was coded and is damaged.
@@ -57,6 +62,12 @@ impl Heard {
 }
 
 impl MediaCounts {
+    /// SHA-256 over the audio payloads sent so far, in the order sent: what a capture of the plain
+    /// side must give.
+    pub fn sent_digest(&self) -> [u8; 32] {
+        self.sent_digest.clone().finalize().into()
+    }
+
     pub(crate) fn note(&mut self, decoded: Decoded) {
         match decoded {
             Decoded::Intact { stream, index } => {

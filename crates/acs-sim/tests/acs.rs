@@ -1,50 +1,23 @@
 //! Microsoft's side against a gateway played by a party: one that behaves, and ones that do not.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod authority;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use acs_sim::acs::{PROXY_NAMES, TrunkStatus};
 use acs_sim::{
-    AcsConfig, AcsSim, Behaviour, By, CallHandle, CallOptions, Ending, Flavour, HoldDialect,
-    Identity, Offer, Party, PartyConfig, ProxyMode, TlsSettings, Transport, connected_within,
-    exchange, exchange_digits,
+    AcsConfig, AcsSim, Behaviour, By, CallHandle, CallOptions, Ending, Flavour, HoldDialect, Offer,
+    Party, PartyConfig, ProxyMode, Transport, connected_within, exchange, exchange_digits,
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use authority::Authority;
 
 const FQDN: &str = "sbc1.contoso.example";
 const APP: &str = "+14255550100";
 const PHONE: &str = "+14255550123";
 const LIMIT: Duration = Duration::from_secs(10);
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// A root that signs certificates for servers only, as public ones do.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn root(&self) -> CertificateDer<'static> {
-        self.0.der().clone()
-    }
-
-    fn settings(&self, names: &[&str]) -> TlsSettings {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate().unwrap();
-        let chain = vec![params.signed_by(&key, &self.0).unwrap().der().clone()];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        TlsSettings::new(Identity { chain, key }, vec![self.root()])
-    }
-}
 
 struct Stage {
     acs: AcsSim,
@@ -488,11 +461,10 @@ async fn a_declined_number_is_not_called_again() {
 }
 
 #[tokio::test]
-async fn a_silent_trunk_is_given_up_and_an_idle_connection_closed() {
+async fn a_silent_trunk_is_given_up() {
     let stage = stage(
         |config| AcsConfig {
             progress_patience: Duration::from_millis(50),
-            idle: Duration::from_millis(300),
             ..config
         },
         |config| config.behaviours.otherwise = Behaviour::NeverAnswer { ring: false },
@@ -534,4 +506,29 @@ async fn media_stays_at_its_first_address() {
         elsewhere.recv(&mut [0; 2048]).is_err(),
         "nothing was sent to the new address"
     );
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_the_next_request_makes_another() {
+    let idle = Duration::from_millis(50);
+    let stage = stage(|config| AcsConfig { idle, ..config }, |_| {}).await;
+    let connection = || {
+        let messages = stage.sbc.messages();
+        let ours = messages
+            .iter()
+            .rev()
+            .find(|m| m.sent && m.first_line().starts_with("OPTIONS"));
+        ours.unwrap().connection
+    };
+    assert_eq!(stage.sbc.ping().await, Some(200));
+    let first = connection();
+    tokio::time::timeout(LIMIT, async {
+        while connection() == first {
+            tokio::time::sleep(idle * 2).await;
+            stage.sbc.ping().await;
+        }
+    })
+    .await
+    .unwrap();
+    stage.assert_spotless();
 }

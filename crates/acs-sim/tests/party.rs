@@ -1,12 +1,15 @@
 //! Two parties against each other, with nothing between them.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod authority;
+
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use acs_sim::{
-    Behaviour, CallHandle, CallOptions, Ending, Exchanged, Faults, HoldDialect, MediaConfig, Offer,
-    Party, PartyConfig, Transport, exchange, exchange_digits,
+    Behaviour, CallHandle, CallOptions, Carrier, Ending, Exchanged, Faults, HoldDialect,
+    MediaConfig, Offer, Party, PartyConfig, Tap, Transport, exchange, exchange_digits,
 };
 use tokio::time::timeout;
 
@@ -257,4 +260,59 @@ async fn the_caller_hangs_up_when_the_script_says_so() {
     let (near, far) = pair.connect(CallOptions::from(CALLER)).await;
     assert_eq!(near.ended().await, Ending::HungUp(acs_sim::By::Them));
     assert_eq!(far.ended().await, Ending::HungUp(acs_sim::By::Us));
+}
+
+#[derive(Debug, Default)]
+struct Secrets(Mutex<Vec<String>>);
+
+impl rustls::KeyLog for Secrets {
+    fn log(&self, label: &str, _client_random: &[u8], _secret: &[u8]) {
+        self.0.lock().unwrap().push(label.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn over_tls_with_srtp_the_tap_sees_ciphertext_and_the_key_log_its_secrets() {
+    const NAME: &str = "exchange.example";
+    let mut settings = authority::Authority::new().settings(&[NAME]);
+    let secrets = Arc::new(Secrets::default());
+    settings.key_log = Some(Arc::clone(&secrets) as _);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let witness = Arc::clone(&seen);
+    let tap = Tap::new(move |chunk| {
+        witness
+            .lock()
+            .unwrap()
+            .push((chunk.carrier, chunk.source, chunk.bytes.to_vec()));
+    });
+    let pair = pair(Transport::Tls, |config| {
+        config.tls = Some(settings.clone());
+        config.peer_name = Some(NAME.to_owned());
+        config.host = Some(NAME.to_owned());
+        config.media.secure = true;
+        config.media.first_sequence = Some(65_500);
+        config.tap = tap.clone();
+    })
+    .await;
+    let (near, far) = pair.connect(CallOptions::from(CALLER)).await;
+    assert_exact(&exchange(&near, &far, 150).await, 150);
+    assert_eq!(exchange_digits(&near, &far, "5").await, "5");
+    assert!(near.media().rtcp_received > 0);
+    assert_eq!(near.media().undecryptable + far.media().undecryptable, 0);
+    assert!(!secrets.0.lock().unwrap().is_empty());
+    let seen = seen.lock().unwrap();
+    let has = |text: &[u8]| {
+        seen.iter()
+            .any(|(_, _, bytes)| bytes.windows(text.len()).any(|part| part == text))
+    };
+    assert!(!has(b"INVITE") && !has(b"TLk"), "nothing is in the clear");
+    let from = |party: &CallHandle| {
+        let address = party.media_address();
+        seen.iter()
+            .filter(|(c, source, _)| *c == Carrier::Udp && *source == address)
+            .count()
+    };
+    // Each packet is seen twice, by its sender and by its receiver.
+    assert!(from(&near) >= 300 && from(&far) >= 300);
+    assert!(seen.iter().any(|(carrier, _, _)| *carrier == Carrier::Tcp));
 }

@@ -1,11 +1,18 @@
 //! What an operator asks for, and sees.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::WallTime;
+use routing::Snapshot;
 use sip_msg::wire::TrunkName;
 
+use crate::b2bua::B2bua;
+use crate::call::{End, Event};
+use crate::checkpoint::Checkpoint;
 use crate::key::CallKey;
+use crate::metrics::Metrics;
+use crate::profile::Profiles;
 use crate::record::Number;
 
 /// A request of an operator.
@@ -51,4 +58,91 @@ pub struct CallSummary {
     pub called: Number,
     /// The number calling, as the caller wrote it.
     pub calling: Option<Number>,
+}
+
+impl B2bua {
+    pub(crate) fn reload(&mut self, profiles: Arc<Profiles>, snapshot: Arc<Snapshot>) {
+        let core = &mut self.core;
+        let limits = profiles
+            .trunks
+            .iter()
+            .map(|(name, trunk)| (name, trunk.limits));
+        core.gate.reload(profiles.limits, limits);
+        core.monitor.reload(core.now, &profiles);
+        core.profiles = profiles;
+        core.snapshot = snapshot;
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        match command {
+            Command::HangUp(key) => {
+                if self.calls.contains_key(&key) {
+                    self.tell(key, Event::HangUp(End::operator()));
+                }
+            }
+            Command::HangUpAll => {
+                let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+                for key in keys {
+                    self.tell(key, Event::HangUp(End::operator()));
+                }
+            }
+            Command::Resume => self.core.draining = false,
+        }
+    }
+
+    /// Every call, in the order of their names.
+    pub fn calls(&self) -> impl Iterator<Item = CallSummary> + '_ {
+        self.calls
+            .values()
+            .map(|call| call.summary(self.core.now.wall))
+    }
+
+    /// A call as it would be written down; `None` if it is not confirmed.
+    #[must_use]
+    pub fn checkpoint(&self, call: CallKey) -> Option<Checkpoint> {
+        self.core.checkpoint(self.calls.get(&call)?)
+    }
+
+    /// Makes the next event of a call fail, to see that only this call ends.
+    #[doc(hidden)]
+    pub fn plant_fault(&mut self, call: CallKey) {
+        self.fault_at = Some(call);
+    }
+
+    /// How many calls there are.
+    #[must_use]
+    pub fn call_count(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Counters and levels.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let core = &self.core;
+        let mut stages = [0; 4];
+        for call in self.calls.values() {
+            let stage = match call.stage() {
+                Stage::Setup => 0,
+                Stage::Answered => 1,
+                Stage::Established => 2,
+                Stage::Ending => 3,
+            };
+            stages[stage] += 1;
+        }
+        Metrics {
+            counts: core.metrics,
+            stages,
+            signalling: core.ua.counters(),
+            load: core.ua.load(),
+            ports: core.ports.usage(),
+            gateway: core.gate.gateway_usage(),
+            trunks: core
+                .gate
+                .trunk_usage()
+                .map(|(name, use_)| (name.clone(), use_))
+                .collect(),
+            health: core.monitor.views(core.now.moment).collect(),
+            draining: core.draining,
+        }
+    }
 }

@@ -1,17 +1,13 @@
 //! Whether the tables agree with each other, and how one call is cut out of them when its handler
 //! failed.
 
-use std::collections::BTreeSet;
-
 use ambient::Now;
-use media_relay::LegId;
 use sip_msg::StatusCode;
-use sip_ua::{ClientKey, DialogKey, ServerKey};
 use thiserror::Error;
 
 use crate::b2bua::B2bua;
-use crate::core::Owner;
 use crate::failure::{Cause, FailureClass};
+use crate::index::{Keys, Owner};
 use crate::io::Output;
 use crate::key::CallKey;
 use crate::record::CallRecord;
@@ -61,9 +57,7 @@ impl B2bua {
             .servers
             .values()
             .chain(index.dialogs.values().map(|(call, _)| call));
-        let mut named = named
-            .chain(index.call_ids.values())
-            .chain(index.begun.keys());
+        let mut named = named.chain(index.begun.keys());
         let stray = named.find(|call| !self.calls.contains_key(call));
         if let Some(&stray) = stray.or(clients.into_iter().find(|c| !self.calls.contains_key(c))) {
             return Err(Disagreement::Stray(stray));
@@ -102,31 +96,12 @@ impl B2bua {
         self.core.now = now;
         let call = self.in_hand.take()?;
         self.core.metrics.faults += 1;
-        let index = &self.core.index;
-        let servers: Vec<ServerKey> = index
-            .servers
-            .iter()
-            .filter(|(_, of)| **of == call)
-            .map(|(key, _)| *key)
-            .collect();
-        let clients: Vec<ClientKey> = index
-            .clients
-            .iter()
-            .filter(|(_, owner)| **owner == Owner::Call(call))
-            .map(|(key, _)| *key)
-            .collect();
-        let dialogs: Vec<DialogKey> = index
-            .dialogs
-            .iter()
-            .filter(|(_, (of, _))| *of == call)
-            .map(|(key, _)| *key)
-            .collect();
-        let legs: BTreeSet<LegId> = index
-            .media
-            .iter()
-            .filter(|(_, (of, _))| *of == call)
-            .map(|(leg, _)| *leg)
-            .collect();
+        let Keys {
+            servers,
+            clients,
+            dialogs,
+            legs,
+        } = self.core.index.keys(call);
         for client in clients {
             self.core.cancel(client, None);
         }
@@ -138,7 +113,9 @@ impl B2bua {
             self.core.bye(dialog, &Cause::TEMPORARY_FAILURE.into());
         }
         for leg in legs {
-            self.core.close_media(leg);
+            if self.core.index.leases.contains_key(&leg) {
+                self.core.close_media(leg);
+            }
         }
         self.core.disarm_all(call);
         if let Some(begun) = self.core.index.begun.remove(&call) {
@@ -152,7 +129,7 @@ impl B2bua {
                 .push_back(Output::Record(Box::new(record)));
         }
         self.core.forget_checkpoint(call);
-        self.core.index.forget(call);
+        self.core.forget(call);
         self.settle();
         Some(call)
     }

@@ -10,18 +10,18 @@ use sip_msg::wire::Arrival;
 use sip_msg::{Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
 
-use crate::admin::{CallSummary, Command, Stage};
-use crate::call::{Arrived, Call, End, Event, begin};
+use crate::call::{Arrived, Call, Event, begin};
 use crate::checkpoint::{Checkpoint, RestoreError};
-use crate::core::{Core, Due, Index, Owner, Reply, unwanted};
+use crate::core::{Core, Due, Reply, unwanted};
 use crate::health::TrunkMonitor;
 use crate::identify::identify;
+use crate::index::{Index, Owner};
 use crate::io::{Input, Output};
 use crate::key::CallKey;
 use crate::limits::Gate;
-use crate::metrics::{Counts, Metrics};
+use crate::metrics::Counts;
 use crate::ports::PortPool;
-use crate::profile::{CoreConfig, Profiles};
+use crate::profile::CoreConfig;
 use crate::trace::TraceVerdict;
 
 /// The signalling core of the gateway. See the crate's documentation.
@@ -32,7 +32,7 @@ pub struct B2bua {
     /// The call whose handler is at work.
     pub(crate) in_hand: Option<CallKey>,
     /// A call whose next event fails, for tests of fault isolation.
-    fault_at: Option<CallKey>,
+    pub(crate) fault_at: Option<CallKey>,
 }
 
 impl B2bua {
@@ -159,6 +159,7 @@ impl B2bua {
                 match due {
                     Due::Call(key, timer) => self.tell(key, Event::Timer(timer)),
                     Due::Lease(leg) => self.core.media_closed(leg),
+                    Due::Ladder(call) => self.core.index.forget_ladder(call),
                 }
             } else if let Some(output) = self.core.monitor.poll_output() {
                 self.core.probe(output);
@@ -172,12 +173,12 @@ impl B2bua {
     fn handle_message(&mut self, arrival: Arrival, message: Message) {
         let core = &mut self.core;
         core.metrics.messages_in += 1;
-        let stranger = match &message {
-            Message::Request(request) => core.stranger(&arrival, request),
-            Message::Response(_) => None,
+        let (trunk, stranger) = match &message {
+            Message::Request(request) => core.sender(&arrival, request),
+            Message::Response(_) => (arrival.opened_for.clone(), None),
         };
         let verdict = stranger.map_or(TraceVerdict::Accepted, TraceVerdict::Unidentified);
-        core.trace_in(&arrival, &message, verdict);
+        core.trace_in(&arrival, trunk, &message, verdict);
         if let Some(reason) = stranger {
             core.metrics.unidentified.add(reason);
             // A source that may be forged gets no answer: it would only help a scan.
@@ -265,7 +266,7 @@ impl B2bua {
                 Some(Owner::Nobody { .. }) | None => {}
             },
             UaEvent::ClientDone { client } => {
-                self.core.index.clients.remove(&client);
+                self.core.index.client_done(client);
             }
         }
     }
@@ -302,13 +303,13 @@ impl B2bua {
                 return;
             }
         };
-        match request.method {
+        match &request.method {
             Method::Invite => {
                 let key = self.new_key();
                 let core = &mut self.core;
                 core.metrics.calls += 1;
                 if let Ok(call_id) = request.headers.call_id() {
-                    core.index.call_ids.insert(call_id.into(), key);
+                    core.index.own_call_id(call_id, key);
                 }
                 let arrived = Arrived {
                     server,
@@ -336,7 +337,19 @@ impl B2bua {
                     let _ = core.ua.respond(now, server, response, None);
                 }
             }
-            _ => {
+            Method::Ack
+            | Method::Bye
+            | Method::Cancel
+            | Method::Info
+            | Method::Message
+            | Method::Notify
+            | Method::Prack
+            | Method::Publish
+            | Method::Refer
+            | Method::Register
+            | Method::Subscribe
+            | Method::Update
+            | Method::Other(_) => {
                 let reply = Reply::new(unwanted(&trunk, &request));
                 core.reply(server, &trunk, reply);
             }
@@ -354,7 +367,7 @@ impl B2bua {
 
     /// Lets a call handle an event. The call is out of the table meanwhile, so that a fault in its
     /// handler leaves no half-changed call behind.
-    fn tell(&mut self, key: CallKey, event: Event) {
+    pub(crate) fn tell(&mut self, key: CallKey, event: Event) {
         let Some(call) = self.calls.remove(&key) else {
             self.core.metrics.unexpected += 1;
             return;
@@ -396,23 +409,11 @@ impl B2bua {
         if let Some(&(key, side)) = core.index.media.get(&leg)
             && self.calls.contains_key(&key)
         {
-            self.tell(key, Event::Media { side, leg, event });
+            self.tell(key, Event::Media { side, event });
         }
         if closed {
             self.core.media_closed(leg);
         }
-    }
-
-    fn reload(&mut self, profiles: Arc<Profiles>, snapshot: Arc<Snapshot>) {
-        let core = &mut self.core;
-        let limits = profiles
-            .trunks
-            .iter()
-            .map(|(name, trunk)| (name, trunk.limits));
-        core.gate.reload(profiles.limits, limits);
-        core.monitor.reload(core.now, &profiles);
-        core.profiles = profiles;
-        core.snapshot = snapshot;
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) {
@@ -431,79 +432,6 @@ impl B2bua {
                 self.core.metrics.not_restored += 1;
                 self.core.not_restored(checkpoint);
             }
-        }
-    }
-
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::HangUp(key) => {
-                if self.calls.contains_key(&key) {
-                    self.tell(key, Event::HangUp(End::operator()));
-                }
-            }
-            Command::HangUpAll => {
-                let keys: Vec<CallKey> = self.calls.keys().copied().collect();
-                for key in keys {
-                    self.tell(key, Event::HangUp(End::operator()));
-                }
-            }
-            Command::Resume => self.core.draining = false,
-        }
-    }
-
-    /// Every call, in the order of their names.
-    pub fn calls(&self) -> impl Iterator<Item = CallSummary> + '_ {
-        self.calls
-            .values()
-            .map(|call| call.summary(self.core.now.wall))
-    }
-
-    /// A call as it would be written down; `None` if it is not confirmed.
-    #[must_use]
-    pub fn checkpoint(&self, call: CallKey) -> Option<Checkpoint> {
-        self.core.checkpoint(self.calls.get(&call)?)
-    }
-
-    /// Makes the next event of a call fail, to see that only this call ends.
-    #[doc(hidden)]
-    pub fn plant_fault(&mut self, call: CallKey) {
-        self.fault_at = Some(call);
-    }
-
-    /// How many calls there are.
-    #[must_use]
-    pub fn call_count(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// Counters and levels.
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        let core = &self.core;
-        let mut stages = [0; 4];
-        for call in self.calls.values() {
-            let stage = match call.stage() {
-                Stage::Setup => 0,
-                Stage::Answered => 1,
-                Stage::Established => 2,
-                Stage::Ending => 3,
-            };
-            stages[stage] += 1;
-        }
-        Metrics {
-            counts: core.metrics,
-            stages,
-            signalling: core.ua.counters(),
-            load: core.ua.load(),
-            ports: core.ports.usage(),
-            gateway: core.gate.gateway_usage(),
-            trunks: core
-                .gate
-                .trunk_usage()
-                .map(|(name, use_)| (name.clone(), use_))
-                .collect(),
-            health: core.monitor.views(core.now.moment).collect(),
-            draining: core.draining,
         }
     }
 }

@@ -132,7 +132,7 @@ impl Core {
         record.ended = self.now.wall;
         record.failure = Some(FailureClass::Internal);
         record.cause = Cause::TEMPORARY_FAILURE.value();
-        self.index.forget(checkpoint.call);
+        self.forget(checkpoint.call);
         self.metrics.ended(&record);
         self.outputs.push_back(Output::Record(record));
         self.forget_checkpoint(checkpoint.call);
@@ -177,10 +177,10 @@ impl Core {
         let mut record = checkpoint.record.clone();
         record.restored = true;
         self.index.begun.insert(key, Box::new(record.begun()));
-        let talking = Talking {
+        let mut talking = Talking {
             a,
             b,
-            changed: false,
+            changed: true,
             saved: true,
         };
         talking.update_media(self);
@@ -189,6 +189,8 @@ impl Core {
             trunk: Arc::clone(&trunk),
             record,
         };
+        // What another process writes down replaces what this one was given.
+        self.save(&head, &mut talking);
         Ok(Call {
             head,
             phase: Phase::Talking(Box::new(talking)),

@@ -18,14 +18,14 @@ use sip_ua::{
 
 use crate::call::{End, Timer};
 use crate::failure::{AttemptFailure, Cause};
-use crate::health::{ProbeFailure, ProbeId, TrunkMonitor};
+use crate::health::{ProbeFailure, TrunkMonitor};
+use crate::index::{Index, Owner};
 use crate::io::Output;
 use crate::key::{CallKey, Side};
 use crate::limits::{Gate, Permit};
 use crate::metrics::Counts;
 use crate::ports::{PortLease, PortPool};
 use crate::profile::{MediaInterface, Profiles, TrunkProfile};
-use crate::record::Begin;
 
 /// The media type of session descriptions.
 pub(crate) const SDP: &str = "application/sdp";
@@ -33,56 +33,17 @@ pub(crate) const SDP: &str = "application/sdp";
 /// Longest wait for a shard to say that a leg is closed before its ports are used again.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
+/// How long messages that still come for a call that is over belong to its ladder: 64*T1 and some.
+const LADDER_WAIT: Duration = Duration::from_secs(40);
+
 /// A time limit this layer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
     Call(CallKey, Timer),
     /// A shard did not confirm that it closed this leg.
     Lease(LegId),
-}
-
-/// Whose client transaction it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// The call waits for its outcome.
-    Call(CallKey),
-    /// Nobody waits any more: a 2xx is acknowledged, and hung up unless it is of this dialog.
-    Nobody { keep: Option<DialogKey> },
-    /// The trunk monitor.
-    Probe(ProbeId),
-}
-
-/// Who owns what the layers below know by key only.
-#[derive(Debug, Default)]
-pub(crate) struct Index {
-    pub(crate) servers: BTreeMap<ServerKey, CallKey>,
-    pub(crate) clients: BTreeMap<ClientKey, Owner>,
-    pub(crate) dialogs: BTreeMap<DialogKey, (CallKey, Side)>,
-    pub(crate) media: BTreeMap<LegId, (CallKey, Side)>,
-    /// Call-IDs of both sides, for traces.
-    pub(crate) call_ids: BTreeMap<Box<str>, CallKey>,
-    /// The ports of every leg, until a shard has closed it.
-    pub(crate) leases: BTreeMap<LegId, PortLease>,
-    /// The place of every leg within the limits, until the call gives it up.
-    pub(crate) permits: BTreeMap<LegId, Permit>,
-    /// How every running call began: its record, should the rest be lost to a fault.
-    pub(crate) begun: BTreeMap<CallKey, Box<Begin>>,
-}
-
-impl Index {
-    /// Forgets what leads to a call. What still comes for it is answered without it.
-    pub(crate) fn forget(&mut self, call: CallKey) {
-        self.servers.retain(|_, of| *of != call);
-        self.dialogs.retain(|_, (of, _)| *of != call);
-        self.media.retain(|_, (of, _)| *of != call);
-        self.call_ids.retain(|_, of| *of != call);
-        self.begun.remove(&call);
-        for owner in self.clients.values_mut() {
-            if *owner == Owner::Call(call) {
-                *owner = Owner::Nobody { keep: None };
-            }
-        }
-    }
+    /// Nothing more can come for a call that is over.
+    Ladder(CallKey),
 }
 
 /// A response of ours, before the user agent frames it.
@@ -185,7 +146,7 @@ impl Core {
         lease: PortLease,
         permit: Permit,
     ) {
-        self.index.media.insert(leg, owner);
+        self.index.own_leg(leg, owner);
         self.index.leases.insert(leg, lease);
         self.index.permits.insert(leg, permit);
     }
@@ -283,10 +244,10 @@ impl Core {
 
     pub(crate) fn send(&mut self, out: Outgoing, owner: Owner) -> ClientKey {
         if let (Owner::Call(call), Ok(call_id)) = (owner, out.request.headers.call_id()) {
-            self.index.call_ids.insert(call_id.into(), call);
+            self.index.own_call_id(call_id, call);
         }
         let client = self.ua.send(self.now, out);
-        self.index.clients.insert(client, owner);
+        self.index.own_client(client, owner);
         client
     }
 
@@ -328,15 +289,22 @@ impl Core {
         match sent {
             Ok(client) => {
                 self.index
-                    .clients
-                    .insert(client, Owner::Nobody { keep: Some(dialog) });
+                    .own_client(client, Owner::Nobody { keep: Some(dialog) });
             }
             Err(_) => self.ua.terminate(self.now, dialog),
         }
     }
 
+    /// Forgets what leads to a call that is over. What still comes for it is answered without it,
+    /// and is a part of its ladder for a while.
+    pub(crate) fn forget(&mut self, call: CallKey) {
+        self.index.forget(call);
+        self.deadlines
+            .set(Due::Ladder(call), self.now.moment + LADDER_WAIT);
+    }
+
     pub(crate) fn own_dialog(&mut self, dialog: DialogKey, call: CallKey, side: Side) {
-        self.index.dialogs.insert(dialog, (call, side));
+        self.index.own_dialog(dialog, (call, side));
     }
 
     /// Answers a request within a dialog that no call acts upon.
@@ -357,9 +325,10 @@ impl Core {
 
     /// Answers a request in a dialog whose call is over: BYEs that crossed are fine.
     pub(crate) fn answer_stray(&mut self, server: ServerKey, request: &Request) {
-        let status = match request.method {
-            Method::Bye => StatusCode::OK,
-            _ => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
+        let status = if request.method == Method::Bye {
+            StatusCode::OK
+        } else {
+            StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST
         };
         self.answer_plainly(server, status);
     }
@@ -430,7 +399,17 @@ pub(crate) fn unwanted(trunk: &TrunkProfile, request: &Request) -> StatusCode {
         Method::Notify | Method::Prack => StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST,
         Method::Other(_) => StatusCode::NOT_IMPLEMENTED,
         method if trunk.allow_methods.contains(method) => StatusCode::OK,
-        _ => StatusCode::METHOD_NOT_ALLOWED,
+        Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Info
+        | Method::Invite
+        | Method::Message
+        | Method::Publish
+        | Method::Refer
+        | Method::Register
+        | Method::Subscribe
+        | Method::Update => StatusCode::METHOD_NOT_ALLOWED,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::trace::TraceEntry;
 
 /// Something that happened outside, for [`B2bua::handle_input`](crate::B2bua::handle_input).
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one at a time exists, on the stack of the loop
 pub enum Input {
     /// A well-formed message arrived.
     Message(Arrival, Message),

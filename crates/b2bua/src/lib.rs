@@ -18,6 +18,7 @@ mod core;
 pub mod failure;
 pub mod health;
 pub mod identify;
+mod index;
 mod io;
 mod key;
 mod leg;

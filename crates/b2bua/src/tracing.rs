@@ -1,34 +1,49 @@
 //! Every message in and out becomes a [`TraceEntry`] (what is kept of them, and for how long, is
 //! the owner's affair), and every other output of the layers below leaves from here.
 
-use sip_msg::wire::{Arrival, To, Transmit};
+use sip_msg::wire::{Arrival, To, Transmit, TrunkName};
 use sip_msg::{Message, Method, Rejected, Request, Response, TransportKind};
 use sip_ua::{ClientFailure, DialogKey};
 
-use crate::core::{Core, Owner};
+use crate::core::Core;
 use crate::failure::Cause;
 use crate::health::{MonitorOutput, ProbeFailure, ProbeId};
 use crate::identify::{Unidentified, identify};
+use crate::index::Owner;
 use crate::io::Output;
 use crate::key::CallKey;
 use crate::trace::{Direction, TraceEntry, TraceVerdict, redact};
 
 impl Core {
-    /// Why a request is nobody's. Requests in a dialog of ours are matched by Call-ID and tags
-    /// only, wherever they come from (G-06).
-    pub(crate) fn stranger(&self, arrival: &Arrival, request: &Request) -> Option<Unidentified> {
-        let reason = identify(&self.profiles, arrival, request, None).err()?;
+    /// The trunk a request comes from, or why it is nobody's. Requests in a dialog of ours are
+    /// matched by Call-ID and tags only, wherever they come from (G-06).
+    pub(crate) fn sender(
+        &self,
+        arrival: &Arrival,
+        request: &Request,
+    ) -> (Option<TrunkName>, Option<Unidentified>) {
+        let reason = match identify(&self.profiles, arrival, request, None) {
+            Ok(trunk) => return (Some(trunk.name.clone()), None),
+            Err(reason) => reason,
+        };
         let headers = &request.headers;
         let tags = (headers.call_id(), headers.to_tag(), headers.from_tag());
         if let (Ok(call_id), Some(ours), Some(theirs)) = tags
-            && self.ua.find_dialog(call_id, &ours, &theirs).is_some()
+            && let Some(dialog) = self.ua.find_dialog(call_id, &ours, &theirs)
         {
-            return None;
+            let trunk = self.ua.dialog(dialog).map(|dialog| dialog.trunk().clone());
+            return (trunk, None);
         }
-        Some(reason)
+        (None, Some(reason))
     }
 
-    pub(crate) fn trace_in(&mut self, arrival: &Arrival, message: &Message, verdict: TraceVerdict) {
+    pub(crate) fn trace_in(
+        &mut self,
+        arrival: &Arrival,
+        trunk: Option<TrunkName>,
+        message: &Message,
+        verdict: TraceVerdict,
+    ) {
         let call = message
             .headers()
             .call_id()
@@ -38,7 +53,7 @@ impl Core {
             at: self.now.wall,
             call,
             direction: Direction::In,
-            trunk: arrival.opened_for.clone(),
+            trunk,
             transport: arrival.transport,
             local: Some(arrival.local),
             remote: arrival.remote,

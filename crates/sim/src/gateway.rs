@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ambient::{KeyRng, Moment, Now, TokenRng};
@@ -287,17 +288,29 @@ impl Gateway {
 
     /// Replaces the core and the shards by new ones that know nothing but what was written down.
     pub(crate) fn restart(&mut self, now: Now) {
-        let checkpoints = std::mem::take(&mut self.saved);
+        // What is stored stays stored until the core says otherwise.
+        let checkpoints: Vec<Checkpoint> = self.saved.values().cloned().collect();
         self.core = new_core(now, &self.config, &self.snapshot, &mut self.chance);
         self.relays = new_relays(&self.config);
         self.shard_of.clear();
         self.events.clear();
         self.drain(now);
-        for checkpoint in checkpoints.into_values() {
+        for checkpoint in checkpoints {
             let written = serde_json::to_string(&checkpoint).expect("a checkpoint is written down");
             let read = serde_json::from_str(&written).expect("and read back");
             self.handle(now, Input::Restore(Box::new(read)));
         }
+    }
+
+    /// Hands an input to a call whose handler fails, as the shell does: catches the fault and lets
+    /// the core end the call.
+    pub(crate) fn fault(&mut self, now: Now, call: CallKey, input: Input) -> Option<CallKey> {
+        self.core.plant_fault(call);
+        let core = &mut self.core;
+        let caught = catch_unwind(AssertUnwindSafe(|| core.handle_input(now, input)));
+        let ended = caught.err().and_then(|_| self.core.end_call_on_fault(now));
+        self.drain(now);
+        ended
     }
 
     pub(crate) fn core(&self) -> &B2bua {

@@ -99,7 +99,7 @@ pub(crate) enum Wake {
 /// What a party wants done.
 #[derive(Debug)]
 pub(crate) enum Out {
-    Send(Route, Message),
+    Send(Route, Box<Message>),
     Wake(Duration, Wake),
 }
 
@@ -352,7 +352,7 @@ impl Party {
 
     /// Sends a message; a party that shouts puts its header names in capitals.
     fn send(&mut self, route: Route, message: Message) {
-        self.out.push_back(Out::Send(route, message));
+        self.out.push_back(Out::Send(route, Box::new(message)));
     }
 
     fn respond(&mut self, path: u64, response: Response) {

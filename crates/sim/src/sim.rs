@@ -30,10 +30,14 @@ const DNS_DELAY: Duration = Duration::from_millis(2);
 /// How long a connection attempt to a host that is gone takes to fail.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a refusal takes to come back.
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
 /// Virtual time after which [`Sim::run_until_quiet`] gives up.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Something that will happen.
+#[derive(Debug)]
 enum Event {
     ToGateway {
         party: usize,
@@ -331,10 +335,8 @@ impl Sim {
     }
 
     fn fail(&mut self, id: sip_msg::wire::TransmitId, error: TransportError) {
-        let after = match error {
-            TransportError::ConnectTimeout => CONNECT_TIMEOUT,
-            _ => Duration::from_millis(20),
-        };
+        let late = error == TransportError::ConnectTimeout;
+        let after = if late { CONNECT_TIMEOUT } else { ROUND_TRIP };
         self.schedule(after, Event::Report(TransportReport::Failed { id, error }));
     }
 }

@@ -28,7 +28,7 @@ struct Spans {
 impl Spans {
     fn scan(text: &[u8]) -> Result<Self, Rule> {
         let end = lex::trim_end(text).len();
-        let start = text.len() - lex::trim_start(text).len();
+        let start = (text.len() - lex::trim_start(text).len()).min(end);
         let after_display = match text.get(start) {
             Some(b'"') => {
                 let quoted = lex::quoted_string(&text[start..]).ok_or(Rule::Quote)?;
@@ -233,6 +233,8 @@ mod tests {
                 Rule::Uri(crate::UriError::Scheme),
             ),
             (b"", Rule::Uri(crate::UriError::Scheme)),
+            (b"\t\t", Rule::Uri(crate::UriError::Scheme)),
+            (b" <> ", Rule::Uri(crate::UriError::Scheme)),
         ] {
             assert_eq!(
                 parse(text).unwrap_err(),

@@ -10,6 +10,8 @@ use rustls::pki_types::UnixTime;
 
 use crate::config::{self, Reading, Severity};
 use crate::daemon::wiring::Keys;
+use crate::demo::{self, DemoArgs};
+use crate::sim::{self, SimAcsArgs};
 use crate::{daemon, explain, output};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
@@ -30,9 +32,15 @@ enum Command {
     /// Check a configuration file: every mistake with its line and column
     #[command(after_help = "Example:  trunkline check -c config/trunkline.toml")]
     Check(CheckArgs),
+    /// Show real calls between a carrier, a PBX and Microsoft's side, all on this machine
+    #[command(after_help = "Example:  trunkline demo --once --json --pcap /tmp/demo.pcap")]
+    Demo(DemoArgs),
     /// Run the gateway; SIGTERM drains it, a second one stops it
     #[command(after_help = "Example:  trunkline run -c /etc/trunkline/trunkline.toml")]
     Run(RunArgs),
+    /// Simulate the other side of a gateway
+    #[command(subcommand)]
+    Sim(SimCommand),
     /// Show where calls go
     #[command(subcommand)]
     Route(RouteCommand),
@@ -59,6 +67,15 @@ struct RunArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum SimCommand {
+    /// Microsoft's side of the SIP Interface: three proxies, mutual TLS, OPTIONS, SRTP, strict
+    #[command(
+        after_help = "Example:  trunkline sim acs --gateway sbc1.contoso.example --at 127.0.0.1:5061 --certificates lab"
+    )]
+    Acs(SimAcsArgs),
+}
+
+#[derive(Debug, Subcommand)]
 enum RouteCommand {
     /// Explain the decision for one call, rule by rule; no call is placed
     #[command(
@@ -71,7 +88,9 @@ enum RouteCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check(args) => check(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run(&args),
+        Command::Sim(SimCommand::Acs(args)) => sim::acs(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
     }
 }

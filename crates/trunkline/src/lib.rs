@@ -8,5 +8,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod explain;
 pub mod output;
+pub mod sim;

@@ -24,14 +24,12 @@ impl Live {
         purpose: Purpose,
         done: Option<Done>,
     ) {
-        let link = match self.link().await {
-            Ok(link) => link,
-            Err(_) => {
-                if let Some(done) = done {
-                    let _ = done.send(Err(CallError::NotNow));
-                }
-                return;
+        let Ok(link) = self.link().await else {
+            if let Some(done) = done {
+                // Whoever asked may have left.
+                let _ = done.send(Err(CallError::NotNow));
             }
+            return;
         };
         let mut request = self.dialog.request(Method::Invite);
         self.complete(&mut request, &link);

@@ -15,8 +15,9 @@ use super::refresh::SessionTimer;
 use super::setup::{EarlyAnswer, Setup};
 use super::talking::Talking;
 use super::{Head, Phase, Timer};
-use crate::core::{Core, Owner, Reply};
+use crate::core::{Core, Reply};
 use crate::failure::{AttemptFailure, Cause};
+use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Flows, Leg, Session, agreed, policy};
 use crate::passlist;
@@ -171,8 +172,7 @@ impl Setup {
         core.own_dialog(dialog, head.key, Side::B);
         core.acknowledge(dialog);
         core.index
-            .clients
-            .insert(trying.client, Owner::Nobody { keep: Some(dialog) });
+            .own_client(trying.client, Owner::Nobody { keep: Some(dialog) });
         let fork = answer_of(&trying, dialog, &response.body);
         let told = fork
             .as_ref()
@@ -255,6 +255,7 @@ impl Setup {
                 conveyed: caller_intends,
             },
             exchange: Exchange::Idle,
+            recode: false,
         };
         let (ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _)) = &caller;
         let mut reply = Reply::new(StatusCode::OK)

@@ -61,7 +61,7 @@ pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<C
     core.index.begun.insert(key, Box::new(begun));
     match admit(core, &mut head, &arrived) {
         Ok(setup) => {
-            core.index.servers.insert(arrived.server, key);
+            core.index.own_server(arrived.server, key);
             core.arm(key, Timer::Budget, head.trunk.timers.setup_budget);
             let phase = setup.advance(core, &mut head);
             Some(Call { head, phase })

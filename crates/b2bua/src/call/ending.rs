@@ -197,7 +197,7 @@ impl Ending {
     /// Hands the record out and forgets the call.
     pub(crate) fn finish(core: &mut Core, head: Head) {
         core.disarm_all(head.key);
-        core.index.forget(head.key);
+        core.forget(head.key);
         core.metrics.ended(&head.record);
         core.outputs.push_back(Output::Record(head.record));
     }

@@ -1,6 +1,6 @@
 //! What can happen to a call, translated from the layers below.
 
-use media_relay::{LegId, MediaEvent};
+use media_relay::MediaEvent;
 use serde::{Deserialize, Serialize};
 use sip_msg::{ReasonValue, Request, Response};
 use sip_ua::{ClientFailure, ClientKey, DialogKey, ServerKey};
@@ -45,11 +45,7 @@ pub(crate) enum Event {
     /// A time limit of the call has passed.
     Timer(Timer),
     /// The media of one leg has something to say.
-    Media {
-        side: Side,
-        leg: LegId,
-        event: MediaEvent,
-    },
+    Media { side: Side, event: MediaEvent },
     /// The gateway itself ends the call.
     HangUp(End),
 }

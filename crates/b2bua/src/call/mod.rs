@@ -72,13 +72,13 @@ impl Call {
             Phase::Talking(talking) => talking.on(core, &mut head, event),
             Phase::Ending(ending) => ending.on(core, &mut head, event),
         };
-        match phase {
-            Phase::Ending(ending) if ending.is_over() => {
-                Ending::finish(core, head);
-                None
-            }
-            phase => Some(Self { head, phase }),
+        if let Phase::Ending(ending) = &phase
+            && ending.is_over()
+        {
+            Ending::finish(core, head);
+            return None;
         }
+        Some(Self { head, phase })
     }
 }
 

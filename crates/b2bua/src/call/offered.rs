@@ -34,6 +34,7 @@ impl Caller {
             media: self.media,
             session,
             exchange: Exchange::AwaitAck { offer: None },
+            recode: false,
         }
     }
 }

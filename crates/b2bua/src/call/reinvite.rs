@@ -9,7 +9,8 @@ use sip_ua::{ClientKey, DialogError, ServerKey};
 use super::refresh::{MIN_SE, SessionTimer};
 use super::talking::Talking;
 use super::{Head, Timer};
-use crate::core::{Core, Owner, Reply, SDP};
+use crate::core::{Core, Reply, SDP};
+use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, policy};
 
@@ -51,6 +52,7 @@ impl Talking {
                     core.arm(head.key, Timer::Session(side), timer.deadline());
                 }
                 own.exchange = exchange;
+                across.recode = across.outruns(own);
                 core.reply(server, &trunk, reply);
                 self.update_media(core);
             }
@@ -154,6 +156,7 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg) {
     if !free || !own.needs(across) {
         return;
     }
+    own.recode = false;
     let policy = policy(&own.trunk);
     let Ok((body, offer)) = own
         .session
@@ -172,7 +175,7 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg) {
         });
     own.exchange = match asked {
         Ok(client) => {
-            core.index.clients.insert(client, Owner::Call(head.key));
+            core.index.own_client(client, Owner::Call(head.key));
             let offer = Box::new(offer);
             Exchange::Offering {
                 client,

@@ -73,7 +73,8 @@ impl Setup {
                 }
             }
             Event::Failed { client, error } if self.is_trying(client) => {
-                self.failed(core, head, failure_of(error))
+                let failure = self.failure_of(error);
+                self.failed(core, head, failure)
             }
             Event::Timer(Timer::Attempt) => self.failed(core, head, AttemptFailure::Silent),
             Event::Timer(Timer::Budget) => self.failed(core, head, AttemptFailure::SetupBudget),
@@ -219,13 +220,17 @@ impl Setup {
     }
 }
 
-fn failure_of(error: ClientFailure) -> AttemptFailure {
-    match error {
-        ClientFailure::TimedOut => AttemptFailure::Silent,
-        ClientFailure::Transport(error) => AttemptFailure::Transport(error),
-        ClientFailure::NoHop(_) => AttemptFailure::NoHop,
-        ClientFailure::TooMany | ClientFailure::Cancelled | ClientFailure::Incomplete => {
-            AttemptFailure::Internal
+impl Setup {
+    fn failure_of(&self, error: ClientFailure) -> AttemptFailure {
+        let spoke = self.trying.as_ref().is_some_and(|trying| trying.spoke);
+        match error {
+            ClientFailure::TimedOut if spoke => AttemptFailure::TimerC,
+            ClientFailure::TimedOut => AttemptFailure::Silent,
+            ClientFailure::Transport(error) => AttemptFailure::Transport(error),
+            ClientFailure::NoHop(_) => AttemptFailure::NoHop,
+            ClientFailure::TooMany | ClientFailure::Cancelled | ClientFailure::Incomplete => {
+                AttemptFailure::Internal
+            }
         }
     }
 }

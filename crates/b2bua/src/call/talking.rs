@@ -25,7 +25,8 @@ pub(crate) struct Talking {
 }
 
 impl Talking {
-    pub(crate) fn begin(core: &mut Core, head: &mut Head, a: Leg, b: Leg) -> Phase {
+    pub(crate) fn begin(core: &mut Core, head: &mut Head, mut a: Leg, b: Leg) -> Phase {
+        a.recode = a.outruns(&b);
         let longest = [a.trunk.timers.max_duration, b.trunk.timers.max_duration];
         if let Some(longest) = longest.into_iter().flatten().min() {
             core.arm(head.key, Timer::Duration, longest);
@@ -142,14 +143,15 @@ impl Talking {
         request: &Request,
     ) -> Phase {
         let trunk = Arc::clone(&self.leg(side).trunk);
-        match request.method {
-            Method::Bye => {
-                core.reply(server, &trunk, Reply::new(StatusCode::OK));
-                let end = End::bye(side, &request.headers.reason());
-                return self.hang_up(core, head, end, Some(side));
-            }
-            Method::Invite => self.reinvite(core, head, server, side, request),
-            _ => core.answer_unwanted(server, &trunk, request),
+        if request.method == Method::Bye {
+            core.reply(server, &trunk, Reply::new(StatusCode::OK));
+            let end = End::bye(side, &request.headers.reason());
+            return self.hang_up(core, head, end, Some(side));
+        }
+        if request.method == Method::Invite {
+            self.reinvite(core, head, server, side, request);
+        } else {
+            core.answer_unwanted(server, &trunk, request);
         }
         self.settle(core, head);
         Phase::Talking(self)

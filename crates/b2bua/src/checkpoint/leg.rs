@@ -115,9 +115,8 @@ impl LegValue {
         let id = LegId(self.media.leg);
         core.own_dialog(dialog, call, side);
         if let Some(known) = core.ua.dialog(dialog) {
-            core.index
-                .call_ids
-                .insert(known.call_id.as_str().into(), call);
+            let call_id = known.call_id.clone();
+            core.index.own_call_id(&call_id, call);
         }
         core.own_leg(id, (call, side), lease, permit);
         let (ssrc, cname) = (self.media.ssrc, self.media.cname.as_str().into());
@@ -147,6 +146,7 @@ impl LegValue {
             media,
             session,
             exchange,
+            recode: false,
         })
     }
 }

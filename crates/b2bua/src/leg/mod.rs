@@ -16,7 +16,8 @@ use std::sync::Arc;
 use sip_ua::DialogKey;
 
 use crate::call::End;
-use crate::core::{Core, Owner};
+use crate::core::Core;
+use crate::index::Owner;
 use crate::key::Side;
 use crate::profile::TrunkProfile;
 
@@ -29,6 +30,9 @@ pub(crate) struct Leg {
     pub(crate) media: LegMedia,
     pub(crate) session: Session,
     pub(crate) exchange: Exchange,
+    /// The party across took other formats than this one was told of; it is to be offered those,
+    /// once.
+    pub(crate) recode: bool,
 }
 
 impl Leg {
@@ -50,25 +54,33 @@ impl Leg {
     }
 
     /// Whether the party should be told something new of the leg across: another direction, or
-    /// another codec.
+    /// other formats.
     pub(crate) fn needs(&self, across: &Self) -> bool {
-        let wanted = across.session.intends;
-        let told = self.session.conveyed;
         let hold = self.trunk.hold;
-        if hold.express(wanted) != hold.express(told) {
-            return true;
-        }
-        let theirs = across.session.negotiated.voice();
-        let ours = self.session.negotiated.formats.iter();
-        !ours
-            .into_iter()
-            .any(|format| format.format.same_encoding(&theirs.format))
+        let wanted = hold.express(across.session.intends);
+        self.recode || wanted != hold.express(self.session.conveyed)
+    }
+
+    /// Whether the party may send speech that the one across does not take.
+    pub(crate) fn outruns(&self, across: &Self) -> bool {
+        let theirs = &across.session.negotiated.formats;
+        let mut voices = self
+            .session
+            .negotiated
+            .formats
+            .iter()
+            .filter(|common| common.format.is_voice());
+        voices.any(|ours| {
+            !theirs
+                .iter()
+                .any(|known| known.format.same_encoding(&ours.format))
+        })
     }
 
     /// Gives the leg back; with BYE if there is a reason to tell its party.
     pub(crate) fn end(self, core: &mut Core, bye: Option<&End>) {
         if let Exchange::Offering { client, .. } = self.exchange {
-            core.index.clients.insert(
+            core.index.own_client(
                 client,
                 Owner::Nobody {
                     keep: Some(self.dialog),

@@ -2,7 +2,9 @@
 
 mod established;
 mod fates;
+mod faults;
 mod lossy;
+mod manners;
 mod plain;
 mod restored;
 mod setup;
@@ -29,8 +31,7 @@ fn up(sim: &mut Sim, from: &str, number: &str, to: &str) -> (Handle, Handle) {
 
 /// Lets everything end that still waits, and looks for what is left in any table.
 fn nothing_is_left(sim: &mut Sim) {
-    sim.run_until_quiet();
-    sim.run_for(Duration::from_secs(70));
+    sim.run_for(Duration::from_secs(140));
     sim.assert_clean();
     let metrics = sim.core().metrics();
     assert_eq!(metrics.stages, [0; 4], "{}", sim.ladder());

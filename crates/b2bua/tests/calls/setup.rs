@@ -79,11 +79,11 @@ fn a_silent_proxy_is_left_after_four_seconds() {
         .party("acs", |party| party.script = Script::silent())
         .start();
     let caller = sim.call("carrier", APPLICATION);
-    sim.run_until_quiet();
+    sim.run_for(Duration::from_secs(8));
     assert!(sim.view(caller).is_up(), "{}", sim.ladder());
     let called = sim.called("acs2");
     sim.hang_up(caller);
-    sim.run_until_quiet();
+    sim.run_for(Duration::from_secs(2));
     assert!(sim.view(called).is_over());
     let record = &sim.records()[0];
     let waited = record.attempts[1]
@@ -98,6 +98,7 @@ fn an_overloaded_proxy_is_left_and_put_aside() {
     let busy = Script::reject(503).with_header("Retry-After", "30");
     let mut sim = World::new(5)
         .party("acs", |party| party.script = busy)
+        .profile("acs", |trunk| trunk.options.enabled = false)
         .start();
     let first = sim.call("carrier", APPLICATION);
     sim.run_until_quiet();
@@ -108,9 +109,21 @@ fn an_overloaded_proxy_is_left_and_put_aside() {
         "{}",
         sim.ladder()
     );
-    assert_eq!(sim.ladder().count("acs", "INVITE"), 1, "{}", sim.ladder());
-    sim.hang_up(first);
     sim.hang_up(second);
+    sim.run_until_quiet();
+    assert_eq!(
+        sim.records()[0].attempts[0].trunk.as_str(),
+        "acs",
+        "{:?}",
+        sim.records()[0]
+    );
+    assert_eq!(
+        sim.records()[0].attempts[0].peer,
+        1,
+        "{:?}",
+        sim.records()[0]
+    );
+    sim.hang_up(first);
     nothing_is_left(&mut sim);
 }
 
@@ -275,5 +288,35 @@ fn a_draining_gateway_takes_no_call_and_keeps_those_it_has() {
     assert_eq!(sim.view(second).failed_with(), Some(503));
     assert!(sim.view(first).is_up());
     sim.hang_up(first);
+    nothing_is_left(&mut sim);
+}
+
+/// The codec that the caller was given in early media is not the one of the answer: the caller is
+/// asked again.
+#[test]
+fn a_fork_that_answers_with_another_codec_reaches_the_caller_by_a_reinvite() {
+    let forks = Script::new()
+        .progress_as(1)
+        .wait(Duration::from_secs(1))
+        .answer_as(2);
+    let mut sim = World::new(5)
+        .party("acs", |party| party.script = forks)
+        .start();
+    let caller = sim.call("carrier", APPLICATION);
+    sim.run_for(Duration::from_millis(500));
+    sim.party_mut("acs").style.formats = vec![0, 101];
+    sim.run_until_quiet();
+    assert!(sim.view(caller).is_up(), "{}", sim.ladder());
+    let told: Vec<_> = sim
+        .view(caller)
+        .described
+        .iter()
+        .map(|d| d.formats.clone())
+        .collect();
+    assert_eq!(told.first(), Some(&vec![8, 0, 101]));
+    assert_eq!(told.last(), Some(&vec![0, 101]), "{}", sim.ladder());
+    assert_eq!(sim.view(caller).reinvited, 1, "{}", sim.ladder());
+    assert_eq!(sim.view(sim.called("acs")).reinvited, 0, "{}", sim.ladder());
+    sim.hang_up(caller);
     nothing_is_left(&mut sim);
 }

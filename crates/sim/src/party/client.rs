@@ -107,10 +107,10 @@ impl Party {
         };
         let (request, call) = (client.request.clone(), client.call);
         let Some(call) = call else { return };
-        match cseq.method {
-            Method::Invite => self.handle_invite_response(call, &request, &response, was_done),
-            Method::Bye => self.end_call(call, None),
-            _ => {}
+        if cseq.method == Method::Invite {
+            self.handle_invite_response(call, &request, &response, was_done);
+        } else if cseq.method == Method::Bye {
+            self.end_call(call, None);
         }
     }
 

@@ -25,19 +25,18 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn is_done(&self) -> bool {
         !self.unacknowledged
-            && self
-                .last
-                .as_ref()
-                .is_some_and(|last| last.status.is_final())
     }
 }
 
 impl Party {
     pub(super) fn handle_request(&mut self, path: u64, request: Request) {
-        match request.method {
-            Method::Ack => return self.handle_ack(&request),
-            Method::Cancel => return self.handle_cancel(path, &request),
-            _ => {}
+        if request.method == Method::Ack {
+            self.handle_ack(&request);
+            return;
+        }
+        if request.method == Method::Cancel {
+            self.handle_cancel(path, &request);
+            return;
         }
         let Some(key) = key(&request.headers, &request.method) else {
             self.fault("request without a branch");
@@ -63,10 +62,12 @@ impl Party {
             self.handle_in_dialog(path, &key, &request);
             return;
         }
-        match request.method {
-            Method::Options => self.handle_options(&key, &request),
-            Method::Invite => self.handle_invite(&key, &request),
-            _ => self.answer(&key, &request, 405),
+        if request.method == Method::Options {
+            self.handle_options(&key, &request);
+        } else if request.method == Method::Invite {
+            self.handle_invite(&key, &request);
+        } else {
+            self.answer(&key, &request, 405);
         }
     }
 
@@ -181,7 +182,8 @@ impl Party {
         let Some(key) = open else {
             // Too late, or never known.
             self.out.extend(
-                ok(cancel, 200).map(|r| Out::Send(Route::Reply(path), Message::Response(r))),
+                ok(cancel, 200)
+                    .map(|r| Out::Send(Route::Reply(path), Box::new(Message::Response(r)))),
             );
             return;
         };
@@ -234,21 +236,20 @@ impl Party {
             }
             call.remote_seq = cseq.seq;
         }
-        match request.method {
-            Method::Bye => {
-                if let Some(call) = self.calls.get_mut(&number) {
-                    call.ending = Some(request.headers.clone());
-                    call.end(None);
-                }
-                self.answer(key, request, 200);
-            }
-            Method::Invite if self.held_for > Duration::ZERO => {
-                self.out
-                    .push_back(Out::Wake(self.held_for, Wake::Held(number)));
-                self.held.insert(number, (request.clone(), path));
-            }
-            Method::Invite => self.answer_reinvite(number, path, request),
-            _ => self.answer(key, request, 200),
+        if request.method == Method::Bye
+            && let Some(call) = self.calls.get_mut(&number)
+        {
+            call.ending = Some(request.headers.clone());
+            call.end(None);
+        }
+        if request.method != Method::Invite {
+            self.answer(key, request, 200);
+        } else if self.held_for > Duration::ZERO {
+            self.out
+                .push_back(Out::Wake(self.held_for, Wake::Held(number)));
+            self.held.insert(number, (request.clone(), path));
+        } else {
+            self.answer_reinvite(number, path, request);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ambient::Moment;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceEntry;
-use b2bua::{B2bua, Input};
+use b2bua::{B2bua, CallKey, Input};
 use sip_msg::Method;
 
 use super::{Event, PATIENCE, Sim};
@@ -132,6 +132,15 @@ impl Sim {
         );
     }
 
+    /// Makes one end's audio start at this sequence number; before it talks.
+    pub fn start_sequence_at(&mut self, end: Handle, sequence: u16) {
+        self.at(end, |party, call| {
+            if let Some(call) = party.calls.get_mut(&call) {
+                call.media.start_at(sequence);
+            }
+        });
+    }
+
     pub(super) fn talk_on(&mut self, end: Handle, left: u32) {
         let Some(call) = self.seats[end.party].party.calls.get_mut(&end.call) else {
             return;
@@ -190,18 +199,36 @@ impl Sim {
     pub fn run_until_quiet(&mut self) {
         let until = self.now.moment + PATIENCE;
         while !self.is_quiet() {
-            assert!(self.step(until), "never quiet\n{}", self.ladder);
+            assert!(
+                self.step(until),
+                "never quiet: {}\n{}",
+                self.unrest(),
+                self.ladder
+            );
         }
     }
 
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let waits = self.queue.values().any(|event| match event {
-            Event::Wake { party, wake } => self.seats[*party].party.wants(wake),
-            _ => true,
-        });
+        let waits = self.queue.values().any(|event| self.is_awaited(event));
         !waits && self.seats.iter().all(|seat| seat.party.is_idle())
+    }
+
+    fn is_awaited(&self, event: &Event) -> bool {
+        let Event::Wake { party, wake } = event else {
+            return true;
+        };
+        self.seats[*party].party.wants(wake)
+    }
+
+    /// What keeps the run from being quiet, for the message of a failed test.
+    fn unrest(&self) -> String {
+        let busy = self.seats.iter().filter(|seat| !seat.party.is_idle());
+        let names: Vec<&str> = busy.map(|seat| seat.party.name.as_str()).collect();
+        let events = self.queue.values().filter(|event| self.is_awaited(event));
+        let events: Vec<String> = events.map(|event| format!("{event:?}")).collect();
+        format!("{names:?} {events:?}")
     }
 
     /// From now on, replaces the gateway at every quiescent point by one that was restored from
@@ -293,6 +320,14 @@ impl Sim {
     pub fn input(&mut self, input: Input) {
         self.gateway.handle(self.now, input);
         self.settle();
+    }
+
+    /// Makes the handler of a call fail on the next input, which is handed in too. The call that
+    /// the gateway ended for it.
+    pub fn fault(&mut self, call: CallKey, input: Input) -> Option<CallKey> {
+        let ended = self.gateway.fault(self.now, call, input);
+        self.settle();
+        ended
     }
 
     /// What went wrong that no call notices: rules that Microsoft's side saw broken, and hosts,

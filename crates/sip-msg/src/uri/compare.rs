@@ -9,13 +9,17 @@ impl Uri {
     /// Whether both name the same resource: RFC 3261 §19.1.4 for `sip:` and `sips:`, RFC 3966 §4
     /// for `tel:`; unknown schemes are compared byte for byte.
     pub fn equivalent(&self, other: &Self) -> bool {
+        // A parameter given twice, which is not legal, would make a URI differ from itself.
+        if self == other {
+            return true;
+        }
         if self.scheme() != other.scheme() {
             return false;
         }
         match self.scheme() {
             Scheme::Sip | Scheme::Sips => self.equivalent_sip(other),
             Scheme::Tel => self.equivalent_tel(other),
-            Scheme::Other => self == other,
+            Scheme::Other => false,
         }
     }
 

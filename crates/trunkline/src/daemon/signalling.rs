@@ -147,7 +147,14 @@ impl Signalling {
         let core = &mut self.core;
         if catch_unwind(AssertUnwindSafe(|| core.handle_input(now, input))).is_err() {
             self.faults += 1;
-            tracing::error!(faults = self.faults, "internal fault; one call was ended");
+            let ended = self.core.end_call_on_fault(now);
+            let audit = self.core.audit();
+            tracing::error!(
+                faults = self.faults,
+                call = ended.map(|call| call.to_string()),
+                tables = ?audit,
+                "internal fault; the call named was ended"
+            );
         }
         self.drain();
     }
@@ -193,7 +200,7 @@ impl Signalling {
         }
     }
 
-    fn answer(&mut self, page: PageRequest) {
+    fn answer(&self, page: PageRequest) {
         // Whoever asked may have gone away; that is theirs to know.
         match page {
             PageRequest::Metrics(answer) => {

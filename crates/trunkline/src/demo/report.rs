@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use acs_sim::Audio;
 use serde_json::{Value, json};
 
-use super::calls::Outcome;
+use super::calls::{Outcome, Way};
 use super::world::World;
 
 /// Who is there and where.
@@ -32,9 +31,17 @@ pub struct Progress<'a> {
 
 impl fmt::Display for Progress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = if self.outcome.passed { "ok    " } else { "FAILED" };
+        let mark = if self.outcome.passed {
+            "ok    "
+        } else {
+            "FAILED"
+        };
         let (done, all) = (self.done, self.all);
-        write!(f, "  [{done:>2}/{all}] {mark}  {:<20} {}", self.outcome.name, self.outcome.result)
+        write!(
+            f,
+            "  [{done:>2}/{all}] {mark}  {:<20} {}",
+            self.outcome.name, self.outcome.result
+        )
     }
 }
 
@@ -86,16 +93,21 @@ impl fmt::Display for Table<'_> {
 }
 
 fn audio_sum(outcomes: &[Outcome]) -> (u32, u32) {
-    let ways = outcomes.iter().filter_map(|outcome| outcome.audio).flat_map(|(a, b)| [a, b]);
-    ways.fold((0, 0), |(sent, lost), way| (sent + way.sent, lost + way.lost))
+    let ways = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.audio.as_ref())
+        .flatten();
+    ways.fold((0, 0), |(sent, lost), way| {
+        (sent + way.audio.sent, lost + way.audio.lost)
+    })
 }
 
 fn row(outcome: &Outcome) -> [String; 7] {
-    let way = |pick: fn(&(Audio, Audio)) -> Audio| {
+    let way = |index: usize| {
         outcome.audio.as_ref().map_or_else(
             || "–".to_owned(),
-            |both| {
-                let audio = pick(both);
+            |ways| {
+                let audio = ways[index].audio;
                 let mut text = format!("{}/{}", audio.received, audio.sent);
                 if audio.corrupt > 0 {
                     text.push_str(&format!(" {} corrupt", audio.corrupt));
@@ -109,9 +121,12 @@ fn row(outcome: &Outcome) -> [String; 7] {
         outcome.from.to_owned(),
         outcome.to.to_owned(),
         outcome.route.clone().unwrap_or_else(|| "–".to_owned()),
-        outcome.setup.map_or_else(|| "–".to_owned(), |setup| format!("{} ms", setup.as_millis())),
-        way(|both| both.0),
-        way(|both| both.1),
+        outcome.setup.map_or_else(
+            || "–".to_owned(),
+            |setup| format!("{} ms", setup.as_millis()),
+        ),
+        way(0),
+        way(1),
     ]
 }
 
@@ -120,7 +135,11 @@ fn line(f: &mut fmt::Formatter<'_>, cells: &[String; 7], widths: &[usize; 7]) ->
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let pad = " ".repeat(width - cell.chars().count());
         // Numbers stand at the right of their column, words at the left.
-        if index >= 4 { text.push_str(&format!(" {pad}{cell} ")) } else { text.push_str(&format!(" {cell}{pad} ")) }
+        if index >= 4 {
+            text.push_str(&format!(" {pad}{cell} "))
+        } else {
+            text.push_str(&format!(" {cell}{pad} "))
+        }
     }
     writeln!(f, "{}", text.trim_end())
 }
@@ -158,8 +177,8 @@ pub fn json(outcomes: &[Outcome], violations: &[String], passed: bool) -> Value 
                 "result": outcome.result,
                 "passed": outcome.passed,
                 "setup_ms": outcome.setup.map(|setup| setup.as_millis() as u64),
-                "audio": outcome.audio.map(|(a_to_b, b_to_a)| {
-                    json!({ "a_to_b": audio(&a_to_b), "b_to_a": audio(&b_to_a) })
+                "audio": outcome.audio.as_ref().map(|[a_to_b, b_to_a]| {
+                    json!({ "a_to_b": audio(a_to_b), "b_to_a": audio(b_to_a) })
                 }),
             })
         })
@@ -167,12 +186,15 @@ pub fn json(outcomes: &[Outcome], violations: &[String], passed: bool) -> Value 
     json!({ "passed": passed, "calls": calls, "violations": violations })
 }
 
-fn audio(audio: &Audio) -> Value {
+fn audio(way: &Way) -> Value {
     json!({
-        "sent": audio.sent,
-        "received": audio.received,
-        "lost": audio.lost,
-        "corrupt": audio.corrupt,
-        "duplicated": audio.duplicated,
+        "sent": way.audio.sent,
+        "received": way.audio.received,
+        "lost": way.audio.lost,
+        "corrupt": way.audio.corrupt,
+        "duplicated": way.audio.duplicated,
+        "ssrc_sent": way.ssrc_sent,
+        "ssrcs_heard": way.ssrcs_heard,
+        "payload_sha256": way.payload_sha256,
     })
 }

@@ -31,7 +31,10 @@ pub const BUSY: &str = "+14255550198";
 /// A number in ACS that rings and is never answered.
 pub const SILENT: &str = "+14255550199";
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Where `/metrics` and `/healthz` are.
+const PAGES: u16 = 9090;
+/// Hosts of sip, sip2 and sip3.
+const PROXY_HOSTS: [u8; 3] = [11, 12, 13];
 /// How long Microsoft's sides may take to see the gateway online.
 const ONLINE: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -64,7 +67,9 @@ impl World {
     /// # Errors
     /// A socket cannot be bound or a file not written.
     pub async fn start(pcap: Option<&Path>, loss: Option<u32>) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("trunkline-demo-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("trunkline-demo-")
+            .tempdir()?;
         let authority = Authority::generate()?;
         let key_log = pcap.map(|path| path.with_added_extension("keylog"));
         if let Some(path) = &key_log {
@@ -77,17 +82,26 @@ impl World {
             None => None,
         };
         let tap = capture.as_ref().map_or_else(Tap::default, tap);
-        let ports = free_ports(4)?;
-        let gateway = SocketAddr::new(HERE, ports[0]);
-        let carrier = party("Contoso Telecom", ports[1], &tap, loss).await?;
-        let pbx = party("Office PBX", ports[2], &tap, None).await?;
-        let acs =
-            microsoft(Flavour::Acs, ACS_FQDN, gateway, &authority, &tap, key_log.as_deref()).await?;
-        let teams =
-            microsoft(Flavour::Teams, TEAMS_FQDN, gateway, &authority, &tap, key_log.as_deref())
-                .await?;
-        let pages = SocketAddr::new(HERE, ports[3]);
-        let text = configuration(&carrier, &pbx, &acs, &teams, &ports);
+        let net = Net::free()?;
+        let gateway = SocketAddr::new(net.host(1), 5061);
+        let carrier = party("Contoso Telecom", net, 2, 5060, &tap, loss).await?;
+        let pbx = party("Office PBX", net, 3, 5070, &tap, None).await?;
+        let side = |flavour, fqdn, port| Side {
+            flavour,
+            fqdn,
+            port,
+            gateway,
+            net,
+        };
+        let key_log_path = key_log.as_deref();
+        let acs = side(Flavour::Acs, ACS_FQDN, 5061)
+            .start(&authority, &tap, key_log_path)
+            .await?;
+        let teams = side(Flavour::Teams, TEAMS_FQDN, 5062)
+            .start(&authority, &tap, key_log_path)
+            .await?;
+        let pages = SocketAddr::new(net.host(1), PAGES);
+        let text = configuration(net, &carrier, &pbx);
         let configuration = folder.path().join("trunkline.toml");
         std::fs::write(&configuration, &text)?;
         let leaf = authority.issue(&[ACS_FQDN, TEAMS_FQDN], Usage::ServerOnly)?;
@@ -100,19 +114,31 @@ impl World {
                 .iter()
                 .map(|finding| reading.source.render(finding).to_string())
                 .collect();
-            bail!("the demo's own configuration is wrong:\n{}", findings.join("\n"));
+            bail!(
+                "the demo's own configuration is wrong:\n{}",
+                findings.join("\n")
+            );
         }
         let (record_copies, records) = mpsc::unbounded_channel();
-        let options = Options { key_log, record_copies: Some(record_copies) };
+        let options = Options {
+            key_log,
+            record_copies: Some(record_copies),
+        };
         let keys = Keys::load(&reading.config)?;
         let daemon = Daemon::start(&reading.config, &keys, options).await?;
         for (sim, fqdn) in [(&acs, ACS_FQDN), (&teams, TEAMS_FQDN)] {
             if !sim.online(fqdn, ONLINE).await {
-                bail!("Microsoft's side does not see {fqdn} online: {:?}", sim.violations());
+                bail!(
+                    "Microsoft's side does not see {fqdn} online: {:?}",
+                    sim.violations()
+                );
             }
         }
         let cast = vec![
-            ("gateway", format!("tls:{gateway}  udp:{HERE}:{}  udp:{HERE}:{}", ports[1], ports[2])),
+            (
+                "gateway",
+                format!("tls:{gateway}  udp:{0}:5060  udp:{0}:5070", net.host(1)),
+            ),
             ("carrier", format!("udp:{}", carrier.local_addr())),
             ("PBX", format!("udp:{}", pbx.local_addr())),
             ("ACS", proxies(&acs)),
@@ -160,17 +186,21 @@ impl World {
     }
 }
 
-/// Ports nobody has at this moment, for the gateway: it listens where others were told it would.
-fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let mut held = Vec::new();
-    while held.len() < count {
-        let tcp = TcpListener::bind((HERE, 0))?;
-        // The same number must be free for datagrams as well.
-        if let Ok(udp) = std::net::UdpSocket::bind(tcp.local_addr()?) {
-            held.push((tcp, udp));
-        }
+/// A /24 of loopback that no other demonstration uses, so that everybody has the well-known ports.
+#[derive(Clone, Copy, Debug)]
+struct Net(u8);
+
+impl Net {
+    fn free() -> Result<Self> {
+        (1..=254)
+            .map(Self)
+            .find(|net| TcpListener::bind((net.host(1), PAGES)).is_ok())
+            .context("every loopback network of the demonstration is taken")
     }
-    held.iter().map(|(tcp, _)| Ok(tcp.local_addr()?.port())).collect()
+
+    fn host(self, n: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(127, 61, self.0, n))
+    }
 }
 
 fn tap(capture: &Arc<Capture>) -> Tap {
@@ -181,39 +211,63 @@ fn tap(capture: &Arc<Capture>) -> Tap {
     })
 }
 
-async fn party(name: &str, gateway_port: u16, tap: &Tap, loss: Option<u32>) -> Result<Party> {
-    let gateway = SocketAddr::new(HERE, gateway_port);
+async fn party(
+    name: &str,
+    net: Net,
+    host: u8,
+    gateway_port: u16,
+    tap: &Tap,
+    loss: Option<u32>,
+) -> Result<Party> {
+    let gateway = SocketAddr::new(net.host(1), gateway_port);
     let mut config = PartyConfig::new(name, Transport::Udp, gateway);
+    config.bind = SocketAddr::new(net.host(host), 5060);
     config.tap = tap.clone();
     config.media = MediaConfig {
+        bind: net.host(host),
         rtcp_mux: false,
-        faults: Faults { drop_sent: loss, ..Faults::default() },
+        faults: Faults {
+            drop_sent: loss,
+            ..Faults::default()
+        },
         ..MediaConfig::default()
     };
     Ok(Party::start(config).await?)
 }
 
-async fn microsoft(
+/// One of Microsoft's sides.
+struct Side {
     flavour: Flavour,
-    fqdn: &str,
+    fqdn: &'static str,
+    port: u16,
     gateway: SocketAddr,
-    authority: &Authority,
-    tap: &Tap,
-    key_log: Option<&Path>,
-) -> Result<AcsSim> {
-    let names: Vec<&str> = acs_sim::acs::PROXY_NAMES.to_vec();
-    let leaf = authority.issue(&names, Usage::ServerOnly)?;
-    let mut tls = TlsSettings::new(sim_identity(&leaf)?, certificates(&authority.root())?);
-    if let Some(path) = key_log {
-        tls.key_log = Some(Arc::new(FileKeyLog::open(path)?) as Arc<dyn KeyLog>);
+    net: Net,
+}
+
+impl Side {
+    async fn start(
+        self,
+        authority: &Authority,
+        tap: &Tap,
+        key_log: Option<&Path>,
+    ) -> Result<AcsSim> {
+        let leaf = authority.issue(&acs_sim::acs::PROXY_NAMES, Usage::ServerOnly)?;
+        let mut tls = TlsSettings::new(sim_identity(&leaf)?, certificates(&authority.root())?);
+        if let Some(path) = key_log {
+            tls.key_log = Some(Arc::new(FileKeyLog::open(path)?) as Arc<dyn KeyLog>);
+        }
+        let mut config = AcsConfig::new(tls).with_trunk(self.fqdn, self.gateway);
+        for (proxy, host) in config.proxies.iter_mut().zip(PROXY_HOSTS) {
+            proxy.bind = SocketAddr::new(self.net.host(host), self.port);
+        }
+        config.flavour = self.flavour;
+        config.media.bind = self.net.host(PROXY_HOSTS[0]);
+        config.tap = tap.clone();
+        config.behaviours = Behaviours::default()
+            .with(BUSY, Behaviour::busy())
+            .with(SILENT, Behaviour::NeverAnswer { ring: true });
+        Ok(AcsSim::start(config).await?)
     }
-    let mut config = AcsConfig::new(tls).with_trunk(fqdn, gateway);
-    config.flavour = flavour;
-    config.tap = tap.clone();
-    config.behaviours = Behaviours::default()
-        .with(BUSY, Behaviour::busy())
-        .with(SILENT, Behaviour::NeverAnswer { ring: true });
-    Ok(AcsSim::start(config).await?)
 }
 
 fn sim_identity(leaf: &Leaf) -> Result<Identity> {
@@ -238,64 +292,59 @@ fn write_identity(folder: &Path, leaf: &Leaf, authority: &Authority) -> Result<(
 }
 
 fn proxies(sim: &AcsSim) -> String {
-    sim.proxies().iter().map(|(_, address)| format!("tls:{address}")).collect::<Vec<_>>().join("  ")
-}
-
-fn peers(sim: &AcsSim) -> String {
     sim.proxies()
         .iter()
-        .map(|(name, address)| format!("\"tls:{name}:{}\"", address.port()))
+        .map(|(_, address)| format!("tls:{address}"))
         .collect::<Vec<_>>()
-        .join(", ")
+        .join("  ")
 }
 
-fn configuration(
-    carrier: &Party,
-    pbx: &Party,
-    acs: &AcsSim,
-    teams: &AcsSim,
-    ports: &[u16],
-) -> String {
+fn configuration(net: Net, carrier: &Party, pbx: &Party) -> String {
+    let [gateway, sip, sip2, sip3] =
+        [1, PROXY_HOSTS[0], PROXY_HOSTS[1], PROXY_HOSTS[2]].map(|host| net.host(host));
     format!(
         r#"# The configuration of this demonstration: what a real one needs, on loopback.
 [gateway]
 fqdn = "{ACS_FQDN}"
-bind = "{HERE}"
+bind = "{gateway}"
 
 [tls]
 certificate = "sbc1.pem"
 private_key = "sbc1.key"
-roots = "roots.pem"                     # a real one leaves this out
+roots = "roots.pem"                     # a real one leaves this out: the system's roots
 
 [media]
-ports = "{media}"
+ports = "20000-29999"
 shards = 2
 
 [[trunk]]
 name = "acs"
 preset = "acs"
-listen = "tls:{HERE}:{tls}"
-peers = [{acs_peers}]
-allow = ["127.0.0.0/8"]
+listen = "tls:{gateway}:5061"
+allow = ["{sip}/32", "{sip2}/32", "{sip3}/32"]  # a real one leaves this out: Microsoft's ranges
 
 [[trunk]]
 name = "teams"
 preset = "teams"
 fqdn = "{TEAMS_FQDN}"
-listen = "tls:{HERE}:{tls}"
-peers = [{teams_peers}]
-allow = ["127.0.0.0/8"]
+listen = "tls:{gateway}:5061"
+peers = [                               # a real one leaves this out: port 5061
+    "tls:sip.pstnhub.microsoft.com:5062",
+    "tls:sip2.pstnhub.microsoft.com:5062",
+    "tls:sip3.pstnhub.microsoft.com:5062",
+]
+allow = ["{sip}/32", "{sip2}/32", "{sip3}/32"]
 
 [[trunk]]
 name = "contoso-telecom"
 preset = "carrier"
-listen = "udp:{HERE}:{carrier_port}"
+listen = "udp:{gateway}:5060"
 peers = ["udp:{carrier}"]
 
 [[trunk]]
 name = "office-pbx"
 preset = "pbx"
-listen = "udp:{HERE}:{pbx_port}"
+listen = "udp:{gateway}:5070"
 peers = ["udp:{pbx}"]
 numbers = {{ country = "US", area = "425" }}
 
@@ -324,20 +373,13 @@ called = ["+*"]
 to = ["contoso-telecom"]
 
 [admin]
-listen = "{HERE}:{pages}"
+listen = "{gateway}:{PAGES}"
 
-[hosts]
-"sip.pstnhub.microsoft.com" = "{HERE}"
-"sip2.pstnhub.microsoft.com" = "{HERE}"
-"sip3.pstnhub.microsoft.com" = "{HERE}"
+[hosts]                                 # a real one leaves this out: DNS
+"sip.pstnhub.microsoft.com" = "{sip}"
+"sip2.pstnhub.microsoft.com" = "{sip2}"
+"sip3.pstnhub.microsoft.com" = "{sip3}"
 "#,
-        tls = ports[0],
-        carrier_port = ports[1],
-        pbx_port = ports[2],
-        pages = ports[3],
-        media = "20000-29999",
-        acs_peers = peers(acs),
-        teams_peers = peers(teams),
         carrier = carrier.local_addr(),
         pbx = pbx.local_addr(),
     )
@@ -349,7 +391,10 @@ struct FileKeyLog(std::sync::Mutex<std::fs::File>);
 
 impl FileKeyLog {
     fn open(path: &Path) -> std::io::Result<Self> {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?;
         Ok(Self(std::sync::Mutex::new(file)))
     }
 }
@@ -357,11 +402,19 @@ impl FileKeyLog {
 impl KeyLog for FileKeyLog {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         use std::io::Write as _;
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
         let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
         // One write a line: two processes or connections never mix theirs. A log that cannot be
         // written leaves the capture unreadable, and that is seen.
-        let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = file.write_all(line.as_bytes());
     }
 }

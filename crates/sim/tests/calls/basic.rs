@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use b2bua::record::EndedBy;
-use sim::{Script, World};
+use sim::{Dial, Script, World};
 
-const APPLICATION: &str = "+14255550123";
-const SUBSCRIBER: &str = "+12065550111";
+use crate::{APPLICATION, SUBSCRIBER};
 
 #[test]
 fn carrier_calls_the_application_and_hangs_up() {
@@ -93,4 +92,35 @@ fn a_caller_gives_up_while_it_rings() {
     assert_eq!(sim.records()[0].ended_by, EndedBy::Caller);
     sim.run_for(Duration::from_secs(64));
     sim.assert_clean();
+}
+
+#[test]
+fn what_crosses_between_trunks_is_noticed() {
+    let mut sim = World::new(5).start();
+    let headers = vec![
+        ("X-Internal".to_owned(), "198.51.100.7".to_owned()),
+        (
+            "P-Asserted-Identity".to_owned(),
+            "<sip:+12065550100@198.51.100.7>".to_owned(),
+        ),
+    ];
+    let dial = Dial {
+        headers,
+        ..Dial::default()
+    };
+    sim.call_with("carrier", APPLICATION, &dial);
+    sim.run_until_quiet();
+    assert_eq!(sim.faults(), Vec::<String>::new());
+    // A Subject is passed on as it stands, so an address in it is what a leak looks like.
+    let headers = vec![("Subject".to_owned(), "198.51.100.7".to_owned())];
+    sim.call_with(
+        "carrier",
+        APPLICATION,
+        &Dial {
+            headers,
+            ..Dial::default()
+        },
+    );
+    sim.run_until_quiet();
+    assert!(!sim.faults().is_empty());
 }

@@ -1,0 +1,130 @@
+//! Who owns what the layers below know by key only, both ways: from a key to its call, and from a
+//! call to its keys, so that the end of a call takes time with its own keys and not with all calls'.
+
+use std::collections::BTreeMap;
+
+use media_relay::LegId;
+use sip_ua::{ClientKey, DialogKey, ServerKey};
+
+use crate::health::ProbeId;
+use crate::key::{CallKey, Side};
+use crate::limits::Permit;
+use crate::ports::PortLease;
+use crate::record::Begin;
+
+/// Whose client transaction it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The call waits for its outcome.
+    Call(CallKey),
+    /// Nobody waits any more: a 2xx is acknowledged, and hung up unless it is of this dialog.
+    Nobody { keep: Option<DialogKey> },
+    /// The trunk monitor.
+    Probe(ProbeId),
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) servers: BTreeMap<ServerKey, CallKey>,
+    pub(crate) clients: BTreeMap<ClientKey, Owner>,
+    pub(crate) dialogs: BTreeMap<DialogKey, (CallKey, Side)>,
+    pub(crate) media: BTreeMap<LegId, (CallKey, Side)>,
+    /// Call-IDs of both sides, for traces.
+    pub(crate) call_ids: BTreeMap<Box<str>, CallKey>,
+    /// The ports of every leg, until a shard has closed it.
+    pub(crate) leases: BTreeMap<LegId, PortLease>,
+    /// The place of every leg within the limits, until the call gives it up.
+    pub(crate) permits: BTreeMap<LegId, Permit>,
+    /// How every running call began: its record, should the rest be lost to a fault.
+    pub(crate) begun: BTreeMap<CallKey, Box<Begin>>,
+    keys: BTreeMap<CallKey, Keys>,
+    ladders: BTreeMap<CallKey, Vec<Box<str>>>,
+}
+
+/// Every key that ever led to a call. Bounded by its attempts, forks and re-INVITEs under way:
+/// those of finished transactions are dropped.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) servers: Vec<ServerKey>,
+    pub(crate) clients: Vec<ClientKey>,
+    pub(crate) dialogs: Vec<DialogKey>,
+    pub(crate) legs: Vec<LegId>,
+}
+
+impl Index {
+    pub(crate) fn own_server(&mut self, server: ServerKey, call: CallKey) {
+        self.servers.insert(server, call);
+        self.keys.entry(call).or_default().servers.push(server);
+    }
+
+    pub(crate) fn own_client(&mut self, client: ClientKey, owner: Owner) {
+        self.clients.insert(client, owner);
+        if let Owner::Call(call) = owner {
+            self.keys.entry(call).or_default().clients.push(client);
+        }
+    }
+
+    pub(crate) fn own_dialog(&mut self, dialog: DialogKey, owner: (CallKey, Side)) {
+        if self.dialogs.insert(dialog, owner).is_none() {
+            self.keys.entry(owner.0).or_default().dialogs.push(dialog);
+        }
+    }
+
+    pub(crate) fn own_leg(&mut self, leg: LegId, owner: (CallKey, Side)) {
+        self.media.insert(leg, owner);
+        self.keys.entry(owner.0).or_default().legs.push(leg);
+    }
+
+    pub(crate) fn own_call_id(&mut self, call_id: &str, call: CallKey) {
+        self.call_ids.insert(call_id.into(), call);
+        self.ladders.entry(call).or_default().push(call_id.into());
+    }
+
+    /// A client transaction is over.
+    pub(crate) fn client_done(&mut self, client: ClientKey) {
+        if let Some(Owner::Call(call)) = self.clients.remove(&client)
+            && let Some(keys) = self.keys.get_mut(&call)
+        {
+            keys.clients.retain(|known| *known != client);
+        }
+    }
+
+    /// The keys of a call.
+    pub(crate) fn keys(&self, call: CallKey) -> Keys {
+        self.keys.get(&call).cloned().unwrap_or_default()
+    }
+
+    /// Forgets what leads to a call, except for its ladder.
+    pub(crate) fn forget(&mut self, call: CallKey) {
+        self.begun.remove(&call);
+        let Some(keys) = self.keys.remove(&call) else {
+            return;
+        };
+        for server in keys.servers {
+            self.servers.remove(&server);
+        }
+        for dialog in keys.dialogs {
+            self.dialogs.remove(&dialog);
+        }
+        for leg in keys.legs {
+            self.media.remove(&leg);
+        }
+        for client in keys.clients {
+            if let Some(owner) = self.clients.get_mut(&client)
+                && *owner == Owner::Call(call)
+            {
+                *owner = Owner::Nobody { keep: None };
+            }
+        }
+    }
+
+    /// Forgets a call's ladder too.
+    pub(crate) fn forget_ladder(&mut self, call: CallKey) {
+        for call_id in self.ladders.remove(&call).unwrap_or_default() {
+            if self.call_ids.get(&call_id) == Some(&call) {
+                self.call_ids.remove(&call_id);
+            }
+        }
+    }
+}
