@@ -3,7 +3,10 @@
 mod calls;
 mod check;
 mod demo;
+mod drain;
+mod hostile;
 mod media;
 mod one_way;
 mod run;
+mod strangers;
 mod tls_peers;
