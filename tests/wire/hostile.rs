@@ -118,6 +118,11 @@ impl Stage {
         let to = self.gateway.carrier_side();
         // What is longer than a datagram can be arrives cut short.
         let bytes = &bytes[..bytes.len().min(65_000)];
+        // Without `rport` the answer goes to the port that the sender says it has.
+        let other = sent_by_port(bytes).map(|port| {
+            let own = self.carrier.local_addr().expect("bound").ip();
+            UdpSocket::bind((own, port)).expect("the port is free")
+        });
         self.carrier.send_to(bytes, to).expect("sent");
         let mut outcome = Outcome::default();
         for round in 0..2 {
@@ -128,6 +133,13 @@ impl Stage {
                 if self.seen.insert(answer.clone()) {
                     outcome.codes.extend(self.heard(&answer));
                 }
+            }
+        }
+        if let Some(other) = other {
+            other.set_nonblocking(true).expect("a socket of ours");
+            let mut answer = [0; 4096];
+            while let Ok(length) = other.recv(&mut answer) {
+                outcome.codes.extend(self.heard(&answer[..length]));
             }
         }
         outcome.passed = self.pbx.try_iter().collect();
@@ -207,6 +219,15 @@ impl Stage {
             "{name}"
         );
     }
+}
+
+/// The port in the topmost Via, where it is not SIP's own and no `rport` is asked for.
+fn sent_by_port(bytes: &[u8]) -> Option<u16> {
+    let text = text(bytes);
+    let via = text.lines().find(|line| line.starts_with("Via:"))?;
+    let (sent_by, parameters) = via.split_once(';')?;
+    let port = sent_by.rsplit(':').next()?.trim().parse().ok()?;
+    (port != 5060 && !parameters.contains("rport")).then_some(port)
 }
 
 fn text(bytes: &[u8]) -> String {
