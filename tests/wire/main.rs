@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod kamailio;
 mod one_way;
 mod run;
 mod tls_peers;
