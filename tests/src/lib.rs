@@ -4,6 +4,7 @@
 //! Every test takes a [`Lab`]: a folder of its own and a /24 of loopback of its own, so that
 //! well-known ports never collide. Processes are ended by their own handle when it is dropped.
 
+pub mod audio;
 pub mod certificates;
 pub mod daemon;
 pub mod gateway;

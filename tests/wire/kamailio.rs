@@ -176,7 +176,11 @@ fn sipp(
 #[test]
 fn kamailio_believes_us_by_our_certificate_and_reads_our_invite() {
     let (lab, authority) = (Lab::new(), Authority::new());
-    let mut far = kamailio(&lab, &authority, r#"sl_send_reply("486", "Busy Here"); exit;"#);
+    let mut far = kamailio(
+        &lab,
+        &authority,
+        r#"sl_send_reply("486", "Busy Here"); exit;"#,
+    );
     let _near = gateway::start(&lab, &authority, &gateway_identity(&authority));
     let options = printed(&mut far, "OPTIONS");
     let client = far.wait_for("CLIENT", PATIENCE);
@@ -228,7 +232,9 @@ fn kamailio_believes_us_by_our_certificate_and_reads_our_invite() {
 fn a_call_is_set_up_and_ended_across_kamailio_as_a_proxy() {
     let (lab, authority) = (Lab::new(), Authority::new());
     let callee = std::net::SocketAddr::new(lab.host(4), 5060);
-    let relay = format!("record_route_preset(\"{MICROSOFT}:5061;transport=tls\"); $du = \"sip:{callee}\"; t_relay(); exit;");
+    let relay = format!(
+        "record_route_preset(\"{MICROSOFT}:5061;transport=tls\"); $du = \"sip:{callee}\"; t_relay(); exit;"
+    );
     let mut far = kamailio(&lab, &authority, &relay);
     let sdp = trunkline_tests::microsoft::description(callee).replace("\r\n", "\n");
     let answer = |status: &str, more: &str| {
@@ -258,8 +264,18 @@ fn a_call_is_set_up_and_ended_across_kamailio_as_a_proxy() {
         &lab,
         "<recv response=\"180\"/><recv response=\"200\"/>ACK!BYE!<recv response=\"200\"/>",
     );
-    assert!(here.wait(PATIENCE).success(), "{}\n{}", here.output(), far.output());
-    assert!(there.wait(PATIENCE).success(), "{}\n{}", there.output(), far.output());
+    assert!(
+        here.wait(PATIENCE).success(),
+        "{}\n{}",
+        here.output(),
+        far.output()
+    );
+    assert!(
+        there.wait(PATIENCE).success(),
+        "{}\n{}",
+        there.output(),
+        far.output()
+    );
     let bye = printed(&mut far, "BYE");
     let routes = bye.all("Route").join(", ");
     assert!(

@@ -1,5 +1,6 @@
 //! The daemon as a black box over real sockets, judged by programs nobody here wrote.
 
+mod baresip;
 mod check;
 mod demo;
 mod kamailio;
