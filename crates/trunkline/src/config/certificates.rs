@@ -116,10 +116,13 @@ fn pem_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn pem_fault(error: &rustls::pki_types::pem::Error) -> String {
-    match error {
-        rustls::pki_types::pem::Error::Io(error) => error.to_string(),
-        rustls::pki_types::pem::Error::NoItemsFound => "no PEM section of the right kind".into(),
-        other => format!("not PEM: {other:?}"),
+    use rustls::pki_types::pem::Error;
+    if let Error::Io(error) = error {
+        error.to_string()
+    } else if matches!(error, Error::NoItemsFound) {
+        "no PEM section of the right kind".to_owned()
+    } else {
+        format!("not PEM: {error:?}")
     }
 }
 
@@ -335,15 +338,13 @@ fn path_to_a_root(
 pub fn certificate_names(leaf: &X509Certificate<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     if let Ok(Some(san)) = leaf.subject_alternative_name() {
-        names.extend(
-            san.value
-                .general_names
-                .iter()
-                .filter_map(|name| match name {
-                    GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-                    _ => None,
-                }),
-        );
+        names.extend(san.value.general_names.iter().filter_map(|name| {
+            if let GeneralName::DNSName(name) = name {
+                Some(name.to_ascii_lowercase())
+            } else {
+                None
+            }
+        }));
     }
     if names.is_empty() {
         names.extend(
