@@ -181,6 +181,14 @@ fn tell(error: &CompileError, document: &Document, config: &Config, findings: &m
             .0
             .get(error.item)
             .map_or("", |text| text.get_ref().as_str());
+        // A trunk that is in the file and has mistakes of its own: those were told.
+        if document
+            .trunks
+            .iter()
+            .any(|trunk| trunk.name.get_ref() == wrong)
+        {
+            return;
+        }
         let finding = findings.error(
             span,
             format!("{what}: {}: there is no trunk `{wrong}`", error.field),
