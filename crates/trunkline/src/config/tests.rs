@@ -114,7 +114,11 @@ fn each_planted_mistake_is_found_in_its_line() {
     planted("+14255550199\"]", "+14255550099\"]", "called");
     planted("\"127.0.0.1:9090\"", "\"0.0.0.0:9090\"", "needs a `token`");
     planted("[admin]", "[amdin]", "unknown section `amdin`");
-    planted("private_key = \"c.key\"", "", "without its `private_key`");
+    planted(
+        "certificate = \"c.pem\"\nprivate_key = \"c.key\"",
+        "certificate = \"c.pem\"",
+        "`private_key` is missing",
+    );
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn plan(numbers: &raw::Numbers, trunk: &str, findings: &mut Findings) -> NumberP
                         ),
                     )
                     .help("two letters as in ISO 3166: US, GB, DE");
+                return plan;
             }
         }
     }
