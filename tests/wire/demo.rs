@@ -30,12 +30,25 @@ fn tshark(pcap: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(pcap).arg("-2");
     let key_log = format!("tls.keylog_file:{}.keylog", pcap.display());
-    command.args(["-o", &key_log, "-d", "tls.port==5062,sip", "-Y", filter, "-T", "fields"]);
+    command.args([
+        "-o",
+        &key_log,
+        "-d",
+        "tls.port==5062,sip",
+        "-Y",
+        filter,
+        "-T",
+        "fields",
+    ]);
     for field in fields {
         command.args(["-e", field]);
     }
     let output = command.output().expect("tshark is installed by tests/run");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .map(|line| line.split('\t').map(str::to_owned).collect())
@@ -43,13 +56,22 @@ fn tshark(pcap: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        hex.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(|d| d as u8).collect();
-    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    let digits: Vec<u8> = hex
+        .bytes()
+        .filter_map(|digit| char::from(digit).to_digit(16))
+        .map(|d| d as u8)
+        .collect();
+    digits
+        .chunks_exact(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
 }
 
 fn is_microsoft(address: &str) -> bool {
-    address.rsplit('.').next().is_some_and(|host| MICROSOFT_HOSTS.contains(&host))
+    address
+        .rsplit('.')
+        .next()
+        .is_some_and(|host| MICROSOFT_HOSTS.contains(&host))
 }
 
 /// One packet's header and payload as raw datagrams show them, by (source, SSRC).
@@ -66,7 +88,8 @@ fn streams(pcap: &Path) -> BTreeMap<(String, u32), Stream> {
     for row in rows {
         let datagram = bytes(&row[2]);
         // RTP, version 2; RTCP's packet types do not fit into seven bits (RFC 5761).
-        if datagram.len() < 12 || datagram[0] >> 6 != 2 || (64..96).contains(&(datagram[1] & 0x7f)) {
+        if datagram.len() < 12 || datagram[0] >> 6 != 2 || (64..96).contains(&(datagram[1] & 0x7f))
+        {
             continue;
         }
         let payload_type = datagram[1] & 0x7f;
@@ -96,7 +119,11 @@ fn tshark_counts_what_the_json_says() {
     let calls = json["calls"].as_array().expect("calls");
     assert!(calls.len() >= 10, "{json:#}");
 
-    let malformed = tshark(&pcap, "_ws.malformed || _ws.expert.severity >= 8388608", &["frame.number", "_ws.col.Info"]);
+    let malformed = tshark(
+        &pcap,
+        "_ws.malformed || _ws.expert.severity >= 8388608",
+        &["frame.number", "_ws.col.Info"],
+    );
     assert!(malformed.is_empty(), "{malformed:?}");
 
     let streams = streams(&pcap);
@@ -126,16 +153,27 @@ fn tshark_counts_what_the_json_says() {
                     .unwrap_or_else(|| panic!("{name}: no packet of SSRC {ssrc:#x} ({end})"));
                 assert_eq!(stream.packets.len() as u64, sent, "{name}: packets {end}");
                 if is_microsoft(source) || is_microsoft(&stream.destination) {
-                    let naked =
-                        stream.packets.values().any(|packet| plain.contains(packet.as_slice()));
+                    let naked = stream
+                        .packets
+                        .values()
+                        .any(|packet| plain.contains(packet.as_slice()));
                     assert!(!naked, "{name}: plain payload on Microsoft's leg");
                     // SRTP adds its tag of 10 octets to 160 of G.711.
-                    assert!(stream.packets.values().all(|packet| packet.len() == 170), "{name}");
+                    assert!(
+                        stream.packets.values().all(|packet| packet.len() == 170),
+                        "{name}"
+                    );
                 } else {
                     let mut digest = Sha256::new();
-                    stream.packets.values().for_each(|packet| digest.update(packet));
-                    let digest: String =
-                        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+                    stream
+                        .packets
+                        .values()
+                        .for_each(|packet| digest.update(packet));
+                    let digest: String = digest
+                        .finalize()
+                        .iter()
+                        .map(|byte| format!("{byte:02x}"))
+                        .collect();
                     assert_eq!(audio["payload_sha256"], digest, "{name}: payloads {end}");
                 }
                 compared += 1;
@@ -146,14 +184,24 @@ fn tshark_counts_what_the_json_says() {
 
     // Both legs' signalling can be read: INVITEs in TLS and in plain.
     let invites = tshark(&pcap, "sip.Method == \"INVITE\"", &["ip.dst", "sip.r-uri"]);
-    assert!(invites.iter().any(|row| is_microsoft(&row[0])), "no INVITE to Microsoft decrypted");
-    assert!(invites.iter().any(|row| row[0].ends_with(".2")), "no INVITE to the carrier");
+    assert!(
+        invites.iter().any(|row| is_microsoft(&row[0])),
+        "no INVITE to Microsoft decrypted"
+    );
+    assert!(
+        invites.iter().any(|row| row[0].ends_with(".2")),
+        "no INVITE to the carrier"
+    );
 }
 
 #[test]
 fn a_planted_loss_is_noticed() {
     let (code, json) = demo(&["--loss", "50"]);
-    assert_eq!((code, &json["passed"]), (1, &Value::Bool(false)), "{json:#}");
+    assert_eq!(
+        (code, &json["passed"]),
+        (1, &Value::Bool(false)),
+        "{json:#}"
+    );
     let lost: Vec<u64> = json["calls"]
         .as_array()
         .expect("calls")
@@ -161,5 +209,8 @@ fn a_planted_loss_is_noticed() {
         .filter(|call| call["from"] == "carrier" && !call["audio"].is_null())
         .map(|call| call["audio"]["a_to_b"]["lost"].as_u64().expect("lost"))
         .collect();
-    assert!(!lost.is_empty() && lost.iter().all(|lost| *lost == 3), "{lost:?}");
+    assert!(
+        !lost.is_empty() && lost.iter().all(|lost| *lost == 3),
+        "{lost:?}"
+    );
 }

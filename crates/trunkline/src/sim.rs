@@ -28,8 +28,13 @@ pub struct SimAcsArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     at: SocketAddr,
     /// Addresses of sip, sip2 and sip3, in this order
-    #[arg(long, value_name = "ADDRESS", num_args = 3, value_delimiter = ',',
-          default_value = "127.0.0.11,127.0.0.12,127.0.0.13")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 3,
+        value_delimiter = ',',
+        default_value = "127.0.0.11,127.0.0.12,127.0.0.13"
+    )]
     bind: Vec<IpAddr>,
     /// Their port
     #[arg(long, default_value_t = 5061)]
@@ -118,8 +123,7 @@ async fn start(args: &SimAcsArgs) -> Result<AcsSim> {
     }
     let identity = Identity {
         chain: certificates(&folder.join("microsoft.pem"))?,
-        key: PrivateKeyDer::from_pem_file(folder.join("microsoft.key"))
-            .context("microsoft.key")?,
+        key: PrivateKeyDer::from_pem_file(folder.join("microsoft.key")).context("microsoft.key")?,
     };
     let tls = TlsSettings::new(identity, certificates(&folder.join("roots.pem"))?);
     let mut config = AcsConfig::new(tls).with_trunk(&args.gateway, args.at);
@@ -194,10 +198,16 @@ impl Told {
 /// A call to Microsoft's side: what it is and how it ends.
 async fn follow(call: CallHandle) {
     let parties = call.parties().clone();
-    output::line(format_args!("call from {} to {}", parties.caller, parties.called));
+    output::line(format_args!(
+        "call from {} to {}",
+        parties.caller, parties.called
+    ));
     call.talk(PACKETS).await;
     let ending = call.ended().await;
-    output::line(format_args!("call from {} to {}: {ending:?}", parties.caller, parties.called));
+    output::line(format_args!(
+        "call from {} to {}: {ending:?}",
+        parties.caller, parties.called
+    ));
 }
 
 /// Places the calls asked for, one after the other; says whether all were answered.
@@ -213,10 +223,18 @@ async fn place(sim: &AcsSim, args: &SimAcsArgs) -> bool {
             Ok(call) => match call.connected().await {
                 Ok(setup) => {
                     call.talk(PACKETS).await;
-                    let heard: u32 = call.media().heard.values().map(|heard| heard.received()).sum();
+                    let heard: u32 = call
+                        .media()
+                        .heard
+                        .values()
+                        .map(|heard| heard.received())
+                        .sum();
                     let ending = call.hang_up().await;
                     fine &= matches!(ending, Ending::HungUp(_));
-                    format!("answered after {} ms, {PACKETS} packets sent, {heard} coded packets heard", setup.as_millis())
+                    format!(
+                        "answered after {} ms, {PACKETS} packets sent, {heard} coded packets heard",
+                        setup.as_millis()
+                    )
                 }
                 Err(ending) => {
                     fine = false;

@@ -25,7 +25,9 @@ pub struct Leaf {
 
 impl std::fmt::Debug for Leaf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leaf").field("chain", &self.chain).finish_non_exhaustive()
+        f.debug_struct("Leaf")
+            .field("chain", &self.chain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,21 +71,31 @@ impl Authority {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names.clone())?;
         if let Some(name) = names.first() {
-            params.distinguished_name.push(DnType::CommonName, name.as_str());
+            params
+                .distinguished_name
+                .push(DnType::CommonName, name.as_str());
         }
         params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages =
-            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
         params.extended_key_usages = match usage {
             Usage::ServerOnly => vec![ExtendedKeyUsagePurpose::ServerAuth],
             Usage::ServerAndClient => {
-                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+                vec![
+                    ExtendedKeyUsagePurpose::ServerAuth,
+                    ExtendedKeyUsagePurpose::ClientAuth,
+                ]
             }
         };
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
         let leaf = params.signed_by(&key, &self.intermediate)?;
-        Ok(Leaf { chain: leaf.pem() + &self.intermediate.pem(), key: key.serialize_pem() })
+        Ok(Leaf {
+            chain: leaf.pem() + &self.intermediate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 

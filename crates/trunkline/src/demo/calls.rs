@@ -57,7 +57,11 @@ impl Way {
             audio,
             ssrc_sent: sent.ssrc,
             ssrcs_heard: receiver.media().ssrcs.into_iter().collect(),
-            payload_sha256: sent.sent_digest().iter().map(|byte| format!("{byte:02x}")).collect(),
+            payload_sha256: sent
+                .sent_digest()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
         }
     }
 }
@@ -110,7 +114,15 @@ const fn plot(
     numbers: [&'static str; 3],
     act: Act,
 ) -> Plot {
-    Plot { name, from, to, dialled: numbers[0], arrives: numbers[1], caller: numbers[2], act }
+    Plot {
+        name,
+        from,
+        to,
+        dialled: numbers[0],
+        arrives: numbers[1],
+        caller: numbers[2],
+        act,
+    }
 }
 
 /// Calls that go on side by side.
@@ -197,10 +209,7 @@ const FIRST_DOWN: Plot = plot(
 );
 
 /// Places every call and tells each outcome as it comes.
-pub async fn play(
-    world: &mut World,
-    mut tell: impl FnMut(&Outcome, usize, usize),
-) -> Vec<Outcome> {
+pub async fn play(world: &mut World, mut tell: impl FnMut(&Outcome, usize, usize)) -> Vec<Outcome> {
     let all = TOGETHER.len() + 1;
     let mut outcomes = Vec::new();
     {
@@ -217,7 +226,9 @@ pub async fn play(
         let [a, b, c, d, e, f, g, h, i, j] = calls;
         let listen = async {
             while outcomes.len() < TOGETHER.len() {
-                let Some(outcome) = finished.recv().await else { return };
+                let Some(outcome) = finished.recv().await else {
+                    return;
+                };
                 outcomes.push(outcome);
                 tell(&outcomes[outcomes.len() - 1], outcomes.len(), all);
             }
@@ -225,7 +236,10 @@ pub async fn play(
         tokio::join!(a, b, c, d, e, f, g, h, i, j, listen);
     }
     outcomes.sort_by_key(|outcome| {
-        TOGETHER.iter().position(|plot| plot.name == outcome.name).unwrap_or(usize::MAX)
+        TOGETHER
+            .iter()
+            .position(|plot| plot.name == outcome.name)
+            .unwrap_or(usize::MAX)
     });
     let last = match world.acs.set_mode(0, ProxyMode::Down).await {
         Ok(()) => perform(world, FIRST_DOWN).await,
@@ -243,8 +257,13 @@ pub async fn play(
 async fn name_routes(world: &mut World, outcomes: &mut [Outcome]) {
     let mut routes = BTreeMap::new();
     let collect = async {
-        while outcomes.iter().any(|outcome| !routes.contains_key(&outcome.call_id)) {
-            let Some(record) = world.records.recv().await else { return };
+        while outcomes
+            .iter()
+            .any(|outcome| !routes.contains_key(&outcome.call_id))
+        {
+            let Some(record) = world.records.recv().await else {
+                return;
+            };
             routes.insert(record.call_id.clone(), record.route.clone());
         }
     };
@@ -273,7 +292,12 @@ async fn perform(world: &World, plot: Plot) -> Outcome {
         Who::Acs => world.acs.call(plot.dialled, ACS_FQDN, options).await,
         Who::Carrier => world.carrier.call(plot.dialled, options).await,
         Who::Pbx => world.pbx.call(plot.dialled, options).await,
-        Who::Teams => world.teams.call(plot.dialled, super::world::TEAMS_FQDN, options).await,
+        Who::Teams => {
+            world
+                .teams
+                .call(plot.dialled, super::world::TEAMS_FQDN, options)
+                .await
+        }
     };
     let caller = match placed {
         Ok(caller) => caller,
@@ -322,7 +346,10 @@ async fn act(plot: Plot, caller: &CallHandle, called: oneshot::Receiver<CallHand
         faults.push(format!("arrived as {heard}"));
     }
     caller.hang_up().await;
-    if tokio::time::timeout(PATIENCE, callee.ended()).await.is_err() {
+    if tokio::time::timeout(PATIENCE, callee.ended())
+        .await
+        .is_err()
+    {
         faults.push("the hang-up did not cross".to_owned());
     }
     let ways = [
@@ -373,13 +400,19 @@ async fn hold_and_resume(caller: &CallHandle, callee: &CallHandle) -> Option<Str
         if let Err(error) = holder.hold(dialect).await {
             return Some(format!("{whose} hold: {error}"));
         }
-        if tokio::time::timeout(PATIENCE, held.wait(|state| state.held)).await.is_err() {
+        if tokio::time::timeout(PATIENCE, held.wait(|state| state.held))
+            .await
+            .is_err()
+        {
             return Some(format!("{whose} hold did not cross"));
         }
         if let Err(error) = holder.resume().await {
             return Some(format!("{whose} resume: {error}"));
         }
-        if tokio::time::timeout(PATIENCE, held.wait(|state| !state.held)).await.is_err() {
+        if tokio::time::timeout(PATIENCE, held.wait(|state| !state.held))
+            .await
+            .is_err()
+        {
             return Some(format!("{whose} resume did not cross"));
         }
     }
@@ -387,7 +420,10 @@ async fn hold_and_resume(caller: &CallHandle, callee: &CallHandle) -> Option<Str
 }
 
 async fn digits(caller: &CallHandle, callee: &CallHandle) -> Option<String> {
-    for (from, to, whose) in [(caller, callee, "the carrier's"), (callee, caller, "Microsoft's")] {
+    for (from, to, whose) in [
+        (caller, callee, "the carrier's"),
+        (callee, caller, "Microsoft's"),
+    ] {
         let heard = acs_sim::exchange_digits(from, to, DIGITS).await;
         if heard != DIGITS {
             return Some(format!("{whose} digits {DIGITS} arrived as `{heard}`"));
@@ -419,8 +455,8 @@ async fn given_up(
 ) -> Outcome {
     let crossed = async { called.await.ok()?.ended().await.into() };
     let there: Option<Ending> = tokio::time::timeout(PATIENCE, crossed).await.ok().flatten();
-    let passed = matches!(ending, Ending::Cancelled(_))
-        && matches!(there, Some(Ending::Cancelled(_)));
+    let passed =
+        matches!(ending, Ending::Cancelled(_)) && matches!(there, Some(Ending::Cancelled(_)));
     let mut outcome = refused(plot, call_id, passed, ending);
     if !passed {
         outcome.result = format!("here {ending:?}, there {there:?}");
@@ -429,7 +465,10 @@ async fn given_up(
 }
 
 fn failed(plot: Plot, call_id: String, result: String) -> Outcome {
-    Outcome { result, ..refused(plot, call_id, false, &Ending::Stopped) }
+    Outcome {
+        result,
+        ..refused(plot, call_id, false, &Ending::Stopped)
+    }
 }
 
 fn words(ending: &Ending) -> String {

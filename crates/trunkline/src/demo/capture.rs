@@ -74,11 +74,41 @@ impl Capture {
         let mut state = self.lock();
         state.streams.insert((from, to), 0);
         state.streams.insert((to, from), 0);
-        let syn = tcp(from, to, 0, Flags { syn: true, ack: None, fin: false }, &[]);
+        let syn = tcp(
+            from,
+            to,
+            0,
+            Flags {
+                syn: true,
+                ack: None,
+                fin: false,
+            },
+            &[],
+        );
         state.packet(at, syn.as_deref());
-        let answer = tcp(to, from, 0, Flags { syn: true, ack: Some(1), fin: false }, &[]);
+        let answer = tcp(
+            to,
+            from,
+            0,
+            Flags {
+                syn: true,
+                ack: Some(1),
+                fin: false,
+            },
+            &[],
+        );
         state.packet(at, answer.as_deref());
-        let done = tcp(from, to, 1, Flags { syn: false, ack: Some(1), fin: false }, &[]);
+        let done = tcp(
+            from,
+            to,
+            1,
+            Flags {
+                syn: false,
+                ack: Some(1),
+                fin: false,
+            },
+            &[],
+        );
         state.packet(at, done.as_deref());
         state.streams.insert((from, to), 1);
         state.streams.insert((to, from), 1);
@@ -90,19 +120,42 @@ impl Capture {
         for segment in payload.chunks(SEGMENT) {
             let sequence = *state.streams.entry((from, to)).or_insert(1);
             let ack = *state.streams.entry((to, from)).or_insert(1);
-            let packet =
-                tcp(from, to, sequence, Flags { syn: false, ack: Some(ack), fin: false }, segment);
+            let packet = tcp(
+                from,
+                to,
+                sequence,
+                Flags {
+                    syn: false,
+                    ack: Some(ack),
+                    fin: false,
+                },
+                segment,
+            );
             state.packet(at, packet.as_deref());
-            state.streams.insert((from, to), sequence.wrapping_add(segment.len() as u32));
+            state
+                .streams
+                .insert((from, to), sequence.wrapping_add(segment.len() as u32));
         }
     }
 
     /// `from` closed its side of a stream.
     pub fn closed(&self, at: SystemTime, from: SocketAddr, to: SocketAddr) {
         let mut state = self.lock();
-        let Some(sequence) = state.streams.get(&(from, to)).copied() else { return };
+        let Some(sequence) = state.streams.get(&(from, to)).copied() else {
+            return;
+        };
         let ack = state.streams.get(&(to, from)).copied();
-        let packet = tcp(from, to, sequence, Flags { syn: false, ack, fin: true }, &[]);
+        let packet = tcp(
+            from,
+            to,
+            sequence,
+            Flags {
+                syn: false,
+                ack,
+                fin: true,
+            },
+            &[],
+        );
         state.packet(at, packet.as_deref());
         state.streams.insert((from, to), sequence.wrapping_add(1));
     }
@@ -206,7 +259,10 @@ mod tests {
     fn a_stream_reads_back_in_order() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let capture = Capture::create(file.path()).unwrap();
-        let (a, b) = ("127.0.0.1:5000".parse().unwrap(), "127.0.0.2:5061".parse().unwrap());
+        let (a, b) = (
+            "127.0.0.1:5000".parse().unwrap(),
+            "127.0.0.2:5061".parse().unwrap(),
+        );
         let at = UNIX_EPOCH + std::time::Duration::from_millis(1500);
         capture.opened(at, a, b);
         capture.stream(at, a, b, &[7; 3000]);

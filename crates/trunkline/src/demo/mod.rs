@@ -38,7 +38,10 @@ pub struct DemoArgs {
 /// Runs the demonstration.
 pub fn run(args: &DemoArgs) -> ExitCode {
     let level = if args.verbose { "info" } else { "error" };
-    daemon::logging::start(&Log { level: level.to_owned(), json: false });
+    daemon::logging::start(&Log {
+        level: level.to_owned(),
+        json: false,
+    });
     cli::block_on(async {
         match show(args).await {
             Ok(passed) => ExitCode::from(u8::from(!passed)),
@@ -70,7 +73,11 @@ async fn show(args: &DemoArgs) -> anyhow::Result<bool> {
     if quiet {
         output::line(report::json(&outcomes, &violations, passed));
     } else {
-        output::line(report::Table { outcomes: &outcomes, violations: &violations, passed });
+        output::line(report::Table {
+            outcomes: &outcomes,
+            violations: &violations,
+            passed,
+        });
     }
     if !args.once {
         if !quiet {

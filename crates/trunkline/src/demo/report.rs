@@ -31,9 +31,17 @@ pub struct Progress<'a> {
 
 impl fmt::Display for Progress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = if self.outcome.passed { "ok    " } else { "FAILED" };
+        let mark = if self.outcome.passed {
+            "ok    "
+        } else {
+            "FAILED"
+        };
         let (done, all) = (self.done, self.all);
-        write!(f, "  [{done:>2}/{all}] {mark}  {:<20} {}", self.outcome.name, self.outcome.result)
+        write!(
+            f,
+            "  [{done:>2}/{all}] {mark}  {:<20} {}",
+            self.outcome.name, self.outcome.result
+        )
     }
 }
 
@@ -85,8 +93,13 @@ impl fmt::Display for Table<'_> {
 }
 
 fn audio_sum(outcomes: &[Outcome]) -> (u32, u32) {
-    let ways = outcomes.iter().filter_map(|outcome| outcome.audio.as_ref()).flatten();
-    ways.fold((0, 0), |(sent, lost), way| (sent + way.audio.sent, lost + way.audio.lost))
+    let ways = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.audio.as_ref())
+        .flatten();
+    ways.fold((0, 0), |(sent, lost), way| {
+        (sent + way.audio.sent, lost + way.audio.lost)
+    })
 }
 
 fn row(outcome: &Outcome) -> [String; 7] {
@@ -108,7 +121,10 @@ fn row(outcome: &Outcome) -> [String; 7] {
         outcome.from.to_owned(),
         outcome.to.to_owned(),
         outcome.route.clone().unwrap_or_else(|| "–".to_owned()),
-        outcome.setup.map_or_else(|| "–".to_owned(), |setup| format!("{} ms", setup.as_millis())),
+        outcome.setup.map_or_else(
+            || "–".to_owned(),
+            |setup| format!("{} ms", setup.as_millis()),
+        ),
         way(0),
         way(1),
     ]
@@ -119,7 +135,11 @@ fn line(f: &mut fmt::Formatter<'_>, cells: &[String; 7], widths: &[usize; 7]) ->
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let pad = " ".repeat(width - cell.chars().count());
         // Numbers stand at the right of their column, words at the left.
-        if index >= 4 { text.push_str(&format!(" {pad}{cell} ")) } else { text.push_str(&format!(" {cell}{pad} ")) }
+        if index >= 4 {
+            text.push_str(&format!(" {pad}{cell} "))
+        } else {
+            text.push_str(&format!(" {cell}{pad} "))
+        }
     }
     writeln!(f, "{}", text.trim_end())
 }

@@ -67,7 +67,9 @@ impl World {
     /// # Errors
     /// A socket cannot be bound or a file not written.
     pub async fn start(pcap: Option<&Path>, loss: Option<u32>) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("trunkline-demo-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("trunkline-demo-")
+            .tempdir()?;
         let authority = Authority::generate()?;
         let key_log = pcap.map(|path| path.with_added_extension("keylog"));
         if let Some(path) = &key_log {
@@ -84,11 +86,20 @@ impl World {
         let gateway = SocketAddr::new(net.host(1), 5061);
         let carrier = party("Contoso Telecom", net, 2, 5060, &tap, loss).await?;
         let pbx = party("Office PBX", net, 3, 5070, &tap, None).await?;
-        let side = |flavour, fqdn, port| Side { flavour, fqdn, port, gateway, net };
+        let side = |flavour, fqdn, port| Side {
+            flavour,
+            fqdn,
+            port,
+            gateway,
+            net,
+        };
         let key_log_path = key_log.as_deref();
-        let acs = side(Flavour::Acs, ACS_FQDN, 5061).start(&authority, &tap, key_log_path).await?;
-        let teams =
-            side(Flavour::Teams, TEAMS_FQDN, 5062).start(&authority, &tap, key_log_path).await?;
+        let acs = side(Flavour::Acs, ACS_FQDN, 5061)
+            .start(&authority, &tap, key_log_path)
+            .await?;
+        let teams = side(Flavour::Teams, TEAMS_FQDN, 5062)
+            .start(&authority, &tap, key_log_path)
+            .await?;
         let pages = SocketAddr::new(net.host(1), PAGES);
         let text = configuration(net, &carrier, &pbx);
         let configuration = folder.path().join("trunkline.toml");
@@ -103,19 +114,31 @@ impl World {
                 .iter()
                 .map(|finding| reading.source.render(finding).to_string())
                 .collect();
-            bail!("the demo's own configuration is wrong:\n{}", findings.join("\n"));
+            bail!(
+                "the demo's own configuration is wrong:\n{}",
+                findings.join("\n")
+            );
         }
         let (record_copies, records) = mpsc::unbounded_channel();
-        let options = Options { key_log, record_copies: Some(record_copies) };
+        let options = Options {
+            key_log,
+            record_copies: Some(record_copies),
+        };
         let keys = Keys::load(&reading.config)?;
         let daemon = Daemon::start(&reading.config, &keys, options).await?;
         for (sim, fqdn) in [(&acs, ACS_FQDN), (&teams, TEAMS_FQDN)] {
             if !sim.online(fqdn, ONLINE).await {
-                bail!("Microsoft's side does not see {fqdn} online: {:?}", sim.violations());
+                bail!(
+                    "Microsoft's side does not see {fqdn} online: {:?}",
+                    sim.violations()
+                );
             }
         }
         let cast = vec![
-            ("gateway", format!("tls:{gateway}  udp:{0}:5060  udp:{0}:5070", net.host(1))),
+            (
+                "gateway",
+                format!("tls:{gateway}  udp:{0}:5060  udp:{0}:5070", net.host(1)),
+            ),
             ("carrier", format!("udp:{}", carrier.local_addr())),
             ("PBX", format!("udp:{}", pbx.local_addr())),
             ("ACS", proxies(&acs)),
@@ -203,7 +226,10 @@ async fn party(
     config.media = MediaConfig {
         bind: net.host(host),
         rtcp_mux: false,
-        faults: Faults { drop_sent: loss, ..Faults::default() },
+        faults: Faults {
+            drop_sent: loss,
+            ..Faults::default()
+        },
         ..MediaConfig::default()
     };
     Ok(Party::start(config).await?)
@@ -266,7 +292,11 @@ fn write_identity(folder: &Path, leaf: &Leaf, authority: &Authority) -> Result<(
 }
 
 fn proxies(sim: &AcsSim) -> String {
-    sim.proxies().iter().map(|(_, address)| format!("tls:{address}")).collect::<Vec<_>>().join("  ")
+    sim.proxies()
+        .iter()
+        .map(|(_, address)| format!("tls:{address}"))
+        .collect::<Vec<_>>()
+        .join("  ")
 }
 
 fn configuration(net: Net, carrier: &Party, pbx: &Party) -> String {
@@ -361,7 +391,10 @@ struct FileKeyLog(std::sync::Mutex<std::fs::File>);
 
 impl FileKeyLog {
     fn open(path: &Path) -> std::io::Result<Self> {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?;
         Ok(Self(std::sync::Mutex::new(file)))
     }
 }
@@ -369,11 +402,19 @@ impl FileKeyLog {
 impl KeyLog for FileKeyLog {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         use std::io::Write as _;
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
         let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
         // One write a line: two processes or connections never mix theirs. A log that cannot be
         // written leaves the capture unreadable, and that is seen.
-        let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = file.write_all(line.as_bytes());
     }
 }
