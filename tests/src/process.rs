@@ -1,7 +1,7 @@
 //! Programs run beside a test, watched line by line, ended by their handle.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 pub struct Process {
     name: String,
     child: Child,
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
@@ -21,12 +22,25 @@ impl Process {
     /// The program cannot be started: it is installed by `tests/run`.
     #[must_use]
     pub fn start(name: &str, command: &mut Command) -> Self {
+        Self::spawn(name, command.stdin(Stdio::null()))
+    }
+
+    /// As [`start`](Self::start), with standard input open until the handle goes.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with_input(name: &str, command: &mut Command) -> Self {
+        Self::spawn(name, command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(name: &str, command: &mut Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{name} cannot be started ({error}); use tests/run"));
+        let input = child.stdin.take();
         let (sender, lines) = channel();
         let out = child.stdout.take().expect("stdout is piped");
         let err = child.stderr.take().expect("stderr is piped");
@@ -36,8 +50,43 @@ impl Process {
         Self {
             name: name.to_owned(),
             child,
+            input,
             lines,
             seen: Vec::new(),
+        }
+    }
+
+    /// Writes to its standard input; tells whether it still listens.
+    ///
+    /// # Panics
+    /// It was started without one.
+    pub fn say(&mut self, text: &str) -> bool {
+        let input = self.input.as_mut().expect("started with input");
+        input.write_all(text.as_bytes()).is_ok() && input.flush().is_ok()
+    }
+
+    /// Waits until a line holds `wanted` or the program has ended; tells whether one does.
+    ///
+    /// # Panics
+    /// Neither happens within `patience`.
+    pub fn says(&mut self, wanted: &str, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        loop {
+            if self.seen.iter().any(|line| line.contains(wanted)) {
+                return true;
+            }
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!(
+                    "{} neither ends nor says `{wanted}`:\n{}",
+                    self.name,
+                    self.seen.join("\n")
+                ),
+            }
         }
     }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, RootCertStore};
 use sha1::{Digest, Sha1};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -18,6 +18,8 @@ use x509_parser::public_key::PublicKey;
 use super::diagnostic::Findings;
 use super::resolve::{CertificateFiles, Config};
 
+/// Seconds of a day.
+const DAY: i64 = 24 * 3600;
 /// Microsoft's warnings begin this long before a certificate ends (C-19).
 const WARN_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -114,10 +116,13 @@ fn pem_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn pem_fault(error: &rustls::pki_types::pem::Error) -> String {
-    match error {
-        rustls::pki_types::pem::Error::Io(error) => error.to_string(),
-        rustls::pki_types::pem::Error::NoItemsFound => "no PEM section of the right kind".into(),
-        other => format!("not PEM: {other:?}"),
+    use rustls::pki_types::pem::Error;
+    if let Error::Io(error) = error {
+        error.to_string()
+    } else if matches!(error, Error::NoItemsFound) {
+        "no PEM section of the right kind".to_owned()
+    } else {
+        format!("not PEM: {error:?}")
     }
 }
 
@@ -272,13 +277,13 @@ fn validity(
         leaf.validity().not_before.timestamp(),
         leaf.validity().not_after.timestamp(),
     );
-    let days = (until - now).div_euclid(24 * 3600);
+    let days = (until - now) / DAY;
     if now < from {
         findings.error(files.span.clone(), format!("{file} is not valid yet"));
     } else if now >= until {
         findings.error(
             files.span.clone(),
-            format!("{file} expired {} days ago", -days),
+            format!("{file} expired {} days ago", (now - until) / DAY),
         );
     } else if until - now < WARN_BEFORE.as_secs() as i64 {
         findings.warning(files.span.clone(), format!("{file} expires in {days} days"));
@@ -310,7 +315,10 @@ fn path_to_a_root(
     };
     let (leaf, intermediates) = (&identity.chain[0], &identity.chain[1..]);
     let verdict = verifier.verify_server_cert(leaf, intermediates, &name, &[], now);
-    if let Err(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) = verdict
+    // A root of the same name but another key does not sign, which is no path either.
+    if let Err(rustls::Error::InvalidCertificate(
+        CertificateError::UnknownIssuer | CertificateError::BadSignature,
+    )) = verdict
     {
         findings
             .warning(
@@ -330,15 +338,13 @@ fn path_to_a_root(
 pub fn certificate_names(leaf: &X509Certificate<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     if let Ok(Some(san)) = leaf.subject_alternative_name() {
-        names.extend(
-            san.value
-                .general_names
-                .iter()
-                .filter_map(|name| match name {
-                    GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-                    _ => None,
-                }),
-        );
+        names.extend(san.value.general_names.iter().filter_map(|name| {
+            if let GeneralName::DNSName(name) = name {
+                Some(name.to_ascii_lowercase())
+            } else {
+                None
+            }
+        }));
     }
     if names.is_empty() {
         names.extend(

@@ -200,7 +200,7 @@ impl Signalling {
         }
     }
 
-    fn answer(&mut self, page: PageRequest) {
+    fn answer(&self, page: PageRequest) {
         // Whoever asked may have gone away; that is theirs to know.
         match page {
             PageRequest::Metrics(answer) => {

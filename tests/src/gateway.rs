@@ -1,0 +1,94 @@
+//! A gateway between one carrier on UDP and Microsoft on TLS, on a lab's addresses.
+
+use std::net::SocketAddr;
+
+use crate::certificates::{Authority, Leaf};
+use crate::daemon;
+use crate::lab::Lab;
+use crate::process::Process;
+
+/// What the gateway is called towards ACS.
+pub const FQDN: &str = "sbc1.contoso.example";
+/// What Microsoft is called, and the port it listens at.
+pub const MICROSOFT: &str = "sip.pstnhub.microsoft.com";
+
+/// The gateway's SIP over TLS.
+#[must_use]
+pub fn tls(lab: &Lab) -> SocketAddr {
+    SocketAddr::new(lab.host(1), 5061)
+}
+
+/// The gateway's SIP over UDP, towards the carrier.
+#[must_use]
+pub fn udp(lab: &Lab) -> SocketAddr {
+    SocketAddr::new(lab.host(1), 5060)
+}
+
+/// Where the carrier has to be.
+#[must_use]
+pub fn carrier(lab: &Lab) -> SocketAddr {
+    SocketAddr::new(lab.host(2), 5060)
+}
+
+/// Where Microsoft has to be.
+#[must_use]
+pub fn microsoft(lab: &Lab) -> SocketAddr {
+    SocketAddr::new(lab.host(3), 5061)
+}
+
+/// The configuration: whatever Microsoft calls goes to the carrier and the other way round.
+#[must_use]
+pub fn configuration(lab: &Lab) -> String {
+    format!(
+        r#"
+[gateway]
+fqdn = "{FQDN}"
+bind = "{gateway}"
+records = "records.jsonl"
+[tls]
+certificate = "sbc1.pem"
+private_key = "sbc1.key"
+roots = "roots.pem"
+[media]
+ports = "20000-20199"
+shards = 1
+[[trunk]]
+name = "acs"
+preset = "acs"
+listen = "tls:{gateway}:5061"
+peers = ["tls:{MICROSOFT}:5061"]
+allow = ["127.0.0.0/8"]
+[[trunk]]
+name = "carrier"
+preset = "carrier"
+listen = "udp:{gateway}:5060"
+peers = ["udp:{carrier}"]
+options = {{ interval = "0s" }}
+[[route]]
+name = "in"
+from = "carrier"
+to = "acs"
+[[route]]
+name = "out"
+from = "acs"
+to = "carrier"
+[admin]
+listen = "{gateway}:9090"
+[hosts]
+"{MICROSOFT}" = "{microsoft}"
+[log]
+level = "debug"
+"#,
+        gateway = lab.host(1),
+        carrier = carrier(lab),
+        microsoft = lab.host(3),
+    )
+}
+
+/// Starts it with this identity, trusting this authority's root.
+#[must_use]
+pub fn start(lab: &Lab, authority: &Authority, identity: &Leaf) -> Process {
+    identity.write(lab, "sbc1");
+    lab.write("roots.pem", &authority.root());
+    daemon::start(lab, &configuration(lab))
+}
