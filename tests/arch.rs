@@ -168,14 +168,29 @@ fn one_cryptographic_provider_ships() {
     // Metadata unites the features of every member, tests included; the tree of the binary alone
     // is what ships.
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "-p", "trunkline", "-e", "normal,build", "--prefix", "none"])
+        .args([
+            "tree",
+            "--locked",
+            "-p",
+            "trunkline",
+            "-e",
+            "normal,build",
+            "--prefix",
+            "none",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let tree = String::from_utf8_lossy(&output.stdout);
-    let ships: BTreeSet<&str> =
-        tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let ships: BTreeSet<&str> = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     assert!(ships.contains("aws-lc-rs"), "the tree is read");
     for banned in ["ring", "openssl", "native-tls", "rustls-pemfile"] {
         assert!(!ships.contains(banned), "the binary ships {banned}");

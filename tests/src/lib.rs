@@ -4,6 +4,8 @@
 //! Every test takes a [`lab::Lab`]: a folder of its own and a /24 of loopback of its own, so that
 //! well-known ports never collide. Processes are ended by their own handle when it is dropped.
 
+pub mod audio;
+pub mod capture;
 pub mod certificates;
 pub mod daemon;
 pub mod gateway;
@@ -11,4 +13,6 @@ pub mod lab;
 pub mod microsoft;
 pub mod process;
 pub mod sip;
+pub mod sipp;
 pub mod telephone;
+pub mod two_trunks;
