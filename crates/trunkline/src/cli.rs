@@ -188,6 +188,7 @@ fn pass_line(rule: &Rule) -> String {
         Subject::HeaderPrefix(prefix) => format!("{prefix}*"),
         Subject::RequestUriParam(name) => format!("Request-URI parameter {name}"),
         Subject::DisplayName => "display names of From and To".to_owned(),
+        Subject::ReasonPhrase => "reason phrase".to_owned(),
     };
     let form = match rule.carriage {
         Carriage::Verbatim => "as it is".to_owned(),
