@@ -1,10 +1,12 @@
 //! The daemon as a black box over real sockets, judged by programs nobody here wrote.
 
+mod baresip;
 mod calls;
 mod check;
 mod demo;
 mod drain;
 mod hostile;
+mod kamailio;
 mod media;
 mod one_way;
 mod run;

@@ -2,7 +2,7 @@
 //! failed.
 
 use ambient::Now;
-use sip_msg::StatusCode;
+use sip_msg::{Headers, StatusCode};
 use thiserror::Error;
 
 use crate::b2bua::B2bua;
@@ -103,14 +103,14 @@ impl B2bua {
             legs,
         } = self.core.index.keys(call);
         for client in clients {
-            self.core.cancel(client, None);
+            self.core.cancel(client, Headers::new());
         }
         for server in servers {
             self.core
                 .answer_plainly(server, StatusCode::SERVER_INTERNAL_ERROR);
         }
         for dialog in dialogs {
-            self.core.bye(dialog, &Cause::TEMPORARY_FAILURE.into());
+            self.core.bye(dialog, Cause::TEMPORARY_FAILURE.into());
         }
         for leg in legs {
             if self.core.index.leases.contains_key(&leg) {

@@ -199,9 +199,9 @@ impl B2bua {
             } => {
                 self.handle_request(server, dialog, request, arrival);
             }
-            UaEvent::Cancelled { server, reason } => {
+            UaEvent::Cancelled { server, headers } => {
                 if let Some(key) = self.core.index.servers.remove(&server) {
-                    self.tell(key, Event::Cancelled { reason });
+                    self.tell(key, Event::Cancelled { headers });
                 }
             }
             UaEvent::Acked { dialog, ack } => {

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair};
 use routing::Snapshot;
 use sip_msg::wire::TrunkName;
-use sip_msg::{HeaderName, Headers, Method, ReasonValue, Request, StatusCode};
+use sip_msg::{HeaderName, Headers, Method, Request, StatusCode};
 use sip_ua::{
     ClientKey, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey, UserAgent,
 };
 
-use crate::call::{End, Timer};
+use crate::call::Timer;
 use crate::failure::{AttemptFailure, Cause};
 use crate::health::{ProbeFailure, TrunkMonitor};
 use crate::index::{Index, Owner};
@@ -51,6 +51,8 @@ pub(crate) enum Due {
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: Headers,
+    /// The reason phrase, if not the usual one of the status.
+    pub(crate) phrase: Option<Bytes>,
     body: Option<Bytes>,
     contact: Option<Option<String>>,
 }
@@ -60,6 +62,7 @@ impl Reply {
         Self {
             status,
             headers: Headers::new(),
+            phrase: None,
             body: None,
             contact: None,
         }
@@ -71,11 +74,6 @@ impl Reply {
             contact: Some(request.uri.user().map(str::to_owned)),
             ..self
         }
-    }
-
-    pub(crate) fn reason(mut self, reason: &ReasonValue) -> Self {
-        self.headers.push(HeaderName::Reason, reason.to_string());
-        self
     }
 
     pub(crate) fn body(self, sdp: Bytes) -> Self {
@@ -201,6 +199,9 @@ impl Core {
         reply: Reply,
     ) -> Option<DialogKey> {
         let mut response = self.ua.respond_to(server, reply.status)?;
+        if let Some(phrase) = reply.phrase {
+            response.reason = phrase;
+        }
         for (name, value) in trunk.capability_headers(&self.software) {
             response.headers.push(name, value);
         }
@@ -251,14 +252,14 @@ impl Core {
         client
     }
 
-    /// Gives an INVITE of ours up. A 2xx that crosses is acknowledged and hung up.
-    pub(crate) fn cancel(&mut self, client: ClientKey, end: Option<&End>) {
-        let reasons: Vec<ReasonValue> = end.map(End::reason).into_iter().collect();
+    /// Gives an INVITE of ours up; the CANCEL says this. A 2xx that crosses is acknowledged and
+    /// hung up.
+    pub(crate) fn cancel(&mut self, client: ClientKey, said: Headers) {
         if let Some(owner) = self.index.clients.get_mut(&client)
             && !matches!(owner, Owner::Nobody { keep: Some(_) })
         {
             *owner = Owner::Nobody { keep: None };
-            self.ua.cancel(self.now, client, &reasons);
+            self.ua.cancel(self.now, client, said);
         }
     }
 
@@ -269,16 +270,17 @@ impl Core {
         }
     }
 
-    /// Ends a dialog.
-    pub(crate) fn bye(&mut self, dialog: DialogKey, reason: &ReasonValue) {
-        let reason = reason.to_string();
+    /// Ends a dialog; the BYE says this.
+    pub(crate) fn bye(&mut self, dialog: DialogKey, said: Headers) {
         let capabilities = self.ua.dialog(dialog).map(|dialog| dialog.trunk().clone());
         let trunk = capabilities.and_then(|name| self.profiles.trunk(&name).cloned());
         let software = Arc::clone(&self.software);
         let sent = self
             .ua
             .dialog_request(self.now, dialog, Method::Bye, |request| {
-                request.headers.push(HeaderName::Reason, reason);
+                for field in said.iter() {
+                    request.headers.push(field.name(), field.value());
+                }
                 for (name, value) in trunk
                     .iter()
                     .flat_map(|trunk| trunk.capability_headers(&software))
@@ -413,12 +415,10 @@ pub(crate) fn unwanted(trunk: &TrunkProfile, request: &Request) -> StatusCode {
     }
 }
 
-impl From<Cause> for ReasonValue {
+impl From<Cause> for Headers {
     fn from(cause: Cause) -> Self {
-        Self {
-            protocol: "Q.850".to_owned(),
-            cause: Some(u16::from(cause.value())),
-            text: None,
-        }
+        let mut headers = Self::new();
+        headers.push(HeaderName::Reason, cause.reason_value());
+        headers
     }
 }

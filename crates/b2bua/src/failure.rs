@@ -231,17 +231,17 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
     }
 }
 
-/// Of the verdicts of all attempts of a call, the one that the caller sees: what a called party
+/// Of all attempts of a call, the one whose verdict the caller sees: what a called party
 /// said, else the last attempt's. A timeout after an unreachable trunk is still a timeout, which
 /// is what Microsoft acts upon in the same way.
 #[must_use]
-pub fn best<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Option<&'a Verdict> {
+pub fn best<T>(tried: impl IntoIterator<Item = T>, verdict: impl Fn(&T) -> &Verdict) -> Option<T> {
     let mut chosen = None;
-    for verdict in verdicts {
-        if verdict.class == FailureClass::User {
-            return Some(verdict);
+    for attempt in tried {
+        if verdict(&attempt).class == FailureClass::User {
+            return Some(attempt);
         }
-        chosen = Some(verdict);
+        chosen = Some(attempt);
     }
     chosen
 }

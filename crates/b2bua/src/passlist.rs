@@ -7,6 +7,7 @@
 mod address;
 mod identity;
 
+use bytes::Bytes;
 use sip_msg::{HeaderName, Headers, Uri};
 
 use crate::profile::{TrunkProfile, Trust};
@@ -54,6 +55,8 @@ pub enum Subject {
     RequestUriParam(&'static str),
     /// The display name of From and To.
     DisplayName,
+    /// The reason phrase of a final response.
+    ReasonPhrase,
 }
 
 /// The pairs of trunks that a rule holds for.
@@ -110,10 +113,11 @@ const WHOLE_CALL: &[Phase] = &[
     Phase::Ending,
 ];
 const WHO_ANSWERS: &[Phase] = &[Phase::Invite, Phase::Provisional, Phase::Answer];
+const REFUSAL: &[Phase] = &[Phase::Failure];
 const HOW_IT_ENDED: &[Phase] = &[Phase::Failure, Phase::Ending];
 
 /// The whole pass list. Nothing else crosses.
-pub const RULES: [Rule; 12] = [
+pub const RULES: [Rule; 13] = [
     rule(
         Subject::Header("Subject"),
         SETUP,
@@ -125,6 +129,12 @@ pub const RULES: [Rule; 12] = [
         HOW_IT_ENDED,
         Condition::Always,
         Carriage::Reason,
+    ),
+    rule(
+        Subject::ReasonPhrase,
+        REFUSAL,
+        Condition::Always,
+        Carriage::Verbatim,
     ),
     rule(
         Subject::Header("P-Early-Media"),
@@ -234,8 +244,8 @@ pub fn carry(phase: Phase, source: &Headers, to: &TrunkProfile, into: &mut Heade
         match rule.subject {
             Subject::Header(name) => carry_header(rule, name, source, to, into),
             Subject::HeaderPrefix(prefix) => carry_prefix(rule, prefix, source, into),
-            // Not header fields: see `carry_uri_params` and `carry_display_name`.
-            Subject::RequestUriParam(_) | Subject::DisplayName => {}
+            // Not header fields: see `carry_uri_params`, `carry_display_name`, `carry_phrase`.
+            Subject::RequestUriParam(_) | Subject::DisplayName | Subject::ReasonPhrase => {}
         }
     }
     identity::assert_own(phase, to, into);
@@ -247,7 +257,10 @@ pub fn carry(phase: Phase, source: &Headers, to: &TrunkProfile, into: &mut Heade
 pub fn carry_uri_params(source: &Uri, to: &TrunkProfile, target: Uri) -> Uri {
     let names = rules(to).filter_map(|rule| match rule.subject {
         Subject::RequestUriParam(name) => Some(name),
-        Subject::Header(_) | Subject::HeaderPrefix(_) | Subject::DisplayName => None,
+        Subject::Header(_)
+        | Subject::HeaderPrefix(_)
+        | Subject::DisplayName
+        | Subject::ReasonPhrase => None,
     });
     names.fold(target, |target, name| match source.param(name) {
         Some(value) if target.param(name).is_none() && value.is_none_or(is_plain) => {
@@ -255,6 +268,18 @@ pub fn carry_uri_params(source: &Uri, to: &TrunkProfile, target: Uri) -> Uri {
         }
         _ => target,
     })
+}
+
+/// The reason phrase that a final response to `to` may have of `phrase`, that of the other leg's;
+/// `None` for the usual one, where `phrase` is empty, long or could hold an address.
+#[must_use]
+pub fn carry_phrase(phrase: &Bytes, to: &TrunkProfile) -> Option<Bytes> {
+    let crosses = rules(to).any(|rule| rule.subject == Subject::ReasonPhrase);
+    let plain = std::str::from_utf8(phrase).is_ok_and(|text| {
+        text.chars()
+            .all(|c| c.is_alphanumeric() || " -'/(),".contains(c))
+    });
+    (crosses && plain && (1..=PHRASE_MAX).contains(&phrase.len())).then(|| phrase.clone())
 }
 
 /// Whether a parameter value is short and can hold no host.
@@ -315,6 +340,9 @@ fn carry_prefix(rule: &Rule, prefix: &str, source: &Headers, into: &mut Headers)
         into.push(field.name(), field.value());
     }
 }
+
+/// The longest reason phrase that crosses, in octets.
+const PHRASE_MAX: usize = 64;
 
 /// The longest text of a Reason that crosses, in octets.
 const REASON_TEXT_MAX: usize = 128;

@@ -172,7 +172,7 @@ impl Core {
         };
         self.acknowledge(dialog);
         if keep != Some(dialog) {
-            self.bye(dialog, &Cause::NORMAL_CLEARING.into());
+            self.bye(dialog, Cause::NORMAL_CLEARING.into());
         }
     }
 }

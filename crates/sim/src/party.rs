@@ -126,6 +126,8 @@ pub struct Party {
     pub script: Script,
     /// What it does with OPTIONS.
     pub pong: Pong,
+    /// Header fields of its BYEs and CANCELs.
+    pub parting: Vec<(String, String)>,
     /// How long it leaves a re-INVITE unanswered.
     pub held_for: Duration,
     /// What the gateway did that this party's kind refuses. Tests assert that it is empty.
@@ -162,6 +164,7 @@ impl Party {
             reach: Reach::Here,
             script: Script::default(),
             pong: Pong::Status(200),
+            parting: Vec::new(),
             held_for: Duration::ZERO,
             faults: Vec::new(),
             pings: 0,

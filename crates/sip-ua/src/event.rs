@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sip_msg::wire::{Arrival, TransportError, TrunkName};
-use sip_msg::{ReasonValue, Request, Response, Uri};
+use sip_msg::{Headers, Request, Response, Uri};
 use thiserror::Error;
 
 use crate::dialog::{DialogSettings, SentBy};
@@ -31,8 +31,8 @@ pub enum UaEvent {
     Cancelled {
         /// The INVITE, which needs no answer any more.
         server: ServerKey,
-        /// The reasons the CANCEL gave (RFC 3326).
-        reason: Vec<ReasonValue>,
+        /// The header fields of the CANCEL; none if no CANCEL came.
+        headers: Headers,
     },
     /// The ACK of a 2xx of ours, once.
     Acked {

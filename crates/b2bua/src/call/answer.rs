@@ -167,7 +167,7 @@ impl Setup {
         response: &Response,
     ) -> Phase {
         let (Some(trying), Some(dialog)) = (self.trying.take(), dialog) else {
-            return self.failed(core, head, AttemptFailure::Internal);
+            return self.failed(core, head, AttemptFailure::Internal, None);
         };
         core.own_dialog(dialog, head.key, Side::B);
         core.acknowledge(dialog);
@@ -178,9 +178,9 @@ impl Setup {
             .as_ref()
             .and_then(|fork| self.answer_caller(head, fork).ok());
         let (Some(fork), Some(told)) = (fork, told) else {
-            core.bye(dialog, &Cause::BEARER_NOT_IMPLEMENTED.into());
+            core.bye(dialog, Cause::BEARER_NOT_IMPLEMENTED.into());
             self.trying = Some(trying);
-            return self.failed(core, head, AttemptFailure::Negotiation);
+            return self.failed(core, head, AttemptFailure::Negotiation, None);
         };
         self.connect(
             core,

@@ -18,6 +18,7 @@ use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Flows, LegMedia, default_codecs, policy};
+use crate::passlist;
 use crate::profile::TrunkProfile;
 use crate::record::{AttemptRecord, Number};
 
@@ -157,7 +158,8 @@ impl Trying {
     fn leave(self, core: &mut Core, head: &Head, end: Option<&End>) {
         core.disarm_attempt(head.key);
         // Harmless where the transaction is over; a 2xx that crosses is acknowledged and hung up.
-        core.cancel(self.client, end);
+        let said = end.map(|end| end.headers(passlist::Phase::Ending, &self.trunk));
+        core.cancel(self.client, said.unwrap_or_default());
         self.media.close(core);
     }
 }

@@ -16,6 +16,7 @@ use crate::core::{Core, Reply, SDP};
 use crate::failure::FailureClass;
 use crate::key::{CallKey, Side};
 use crate::leg::LegMedia;
+use crate::passlist;
 use crate::profile::TrunkProfile;
 use crate::record::{Begin, CallRecord, FactsRecord, Number};
 
@@ -75,7 +76,8 @@ pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<C
 
 fn refuse(core: &mut Core, mut head: Head, server: ServerKey, refusal: Refusal) {
     let end = End::refused(refusal.status, refusal.failure);
-    let mut reply = Reply::new(refusal.status).reason(&end.reason());
+    let mut reply = Reply::new(refusal.status);
+    reply.headers = end.headers(passlist::Phase::Failure, &head.trunk);
     for (name, value) in refusal.headers {
         reply.headers.push(name, value);
     }
@@ -122,7 +124,7 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         early: None,
         plan: attempts.into_iter().take(core.attempts_per_call).collect(),
         trying: None,
-        verdicts: Vec::new(),
+        tried: Vec::new(),
         alerted: false,
     }))
 }

@@ -4,62 +4,69 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use media_relay::{LegId, LegStats, MediaEvent};
-use sip_msg::{ReasonValue, StatusCode};
+use sip_msg::{HeaderName, Headers, StatusCode};
 
 use super::{Event, Head, Phase, Timer};
 use crate::core::Core;
 use crate::failure::{Cause, FailureClass, Verdict, cause_from_status};
 use crate::io::Output;
 use crate::key::Side;
+use crate::passlist;
+use crate::profile::TrunkProfile;
 use crate::record::EndedBy;
 
 /// Longest wait for the shards' last counters.
 const STATS_WAIT: Duration = Duration::from_secs(2);
 
 /// Why and by whom a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) by: EndedBy,
     /// The final response the caller saw.
     pub(crate) status: Option<StatusCode>,
     pub(crate) cause: Cause,
     pub(crate) failure: Option<FailureClass>,
+    /// The header fields of the message that ended it, if a party did.
+    pub(crate) said: Headers,
 }
 
 impl End {
     /// A party hung up.
-    pub(crate) fn bye(side: Side, reasons: &[ReasonValue]) -> Self {
+    pub(crate) fn bye(side: Side, said: &Headers) -> Self {
         let by = match side {
             Side::A => EndedBy::Caller,
             Side::B => EndedBy::Called,
         };
-        let cause = q850(reasons).unwrap_or(Cause::NORMAL_CLEARING);
+        let cause = q850(said).unwrap_or(Cause::NORMAL_CLEARING);
         Self {
             by,
             status: Some(StatusCode::OK),
             cause,
             failure: None,
+            said: said.clone(),
         }
     }
 
     /// The caller gave up before the answer.
-    pub(crate) fn cancelled(reasons: &[ReasonValue]) -> Self {
-        let cause = q850(reasons).unwrap_or(Cause::NORMAL_CLEARING);
+    pub(crate) fn cancelled(said: Headers) -> Self {
+        let cause = q850(&said).unwrap_or(Cause::NORMAL_CLEARING);
         Self {
             by: EndedBy::Caller,
             status: None,
             cause,
             failure: None,
+            said,
         }
     }
 
     /// An operator ended it.
-    pub(crate) const fn operator() -> Self {
+    pub(crate) fn operator() -> Self {
         Self {
             by: EndedBy::Operator,
             status: None,
             cause: Cause::NORMAL_UNSPECIFIED,
             failure: Some(FailureClass::Policy),
+            said: Headers::new(),
         }
     }
 
@@ -75,6 +82,7 @@ impl End {
             status: None,
             cause: Cause::TIMER_EXPIRY,
             failure,
+            said: Headers::new(),
         }
     }
 
@@ -85,11 +93,12 @@ impl End {
             status: None,
             cause,
             failure: Some(failure),
+            said: Headers::new(),
         }
     }
 
-    /// What all attempts came to.
-    pub(crate) fn failed(verdict: &Verdict) -> Self {
+    /// What all attempts came to; `said` is what the called party said with it.
+    pub(crate) fn failed(verdict: &Verdict, said: Headers) -> Self {
         let by = match verdict.class {
             FailureClass::User => EndedBy::Called,
             FailureClass::TrunkDown
@@ -105,6 +114,7 @@ impl End {
             status,
             cause: verdict.cause,
             failure: Some(verdict.class),
+            said,
         }
     }
 
@@ -116,19 +126,27 @@ impl End {
             status: Some(status),
             cause,
             failure: Some(failure),
+            said: Headers::new(),
         }
     }
 
-    /// `Reason` header field for a BYE, CANCEL or final response of ours (RFC 3326).
-    pub(crate) fn reason(&self) -> ReasonValue {
-        self.cause.into()
+    /// What a BYE, CANCEL or final response of ours toward `to` says of it: what may cross of what
+    /// the party said, and a `Reason` in any case (RFC 3326).
+    pub(crate) fn headers(&self, phase: passlist::Phase, to: &TrunkProfile) -> Headers {
+        let mut headers = Headers::new();
+        passlist::carry(phase, &self.said, to, &mut headers);
+        if headers.get(&HeaderName::Reason).is_none() {
+            headers.push(HeaderName::Reason, self.cause.reason_value());
+        }
+        headers
     }
 }
 
-/// The Q.850 cause among the values of a `Reason` header field.
-pub(crate) fn q850(reasons: &[ReasonValue]) -> Option<Cause> {
-    let q850 = reasons
-        .iter()
+/// The Q.850 cause that a message gives (RFC 3326).
+pub(crate) fn q850(said: &Headers) -> Option<Cause> {
+    let q850 = said
+        .reason()
+        .into_iter()
         .find(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"))?;
     Cause::new(u8::try_from(q850.cause?).ok()?)
 }

@@ -2,7 +2,7 @@
 
 use media_relay::MediaEvent;
 use serde::{Deserialize, Serialize};
-use sip_msg::{ReasonValue, Request, Response};
+use sip_msg::{Headers, Request, Response};
 use sip_ua::{ClientFailure, ClientKey, DialogKey, ServerKey};
 
 use super::ending::End;
@@ -28,8 +28,8 @@ pub(crate) enum Event {
         client: ClientKey,
         error: ClientFailure,
     },
-    /// The caller gave up; 487 was sent already.
-    Cancelled { reason: Vec<ReasonValue> },
+    /// The caller gave up, with a CANCEL that has these; 487 was sent already.
+    Cancelled { headers: Headers },
     /// A request within one of the call's dialogs.
     Request {
         server: ServerKey,

@@ -15,6 +15,7 @@ use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, LegMedia, Session};
+use crate::passlist;
 use crate::profile::TrunkProfile;
 
 /// The caller's side of a call that has been answered.
@@ -79,7 +80,7 @@ impl Offered {
                 };
                 if request.method == Method::Bye {
                     core.reply(server, &trunk, Reply::new(StatusCode::OK));
-                    let end = End::bye(side, &request.headers.reason());
+                    let end = End::bye(side, &request.headers);
                     return self.hang_up(core, head, end, Some(side));
                 }
                 core.answer_unwanted(server, &trunk, &request);
@@ -140,10 +141,16 @@ impl Offered {
     ) -> Phase {
         let Self { caller, callee, .. } = *self;
         if gone != Some(Side::A) {
-            core.bye(caller.dialog, &end.reason());
+            core.bye(
+                caller.dialog,
+                end.headers(passlist::Phase::Ending, &head.trunk),
+            );
         }
         if gone != Some(Side::B) {
-            core.bye(callee.dialog, &end.reason());
+            core.bye(
+                callee.dialog,
+                end.headers(passlist::Phase::Ending, &callee.trunk),
+            );
         }
         let legs = [caller.media.id, callee.media.id];
         caller.media.close(core);

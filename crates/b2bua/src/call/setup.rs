@@ -7,7 +7,7 @@ use bytes::Bytes;
 use media_relay::MediaEvent;
 use routing::Attempt;
 use sdp::{Negotiated, SessionDescription};
-use sip_msg::{Method, Request, StatusCode};
+use sip_msg::{Headers, Method, Request, Response, StatusCode};
 use sip_ua::{ClientFailure, ClientKey, ServerKey};
 
 use super::attempt::Trying;
@@ -17,6 +17,7 @@ use crate::core::{Core, Reply};
 use crate::failure::{self, AttemptFailure, FailureClass, Verdict};
 use crate::key::Side;
 use crate::leg::LegMedia;
+use crate::passlist;
 
 /// The phase in which the caller's INVITE has no final response.
 #[derive(Debug)]
@@ -36,9 +37,17 @@ pub(crate) struct Setup {
     /// The attempt under way.
     pub(crate) trying: Option<Trying>,
     /// How the attempts made so far ended.
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) tried: Vec<Tried>,
     /// The caller has heard an 18x, so that another attempt would confuse it.
     pub(crate) alerted: bool,
+}
+
+/// How one attempt ended.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    verdict: Verdict,
+    /// The final response, if one came.
+    said: Option<Box<Response>>,
 }
 
 /// An answer given to the caller before the final response.
@@ -67,19 +76,23 @@ impl Setup {
                     let failure = AttemptFailure::Final {
                         status: response.status,
                         retry_after: response.headers.retry_after(),
-                        cause: super::ending::q850(&response.headers.reason()),
+                        cause: super::ending::q850(&response.headers),
                     };
-                    self.failed(core, head, failure)
+                    self.failed(core, head, failure, Some(Box::new(response)))
                 }
             }
             Event::Failed { client, error } if self.is_trying(client) => {
                 let failure = self.failure_of(error);
-                self.failed(core, head, failure)
+                self.failed(core, head, failure, None)
             }
-            Event::Timer(Timer::Attempt) => self.failed(core, head, AttemptFailure::Silent),
-            Event::Timer(Timer::Budget) => self.failed(core, head, AttemptFailure::SetupBudget),
-            Event::Timer(Timer::NoAnswer) => self.failed(core, head, AttemptFailure::NoAnswer),
-            Event::Cancelled { reason } => self.over(core, head, End::cancelled(&reason)),
+            Event::Timer(Timer::Attempt) => self.failed(core, head, AttemptFailure::Silent, None),
+            Event::Timer(Timer::Budget) => {
+                self.failed(core, head, AttemptFailure::SetupBudget, None)
+            }
+            Event::Timer(Timer::NoAnswer) => {
+                self.failed(core, head, AttemptFailure::NoAnswer, None)
+            }
+            Event::Cancelled { headers } => self.over(core, head, End::cancelled(headers)),
             Event::Request {
                 server,
                 side,
@@ -117,13 +130,14 @@ impl Setup {
         core: &mut Core,
         head: &mut Head,
         failure: AttemptFailure,
+        said: Option<Box<Response>>,
     ) -> Phase {
         let verdict = failure::judge(&failure);
         if let Some(trying) = self.trying.take() {
             core.report_health(&trying.trunk.name, trying.peer, &failure);
             trying.abandon(core, head, &failure, &verdict);
         }
-        self.verdicts.push(verdict);
+        self.tried.push(Tried { verdict, said });
         if verdict.advances && !self.alerted {
             self.advance(core, head)
         } else {
@@ -146,7 +160,8 @@ impl Setup {
                 }
                 Err(failure) => {
                     let verdict = failure::judge(&failure);
-                    self.verdicts.push(verdict);
+                    let said = None;
+                    self.tried.push(Tried { verdict, said });
                     if !verdict.advances {
                         break;
                     }
@@ -157,19 +172,37 @@ impl Setup {
     }
 
     /// No attempt is left: the caller learns the best reason.
-    fn exhausted(self: Box<Self>, core: &mut Core, head: &mut Head) -> Phase {
-        let verdict = failure::best(&self.verdicts).copied();
-        let end = match verdict {
-            Some(verdict) => End::failed(&verdict),
-            None => End::refused(StatusCode::SERVICE_UNAVAILABLE, FailureClass::TrunkDown),
+    fn exhausted(mut self: Box<Self>, core: &mut Core, head: &mut Head) -> Phase {
+        let tried = std::mem::take(&mut self.tried);
+        let Some(Tried { verdict, said }) = failure::best(tried, |tried| &tried.verdict) else {
+            let end = End::refused(StatusCode::SERVICE_UNAVAILABLE, FailureClass::TrunkDown);
+            return self.give_up(core, head, end);
         };
-        self.give_up(core, head, end)
+        // What was said with a response that the caller does not see would contradict the one
+        // that it does see.
+        let Some(said) = said.filter(|said| said.status == verdict.status) else {
+            return self.give_up(core, head, End::failed(&verdict, Headers::new()));
+        };
+        let phrase = passlist::carry_phrase(&said.reason, &head.trunk);
+        self.refuse(core, head, End::failed(&verdict, said.headers), phrase)
     }
 
     /// Refuses the caller's INVITE.
     fn give_up(self: Box<Self>, core: &mut Core, head: &mut Head, end: End) -> Phase {
+        self.refuse(core, head, end, None)
+    }
+
+    fn refuse(
+        self: Box<Self>,
+        core: &mut Core,
+        head: &mut Head,
+        end: End,
+        phrase: Option<Bytes>,
+    ) -> Phase {
         let status = end.status.unwrap_or(StatusCode::TEMPORARILY_UNAVAILABLE);
-        let reply = Reply::new(status).reason(&end.reason());
+        let mut reply = Reply::new(status);
+        reply.headers = end.headers(passlist::Phase::Failure, &head.trunk);
+        reply.phrase = phrase;
         core.reply(self.server, &head.trunk, reply);
         let end = End {
             status: Some(status),
@@ -202,10 +235,9 @@ impl Setup {
             // RFC 3261 §15: the caller may end an early dialog with BYE.
             (Method::Bye, Side::A) => {
                 core.reply(server, &head.trunk, Reply::new(StatusCode::OK));
-                let reasons = request.headers.reason();
                 let reply = Reply::new(StatusCode::REQUEST_TERMINATED);
                 core.reply(self.server, &head.trunk, reply);
-                self.over(core, head, End::cancelled(&reasons))
+                self.over(core, head, End::cancelled(request.headers.clone()))
             }
             _ => {
                 let trunk = match (&self.trying, side) {

@@ -145,7 +145,7 @@ impl Talking {
         let trunk = Arc::clone(&self.leg(side).trunk);
         if request.method == Method::Bye {
             core.reply(server, &trunk, Reply::new(StatusCode::OK));
-            let end = End::bye(side, &request.headers.reason());
+            let end = End::bye(side, &request.headers);
             return self.hang_up(core, head, end, Some(side));
         }
         if request.method == Method::Invite {

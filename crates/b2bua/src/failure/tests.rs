@@ -107,11 +107,14 @@ fn the_caller_hears_what_a_called_party_said_before_anything_else() {
     let down = judge(&AttemptFailure::NoHop);
     let silent = judge(&AttemptFailure::Silent);
     assert_eq!(
-        best([&down, &busy, &silent]).map(|v| v.status.code()),
+        best([down, busy, silent], |v| v).map(|v| v.status.code()),
         Some(486)
     );
-    assert_eq!(best([&down, &silent]).map(|v| v.status.code()), Some(504));
-    assert_eq!(best([]), None);
+    assert_eq!(
+        best([down, silent], |v| v).map(|v| v.status.code()),
+        Some(504)
+    );
+    assert_eq!(best([], |v| v), None);
 }
 
 #[test]

@@ -120,10 +120,8 @@ impl Peer {
         let was_unknown = self.state == PeerState::Unknown;
         let down = match outcome {
             Outcome::Alive => {
+                // A sign of life is no sign of leisure: a rest that was asked for goes on (M-07).
                 self.losses = 0;
-                if matches!(result, ProbeResult::Answered { .. }) {
-                    self.aside_until = None;
-                }
                 false
             }
             Outcome::Lost => {

@@ -197,6 +197,19 @@ fn retry_after_puts_a_peer_aside_for_so_long() {
 }
 
 #[test]
+fn an_answered_probe_does_not_end_the_rest_that_a_peer_asked_for() {
+    let mut monitor = monitor(carrier());
+    let (time, probe) = probes(&mut monitor, 500).remove(0);
+    monitor.handle_answer(at(time), probe.id, &answer(&probe, 200));
+    let name = TrunkName::from("carrier");
+    monitor.handle_overload(at(1_000), &name, 0, Some(300));
+    answered_probes(&mut monitor, 200_000);
+    monitor.handle_call_answered(at(200_500), &name, 0, StatusCode::RINGING);
+    let up = |milliseconds| monitor.facts(at(milliseconds).moment)[&(name.clone(), 0)];
+    assert!(!up(200_500) && !up(300_999) && up(301_000));
+}
+
+#[test]
 fn a_call_that_fails_counts_and_makes_the_next_probe_come_soon() {
     let mut monitor = monitor(carrier());
     let (time, probe) = probes(&mut monitor, 500).remove(0);

@@ -19,6 +19,7 @@ use crate::call::End;
 use crate::core::Core;
 use crate::index::Owner;
 use crate::key::Side;
+use crate::passlist;
 use crate::profile::TrunkProfile;
 
 /// A leg whose dialog is confirmed, or is about to be by the caller's ACK.
@@ -88,7 +89,10 @@ impl Leg {
             );
         }
         if let Some(end) = bye {
-            core.bye(self.dialog, &end.reason());
+            core.bye(
+                self.dialog,
+                end.headers(passlist::Phase::Ending, &self.trunk),
+            );
         }
         self.media.close(core);
     }

@@ -6,6 +6,7 @@ mod faults;
 mod lossy;
 mod manners;
 mod plain;
+mod reasons;
 mod restored;
 mod setup;
 

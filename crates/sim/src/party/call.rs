@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sip_msg::{Headers, NameAddr, Request, Uri};
+use sip_msg::{Headers, NameAddr, Request, Response, Uri};
 
 use crate::description::{Description, Direction};
 use crate::media::MediaEnd;
@@ -47,6 +47,8 @@ pub struct Call {
     pub invite: Request,
     /// The BYE or CANCEL that came.
     pub ending: Option<Headers>,
+    /// The final response that the party's INVITE failed with.
+    pub refusal: Option<Response>,
     /// The audio.
     pub media: MediaEnd,
     pub(crate) call_id: String,

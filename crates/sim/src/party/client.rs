@@ -137,6 +137,9 @@ impl Party {
                 self.settle_reinvite(number, response);
             } else {
                 self.finish_invite(number, status.code());
+                if let Some(call) = self.calls.get_mut(&number) {
+                    call.refusal = Some(response.clone());
+                }
             }
             return;
         }
@@ -230,6 +233,7 @@ impl Party {
         }
         cancel.headers.push(HeaderName::MaxForwards, "70");
         cancel.headers.push(HeaderName::CSeq, "1 CANCEL");
+        self.part(&mut cancel.headers);
         self.send_request(cancel, Some(number));
     }
 }

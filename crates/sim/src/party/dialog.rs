@@ -1,6 +1,6 @@
 //! Dialogs of a party: calls it makes, and requests inside of them.
 
-use sip_msg::{HeaderName, Method, Request, Response};
+use sip_msg::{HeaderName, Headers, Method, Request, Response};
 
 use super::call::{Call, Role, State};
 use super::{Dial, Party};
@@ -32,6 +32,7 @@ impl Party {
             reinvited: 0,
             described: Vec::new(),
             ending: None,
+            refusal: None,
             media,
             call_id: text(HeaderName::CallId),
             local_tag,
@@ -140,9 +141,19 @@ impl Party {
         let Some(seq) = self.next_seq(number) else {
             return;
         };
-        if let Some(bye) = self.in_dialog(number, Method::Bye, seq) {
+        if let Some(mut bye) = self.in_dialog(number, Method::Bye, seq) {
+            self.part(&mut bye.headers);
             self.end_call(number, None);
             self.send_request(bye, Some(number));
+        }
+    }
+
+    /// Adds what the party says with a BYE or CANCEL.
+    pub(super) fn part(&self, headers: &mut Headers) {
+        for (name, value) in &self.parting {
+            if let Some(name) = HeaderName::parse(name.as_bytes()) {
+                headers.push(name, value);
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub(crate) struct Reply {
     pub(crate) fork: u8,
     pub(crate) description: bool,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) phrase: Option<String>,
 }
 
 /// What a party does with each call that comes in. Steps are done in order.
@@ -123,6 +124,15 @@ impl Script {
         self
     }
 
+    /// Gives the response before another reason phrase.
+    #[must_use]
+    pub fn with_phrase(mut self, phrase: &str) -> Self {
+        if let Some(Step::Respond(reply)) = self.steps.last_mut() {
+            reply.phrase = Some(phrase.to_owned());
+        }
+        self
+    }
+
     /// Sends BYE.
     #[must_use]
     pub fn hang_up(mut self) -> Self {
@@ -151,6 +161,7 @@ impl Script {
             fork,
             description,
             headers,
+            phrase: None,
         }));
         self
     }

@@ -312,6 +312,7 @@ impl Party {
             reinvited: 0,
             described: Vec::new(),
             ending: None,
+            refusal: None,
             media,
             call_id: text(HeaderName::CallId),
             local_party: text(HeaderName::To),
@@ -395,6 +396,9 @@ impl Party {
             && let Some(description) = self.describe(number, answer)
         {
             response.set_body("application/sdp", description);
+        }
+        if let Some(phrase) = &reply.phrase {
+            response.reason = phrase.clone().into();
         }
         for (name, value) in &reply.headers {
             if let Some(name) = HeaderName::parse(name.as_bytes()) {

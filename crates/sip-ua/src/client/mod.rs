@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ambient::Moment;
 use bytes::Bytes;
 use sip_msg::wire::{Hop, TransmitId};
-use sip_msg::{Method, Request, TransportKind, Uri};
+use sip_msg::{Headers, Method, Request, TransportKind, Uri};
 
 pub(crate) use invite::{InviteClient, InviteExpiry, InviteResponse};
 pub(crate) use non_invite::{NonInviteClient, NonInviteExpiry, NonInviteResponse};
@@ -30,7 +30,7 @@ pub(crate) struct Client {
     pub(crate) dialog: Option<DialogKey>,
     pub(crate) purpose: Purpose,
     /// Reason header fields of the CANCEL that is wanted.
-    pub(crate) cancel: Option<Vec<String>>,
+    pub(crate) cancel: Option<Headers>,
     /// The early dialogs its provisional responses created.
     pub(crate) forks: Vec<DialogKey>,
     /// The 2xx it got, one for each fork that accepted.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip_msg::{Method, ReasonValue, StatusCode};
+use sip_msg::{HeaderName, Headers, Method, StatusCode};
 
 use super::bench::{Bench, field, incoming, names, within};
 use super::net::{ALICE, BOB, Link, Net};
@@ -13,12 +13,9 @@ fn rfc_3261_9_1_cancel_waits_for_a_provisional_response() {
     let mut bench = Bench::new();
     let call = bench.send(Method::Invite);
     let invite = bench.sent().remove(0);
-    let reason = ReasonValue {
-        protocol: "SIP".into(),
-        cause: Some(200),
-        text: None,
-    };
-    bench.ua.cancel(bench.now(), call, &[reason]);
+    let mut reason = Headers::new();
+    reason.push(HeaderName::Reason, "SIP;cause=200");
+    bench.ua.cancel(bench.now(), call, reason);
     assert!(bench.sent_lines().is_empty());
     bench.answer(&invite, 100, "");
     let cancel = bench.sent().remove(0);
@@ -36,7 +33,7 @@ fn rfc_3261_9_1_no_cancel_after_a_final_response() {
     let invite = bench.sent().remove(0);
     bench.answer(&invite, 486, "b");
     bench.sent();
-    bench.ua.cancel(bench.now(), call, &[]);
+    bench.ua.cancel(bench.now(), call, Headers::new());
     assert!(bench.sent_lines().is_empty());
 }
 
@@ -44,7 +41,7 @@ fn rfc_3261_9_1_no_cancel_after_a_final_response() {
 fn an_invite_cancelled_before_it_was_sent_is_never_sent() {
     let mut bench = Bench::new();
     let call = bench.send_to(Method::Invite, "sip:carrier.example.net;transport=tcp");
-    bench.ua.cancel(bench.now(), call, &[]);
+    bench.ua.cancel(bench.now(), call, Headers::new());
     assert!(bench.sent_lines().is_empty());
     assert_eq!(names(&bench.events()), ["Failed Cancelled", "ClientDone"]);
     assert_eq!(bench.ua.load().lookups, 0);
@@ -56,7 +53,7 @@ fn a_cancelled_invite_without_an_answer_is_given_up_after_64_t1() {
     let call = bench.send(Method::Invite);
     let invite = bench.sent().remove(0);
     bench.answer(&invite, 180, "b");
-    bench.ua.cancel(bench.now(), call, &[]);
+    bench.ua.cancel(bench.now(), call, Headers::new());
     bench.events();
     bench.run(Duration::from_secs(32));
     let events = bench.events();
@@ -97,7 +94,7 @@ fn rfc_3261_9_2_cancel_is_answered_200_with_the_tag_of_the_invite() {
     assert_eq!(field(&sent[0], "To"), field(&sent[1], "To"));
     let events = bench.events();
     assert!(
-        matches!(&events[..], [UaEvent::Cancelled { reason, .. }] if reason[0].cause == Some(200))
+        matches!(&events[..], [UaEvent::Cancelled { headers, .. }] if headers.reason()[0].cause == Some(200))
     );
     bench.receive(&cancel);
     assert_eq!(
@@ -144,7 +141,7 @@ fn cancel_and_200_may_cross_at_any_millisecond() {
             let now = net.now();
             match answers {
                 true => drop(net.answer(BOB, server, StatusCode::OK)),
-                false => net.parties[ALICE].ua.cancel(now, call, &[]),
+                false => net.parties[ALICE].ua.cancel(now, call, Headers::new()),
             }
         }
         net.run_for(Duration::from_millis(100));

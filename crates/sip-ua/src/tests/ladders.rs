@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip_msg::{Method, StatusCode};
+use sip_msg::{Headers, Method, StatusCode};
 
 use super::net::{ALICE, BOB, Link, Net};
 use crate::UaEvent;
@@ -112,7 +112,7 @@ fn rfc_3665_3_8_unsuccessful_no_answer() {
     net.answer(BOB, server, StatusCode::RINGING);
     net.next_event(ALICE);
     let now = net.now();
-    net.parties[ALICE].ua.cancel(now, call, &[]);
+    net.parties[ALICE].ua.cancel(now, call, Headers::new());
     net.run_for(Duration::from_secs(65));
     assert_ladder(
         &net,

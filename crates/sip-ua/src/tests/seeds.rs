@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sip_msg::{Method, StatusCode};
+use sip_msg::{Headers, Method, StatusCode};
 
 use super::net::{ALICE, BOB, Link, Net};
 use crate::{DialogKey, UaEvent};
@@ -120,7 +120,7 @@ impl Script {
             Todo::Answer(server) => {
                 net.answer(side, server, plan.answer);
             }
-            Todo::Cancel(client) => net.parties[side].ua.cancel(now, client, &[]),
+            Todo::Cancel(client) => net.parties[side].ua.cancel(now, client, Headers::new()),
             // The dialog may have ended meanwhile, or be at an INVITE: both are legal answers.
             Todo::HangUp(dialog) => {
                 let _ = net.parties[side]

@@ -2,7 +2,7 @@
 
 use ambient::Now;
 use sip_msg::wire::To;
-use sip_msg::{HeaderName, Method, ReasonValue, Request};
+use sip_msg::{HeaderName, Headers, Method, Request};
 
 use super::UserAgent;
 use super::delivery::on_wire;
@@ -65,17 +65,18 @@ impl UserAgent {
         key
     }
 
-    /// Gives an INVITE of ours up. The CANCEL goes out once a provisional response has come, as
+    /// Gives an INVITE of ours up; the CANCEL has these header fields besides its own, such as
+    /// `Reason` (RFC 3326). It goes out once a provisional response has come, as
     /// RFC 3261 §9.1 demands; a 2xx that crosses it comes up as [`UaEvent::Final`], to be
     /// acknowledged and ended with a BYE. Does nothing for other requests and answered ones.
-    pub fn cancel(&mut self, now: Now, client: ClientKey, reasons: &[ReasonValue]) {
+    pub fn cancel(&mut self, now: Now, client: ClientKey, headers: Headers) {
         let Some(entry) = self.clients.get_mut(client) else {
             return;
         };
         if entry.request.method != Method::Invite || entry.cancel.is_some() {
             return;
         }
-        entry.cancel = Some(reasons.iter().map(ToString::to_string).collect());
+        entry.cancel = Some(headers);
         match entry.phase {
             Phase::Active(_) => self.cancel_if_possible(now, client),
             Phase::Held { .. } | Phase::Resolving { .. } => {
@@ -89,7 +90,7 @@ impl UserAgent {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        let Some(reasons) = client.cancel.clone() else {
+        let Some(said) = client.cancel.clone() else {
             return;
         };
         let Some(attempt) = client.attempt() else {
@@ -106,8 +107,8 @@ impl UserAgent {
             attempt.hop.clone(),
         );
         let mut request = cancel_of(&client.request);
-        for reason in reasons {
-            request.headers.push(HeaderName::Reason, reason);
+        for field in said.iter() {
+            request.headers.push(field.name(), field.value());
         }
         let (settings, next_hop) = (client.settings.clone(), client.next_hop.clone());
         let message = on_wire(&request, &via);

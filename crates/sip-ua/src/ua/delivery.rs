@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use ambient::Now;
 use sip_msg::wire::{Hop, To, Transmit, TransportError};
-use sip_msg::{HeaderName, Method, Request, Scheme, TransportKind};
+use sip_msg::{HeaderName, Headers, Method, Request, Scheme, TransportKind};
 
 use super::lookups::Waiter;
 use super::{Deadline, Sender, UserAgent};
@@ -156,7 +156,7 @@ impl UserAgent {
             policy: client.policy,
             dialog: client.dialog,
             purpose: Purpose::Abandoned,
-            cancel: Some(Vec::new()),
+            cancel: Some(Headers::new()),
             forks: Vec::new(),
             answers: Vec::new(),
             phase: Phase::Resolving { until },

@@ -269,7 +269,6 @@ impl UserAgent {
             self.refuse_statelessly(&arrival, &request, facts, status);
             return;
         };
-        let reason = request.headers.reason();
         let server = self.open_server(now, &arrival, &request, facts, own, None);
         // The same To tag as the responses to the INVITE.
         let tag = self.servers.get(target).map(|invite| invite.tag.clone());
@@ -285,7 +284,7 @@ impl UserAgent {
             self.refuse(now, target, StatusCode::REQUEST_TERMINATED);
             self.out.events.push_back(UaEvent::Cancelled {
                 server: target,
-                reason,
+                headers: request.headers,
             });
         }
     }

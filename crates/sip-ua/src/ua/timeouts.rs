@@ -2,8 +2,8 @@
 //! costs.
 
 use ambient::Now;
-use sip_msg::StatusCode;
 use sip_msg::wire::{To, Transmit};
+use sip_msg::{Headers, StatusCode};
 
 use super::{Deadline, UserAgent};
 use crate::client::{Client, ClientMachine, InviteExpiry, NonInviteExpiry, Phase};
@@ -149,7 +149,7 @@ impl UserAgent {
         self.refuse(now, key, StatusCode::SERVER_INTERNAL_ERROR);
         self.out.events.push_back(UaEvent::Cancelled {
             server: key,
-            reason: Vec::new(),
+            headers: Headers::new(),
         });
     }
 
