@@ -163,7 +163,7 @@ impl Stage {
         Some(status)
     }
 
-    fn stream(&mut self, bytes: &[u8]) -> Outcome {
+    fn stream(&self, bytes: &[u8]) -> Outcome {
         let to = self.gateway.carrier_side();
         let mut stream = TcpStream::connect(to).expect("accepted");
         let mut outcome = Outcome::default();
