@@ -11,6 +11,7 @@ pub struct Process {
     name: String,
     child: Child,
     input: Option<ChildStdin>,
+    gentle: bool,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
@@ -51,9 +52,18 @@ impl Process {
             name: name.to_owned(),
             child,
             input,
+            gentle: false,
             lines,
             seen: Vec::new(),
         }
+    }
+
+    /// The program has processes of its own, which only it can end: it is asked to end before it
+    /// is killed.
+    #[must_use]
+    pub fn ending_gently(mut self) -> Self {
+        self.gentle = true;
+        self
     }
 
     /// Writes to its standard input; tells whether it still listens.
@@ -178,6 +188,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.gentle && matches!(self.child.try_wait(), Ok(None)) {
+            self.signal("TERM");
+            let until = Instant::now() + Duration::from_secs(5);
+            let left = || until.saturating_duration_since(Instant::now());
+            // Its lines end with it.
+            while self.lines.recv_timeout(left()).is_ok() {}
+        }
         // Either it has ended already or this ends it.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,8 +1,10 @@
 //! The daemon as a black box over real sockets, judged by programs nobody here wrote.
 
+mod baresip;
 mod calls;
 mod check;
 mod demo;
+mod kamailio;
 mod media;
 mod one_way;
 mod run;

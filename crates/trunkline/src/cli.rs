@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use b2bua::passlist::{Carriage, Rule, Subject};
 use clap::{Args, Parser, Subcommand};
 use rustls::pki_types::UnixTime;
 
@@ -54,6 +55,9 @@ struct CheckArgs {
     /// Print the findings as one JSON object
     #[arg(long)]
     json: bool,
+    /// Also print what crosses from leg to leg towards each trunk; nothing else does
+    #[arg(long)]
+    pass_list: bool,
     /// Leave certificate files unread
     #[arg(long)]
     no_certificates: bool,
@@ -117,6 +121,16 @@ fn check(args: &CheckArgs) -> ExitCode {
     } else {
         report(&reading);
     }
+    if args.pass_list
+        && let Ok(profiles) = daemon::wiring::profiles(&reading.config)
+    {
+        for (name, trunk) in &profiles.trunks {
+            output::line(format_args!("\ntowards {}:", name.as_str()));
+            for rule in b2bua::passlist::rules(trunk) {
+                output::line(format_args!("  {}", pass_line(rule)));
+            }
+        }
+    }
     ExitCode::from(if reading.findings.has_errors() { 2 } else { 0 })
 }
 
@@ -166,6 +180,30 @@ pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+fn pass_line(rule: &Rule) -> String {
+    let subject = match rule.subject {
+        Subject::Header(name) => name.to_owned(),
+        Subject::HeaderPrefix(prefix) => format!("{prefix}*"),
+        Subject::RequestUriParam(name) => format!("Request-URI parameter {name}"),
+        Subject::DisplayName => "display names of From and To".to_owned(),
+        Subject::ReasonPhrase => "reason phrase".to_owned(),
+    };
+    let form = match rule.carriage {
+        Carriage::Verbatim => "as it is".to_owned(),
+        Carriage::Rehosted => "with this gateway's host".to_owned(),
+        Carriage::Reason => "protocol and cause".to_owned(),
+        Carriage::Bounded {
+            fields,
+            name,
+            value,
+        } => {
+            format!("at most {fields}, names to {name} and values to {value} octets")
+        }
+    };
+    let phases: Vec<&str> = rule.phases.iter().map(|phase| phase.as_str()).collect();
+    format!("{subject:<32} {form:<50} in {}", phases.join(", "))
 }
 
 /// Prints findings and a summary for people.

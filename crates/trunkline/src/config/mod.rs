@@ -1,12 +1,16 @@
 //! The configuration: text → [`raw`] tables → a [`Config`] in which nothing is left to check.
 
 pub mod certificates;
+pub mod contradictions;
 pub mod diagnostic;
 pub mod load;
 pub mod raw;
 pub mod resolve;
 
 use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+mod tests;
 
 pub use diagnostic::{Diagnostic, Findings, Severity, Source};
 pub use resolve::{Config, resolve};
@@ -43,6 +47,9 @@ pub fn read_text(
     let document = load::load(&text, environment, &mut findings);
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
     let config = resolve(&document, &base, &mut findings);
+    if !findings.has_errors() {
+        contradictions::check(&config, &mut findings);
+    }
     findings
         .0
         .sort_by_key(|finding| finding.span.as_ref().map_or(usize::MAX, |span| span.start));

@@ -1,6 +1,6 @@
 //! The configuration file as it is written: one struct a table, every key with its default.
 //!
-//! Nothing here is checked against anything else; [`super::resolve`] does that. Positions survive
+//! Nothing here is checked against anything else; [`super::resolve()`] does that. Positions survive
 //! as [`Spanned`] where a later check may have to point at a value.
 
 use std::fmt;

@@ -290,17 +290,20 @@ fn certificates(document: &Document, base: &Path, config: &mut Config, findings:
             private_key: base.join(private_key.get_ref()),
             span: certificate.span(),
         }),
-        (Some(lonely), None) => {
-            findings.error(
-                lonely.span(),
-                "tls: a certificate without its `private_key`",
-            );
-        }
-        (None, Some(lonely)) => {
-            findings.error(
-                lonely.span(),
-                "tls: a private key without its `certificate`",
-            );
+        (Some(lonely), None) | (None, Some(lonely)) => {
+            let missing = if document.tls.certificate.is_some() {
+                "private_key"
+            } else {
+                "certificate"
+            };
+            findings.error(lonely.span(), format!("tls: `{missing}` is missing"));
+            // Told once: trunks that need the identity are not to complain as well.
+            config.certificates.push(CertificateFiles {
+                name: DEFAULT.to_owned(),
+                certificate: base.join(lonely.get_ref()),
+                private_key: base.join(lonely.get_ref()),
+                span: lonely.span(),
+            });
         }
         (None, None) => {}
     }

@@ -86,6 +86,7 @@ fn plan(numbers: &raw::Numbers, trunk: &str, findings: &mut Findings) -> NumberP
                         ),
                     )
                     .help("two letters as in ISO 3166: US, GB, DE");
+                return plan;
             }
         }
     }
@@ -181,6 +182,14 @@ fn tell(error: &CompileError, document: &Document, config: &Config, findings: &m
             .0
             .get(error.item)
             .map_or("", |text| text.get_ref().as_str());
+        // A trunk that is in the file and has mistakes of its own: those were told.
+        if document
+            .trunks
+            .iter()
+            .any(|trunk| trunk.name.get_ref() == wrong)
+        {
+            return;
+        }
         let finding = findings.error(
             span,
             format!("{what}: {}: there is no trunk `{wrong}`", error.field),

@@ -74,7 +74,6 @@ pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut F
             config.trunks.push(trunk);
         }
     }
-    confusions(config, findings);
     one_name_for_two_services(config, findings);
 }
 
@@ -454,38 +453,6 @@ fn named<'a>(
         }
     }
     found
-}
-
-/// A request that could belong to two trunks is a mistake: on one listener, networks of the same
-/// length that overlap (the longest prefix wins otherwise) need different names of the gateway.
-fn confusions(config: &Config, findings: &mut Findings) {
-    for (at, first) in config.trunks.iter().enumerate() {
-        for second in &config.trunks[at + 1..] {
-            let shared = first
-                .listeners
-                .iter()
-                .any(|id| second.listeners.contains(id));
-            if !shared || (first.fqdn != second.fqdn && first.fqdn.is_some()) {
-                continue;
-            }
-            let clash = first
-                .allow
-                .iter()
-                .find(|network| second.allow.contains(network));
-            if let Some(network) = clash {
-                findings
-                    .error(
-                        second.span.clone(),
-                        format!(
-                            "a request from {network} could belong to trunk {} or to trunk {}",
-                            first.name.as_str(),
-                            second.name.as_str()
-                        ),
-                    )
-                    .help("give them different `listen`, `allow` or `fqdn`");
-            }
-        }
-    }
 }
 
 /// A name paired with Teams cannot be paired with an ACS resource as well (C-05).
