@@ -54,6 +54,14 @@ impl Sim {
         }
     }
 
+    /// The party's ends of all its calls, in the order of their numbers.
+    #[must_use]
+    pub fn ends(&self, name: &str) -> Vec<Handle> {
+        let party = self.index(name);
+        let calls = self.seats[party].party.calls();
+        calls.map(|(call, _)| Handle { party, call }).collect()
+    }
+
     /// One end of a call, as its party sees it.
     ///
     /// # Panics
