@@ -4,10 +4,15 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, listen, setsockopt,
+    socket, sockopt,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -80,8 +85,9 @@ impl Microsoft {
     /// Somebody else is there.
     #[must_use]
     pub fn start(lab: &Lab, authority: &Authority) -> Self {
-        let listener =
-            TcpListener::bind(gateway::microsoft(lab)).expect("Microsoft's port is free");
+        let listener = shared_port(gateway::microsoft(lab)).expect("Microsoft's port is free");
+        listen(&listener, Backlog::MAXCONN).expect("a bound socket listens");
+        let listener = TcpListener::from(listener);
         let server = Arc::new(server(authority));
         let (sender, events) = channel();
         let wires = Wires::default();
@@ -110,10 +116,33 @@ impl Microsoft {
     /// The gateway does not take it.
     pub fn open(&self) -> Id {
         let socket = TcpStream::connect(self.gateway).expect("the gateway listens");
+        self.secure(socket)
+    }
+
+    /// As [`open`](Self::open), from the very address and port Microsoft listens at: a gateway
+    /// that took peers' connections for its own requests would take this one. Once a test.
+    ///
+    /// # Panics
+    /// The gateway does not take it.
+    pub fn open_from_its_port(&self) -> Id {
+        let socket = shared_port(self.own).expect("the port is shared");
+        let SocketAddr::V4(gateway) = self.gateway else {
+            unreachable!("labs are IPv4");
+        };
+        connect(socket.as_raw_fd(), &SockaddrIn::from(gateway)).expect("the gateway listens");
+        self.secure(TcpStream::from(socket))
+    }
+
+    fn secure(&self, socket: TcpStream) -> Id {
         socket.set_nodelay(true).expect("an option can be set");
         let name = ServerName::try_from(FQDN).expect("a DNS name");
         let tls = rustls::ClientConnection::new(Arc::clone(&self.client), name);
-        let tls = Connection::Client(tls.expect("the configuration is complete"));
+        let mut tls = Connection::Client(tls.expect("the configuration is complete"));
+        // What is written before the handshake is through would have to be kept.
+        while tls.is_handshaking() {
+            tls.complete_io(&mut &socket)
+                .expect("the gateway shakes hands");
+        }
         add(&self.wires, &self.sender, socket, tls, false)
     }
 
@@ -273,6 +302,18 @@ pub fn description(media: SocketAddr) -> String {
          a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^31\r\n\
          a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
     )
+}
+
+/// A bound socket that lets others be bound where it is.
+fn shared_port(at: SocketAddr) -> nix::Result<OwnedFd> {
+    let SocketAddr::V4(at) = at else {
+        unreachable!("labs are IPv4");
+    };
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+    setsockopt(&socket, sockopt::ReusePort, &true)?;
+    bind(socket.as_raw_fd(), &SockaddrIn::from(at))?;
+    Ok(socket)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

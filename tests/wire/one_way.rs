@@ -163,7 +163,7 @@ fn the_trunk_comes_online_in_microsofts_order() {
 #[test]
 fn a_call_from_microsoft_is_answered_where_it_came_and_ended_where_we_opened() {
     let mut stage = Stage::start();
-    let own = stage.microsoft.open();
+    let own = stage.microsoft.open_from_its_port();
     let (ok, dialog) = stage.call_from_microsoft(own, "inward");
     header_rules(&ok, CALLED);
     let media: Vec<_> = ok

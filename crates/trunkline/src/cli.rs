@@ -223,13 +223,22 @@ pub(crate) fn report(reading: &Reading) {
     let path = reading.source.path.display();
     if errors == 0 {
         output::line(format_args!(
-            "{path}: fine ({} trunks, {} routes, {warnings} warnings)",
-            reading.config.trunks.len(),
-            reading.config.routing.routes.len(),
+            "{path}: fine ({}, {}, {})",
+            many(reading.config.trunks.len(), "trunk"),
+            many(reading.config.routing.routes.len(), "route"),
+            many(warnings, "warning"),
         ));
     } else {
-        output::line(format_args!("{path}: {errors} errors, {warnings} warnings"));
+        output::line(format_args!(
+            "{path}: {}, {}",
+            many(errors, "error"),
+            many(warnings, "warning")
+        ));
     }
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn findings_json(reading: &Reading) -> serde_json::Value {

@@ -85,10 +85,23 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     };
     let facts = facts(&reading.config, &args.down);
     let decision = routing::explain(&snapshot, &facts, &question);
+    let mut steps: Vec<String> = decision.steps.iter().map(ToString::to_string).collect();
+    if let Outcome::Route(plan) = &decision.outcome
+        && reading
+            .config
+            .cloud_calling_routes
+            .iter()
+            .any(|route| **route == *plan.route)
+    {
+        steps.push(format!(
+            "route `{}`: cloud-calling is not in this version, passed over",
+            plan.route
+        ));
+    }
     if args.json {
-        output::line(json_of(&decision));
+        output::line(json_of(&decision, &steps));
     } else {
-        print(&decision);
+        print(&decision, &steps);
     }
     match decision.outcome {
         Outcome::Route(_) => ExitCode::SUCCESS,
@@ -117,8 +130,7 @@ fn facts(config: &crate::config::Config, down: &[String]) -> Facts {
 }
 
 /// The decision as one JSON object; an absent half is `null`.
-pub fn json_of(decision: &Decision) -> Value {
-    let steps: Vec<String> = decision.steps.iter().map(ToString::to_string).collect();
+pub fn json_of(decision: &Decision, steps: &[String]) -> Value {
     match &decision.outcome {
         Outcome::Route(plan) => {
             let attempts: Vec<Value> = plan
@@ -144,8 +156,8 @@ pub fn json_of(decision: &Decision) -> Value {
     }
 }
 
-fn print(decision: &Decision) {
-    for step in &decision.steps {
+fn print(decision: &Decision, steps: &[String]) {
+    for step in steps {
         output::line(format_args!("  {step}"));
     }
     match &decision.outcome {

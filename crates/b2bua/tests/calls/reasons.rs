@@ -15,10 +15,10 @@ fn says(sim: &mut Sim, name: &str, fields: &[(&str, &str)]) {
 }
 
 fn values<'a>(headers: &'a Headers, name: &str) -> Vec<&'a str> {
-    let name = HeaderName::parse(name.as_bytes()).unwrap();
+    let name = HeaderName::parse(name.as_bytes()).expect("a header name");
     let values = headers.get_all(&name);
     values
-        .map(|value| std::str::from_utf8(value).unwrap())
+        .map(|value| std::str::from_utf8(value).expect("UTF-8"))
         .collect()
 }
 

@@ -19,6 +19,8 @@ pub struct Reading {
     pub core: Metrics,
     /// The transport's.
     pub transport: Counters,
+    /// The media shards', each.
+    pub media: Vec<media_io::Counters>,
     /// Call records that could not be written.
     pub records_lost: u64,
     /// Internal faults the loop caught.
@@ -44,7 +46,8 @@ impl Collector for Reading {
         self.calls(&mut encoder)?;
         self.trunks(&mut encoder)?;
         self.signalling(&mut encoder)?;
-        self.transport(&mut encoder)
+        self.transport(&mut encoder)?;
+        self.media(&mut encoder)
     }
 }
 
@@ -274,6 +277,50 @@ impl Reading {
             "transport_events",
             "What the transport met",
             samples,
+        )
+    }
+
+    fn media(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let by_shard = |pick: &dyn Fn(&media_io::Counters) -> Vec<(&'static str, u64)>| {
+            let mut samples: Samples<'_> = Vec::new();
+            for (shard, counters) in self.media.iter().enumerate() {
+                for (what, value) in pick(counters) {
+                    let labels = vec![("shard", shard.to_string()), ("what", what.to_owned())];
+                    samples.push((labels, int(value)));
+                }
+            }
+            samples
+        };
+        let packets = by_shard(&|shard| {
+            vec![
+                ("received", shard.received),
+                ("sent", shard.sent),
+                ("dropped", shard.dropped),
+                ("no_leg", shard.no_leg),
+                ("send_full", shard.send_full),
+                ("send_failed", shard.send_failed),
+                ("receive_failed", shard.receive_failed),
+            ]
+        });
+        counter(
+            encoder,
+            "media_packets",
+            "RTP and RTCP packets of the media shards",
+            packets,
+        )?;
+        let faults = by_shard(&|shard| vec![("caught", shard.faults)]);
+        counter(
+            encoder,
+            "media_faults",
+            "Internal faults caught in the media shards",
+            faults,
+        )?;
+        let open = by_shard(&|shard| vec![("legs", shard.legs), ("ports", shard.ports)]);
+        gauge(
+            encoder,
+            "media_open",
+            "Legs and sockets of the media shards",
+            open,
         )
     }
 }

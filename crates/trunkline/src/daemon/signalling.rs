@@ -207,6 +207,7 @@ impl Signalling {
                 let reading = Reading {
                     core: self.core.metrics(),
                     transport: self.transport.counters(),
+                    media: self.media.counters().by_shard(),
                     records_lost: self.records.as_ref().map_or(0, RecordWriter::lost),
                     faults: self.faults,
                 };
