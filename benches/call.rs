@@ -166,12 +166,8 @@ impl Bench {
         let (outputs, allocated) = count(|| {
             core.handle_input(now, input());
             let mut outputs = Vec::with_capacity(32);
-            loop {
-                match core.poll_output() {
-                    Output::Timeout(_) => return outputs,
-                    output => outputs.push(output),
-                }
-            }
+            drain(core, &mut outputs);
+            outputs
         });
         self.meter.time += start.elapsed();
         self.meter.allocated.calls += allocated.calls - 1;
@@ -181,12 +177,7 @@ impl Bench {
 
     fn drain(&mut self) {
         let mut outputs = Vec::new();
-        loop {
-            match self.core.poll_output() {
-                Output::Timeout(_) => break,
-                output => outputs.push(output),
-            }
-        }
+        drain(&mut self.core, &mut outputs);
         self.take(outputs);
     }
 
@@ -317,6 +308,16 @@ impl Bench {
             self.pass(Duration::from_millis(1));
             self.measure(|| Input::Timeout);
         }
+    }
+}
+
+fn drain(core: &mut B2bua, outputs: &mut Vec<Output>) {
+    loop {
+        let output = core.poll_output();
+        if matches!(output, Output::Timeout(_)) {
+            return;
+        }
+        outputs.push(output);
     }
 }
 
