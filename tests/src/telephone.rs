@@ -39,10 +39,19 @@ impl Telephone {
     /// Somebody else is there.
     #[must_use]
     pub fn start(lab: &Lab) -> Self {
-        let socket = UdpSocket::bind(gateway::carrier(lab)).expect("the carrier's port is free");
+        Self::at(gateway::carrier(lab), gateway::udp(lab))
+    }
+
+    /// At a place of its own, towards this port of the gateway.
+    ///
+    /// # Panics
+    /// Somebody else is there.
+    #[must_use]
+    pub fn at(own: SocketAddr, gateway: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(own).expect("the telephone's port is free");
         Self {
             socket,
-            gateway: gateway::udp(lab),
+            gateway,
             seen: HashSet::new(),
             waiting: Vec::new(),
         }

@@ -14,7 +14,7 @@ use crate::process::Process;
 /// What differs from test to test; the rest is the same two trunks and two routes.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// `udp` or `tcp`, on both sides.
+    /// `udp` or `tcp`: how the daemon reaches both sides. It listens for both.
     pub transport: &'static str,
     /// The exchange's peers in the order they are tried; empty means one at `host(3)`.
     pub pbx_peers: Vec<SocketAddr>,
@@ -78,14 +78,14 @@ shards = 2
 [[trunk]]
 name = "carrier"
 preset = "carrier"
-listen = "{transport}:{gateway}:5060"
+listen = {carrier_listen}
 peers = ["{transport}:{carrier}:5060"]
 options = {{ interval = "0s" }}
 {trunk_lines}
 [[trunk]]
 name = "pbx"
 preset = "pbx"
-listen = "{transport}:{gateway}:5070"
+listen = {pbx_listen}
 peers = [{peers}]
 options = {{ interval = "0s" }}
 {trunk_lines}
@@ -107,6 +107,8 @@ listen = "{gateway}:9090"
             gateway_lines = plan.gateway,
             trunk_lines = plan.trunks,
             transport = plan.transport,
+            carrier_listen = listen(lab, 5060),
+            pbx_listen = listen(lab, 5070),
             peers = peers.join(", "),
             tables = plan.tables,
         );
@@ -243,6 +245,11 @@ listen = "{gateway}:9090"
             before.push(datagram);
         }
     }
+}
+
+fn listen(lab: &Lab, port: u16) -> String {
+    let gateway = lab.host(1);
+    format!("[\"udp:{gateway}:{port}\", \"tcp:{gateway}:{port}\"]")
 }
 
 /// A valid OPTIONS whose Call-ID starts with `alive-` and the token.

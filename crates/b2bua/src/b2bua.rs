@@ -10,7 +10,7 @@ use sip_msg::wire::Arrival;
 use sip_msg::{Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
 
-use crate::call::{Arrived, Call, Event, begin};
+use crate::call::{Arrived, Call, Event, begin, beyond};
 use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::core::{Core, Due, Reply, unwanted};
 use crate::health::TrunkMonitor;
@@ -324,6 +324,14 @@ impl B2bua {
                 self.in_hand = None;
             }
             Method::Options => {
+                if let Some((status, header)) = beyond(&trunk, &request) {
+                    let mut reply = Reply::new(status);
+                    if let Some((name, value)) = header {
+                        reply.headers.push(name, value);
+                    }
+                    core.reply(server, &trunk, reply);
+                    return;
+                }
                 let draining = core.draining;
                 let now = core.now;
                 let answer = core

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use routing::{Facts, Outcome, Question};
 use sdp::SessionDescription;
 use sip_msg::wire::Arrival;
-use sip_msg::{HeaderName, Request, StatusCode};
+use sip_msg::{HeaderName, Request, Scheme, StatusCode};
 use sip_ua::ServerKey;
 
 use super::ending::{End, Ending};
@@ -129,9 +129,16 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
     }))
 }
 
-/// Whether the INVITE asks for nothing that is not done here (RFC 3261 §8.2.2 to §8.2.3).
-fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
-    let protocol = |status| Refusal::new(status, FailureClass::Protocol);
+/// What keeps any request from being served, whatever its method: a Request-URI of a scheme that is
+/// not routed here (RFC 3261 §8.2.2.1) or an extension that is not done here (§8.2.2.3). The status
+/// of the refusal, and the header field that explains it.
+pub(crate) fn beyond(
+    trunk: &TrunkProfile,
+    request: &Request,
+) -> Option<(StatusCode, Option<(HeaderName, String)>)> {
+    if request.uri.scheme() == Scheme::Other {
+        return Some((StatusCode::UNSUPPORTED_URI_SCHEME, None));
+    }
     let known = |tag: &String| {
         tag.eq_ignore_ascii_case("timer")
             || trunk
@@ -139,15 +146,32 @@ fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(tag))
     };
-    let required = invite.headers.require();
+    let required = request.headers.require();
     let unknown: Vec<&str> = required
         .iter()
         .filter(|tag| !known(tag))
         .map(String::as_str)
         .collect();
-    if !unknown.is_empty() {
-        let refusal = protocol(StatusCode::BAD_EXTENSION);
-        return Err(refusal.with(HeaderName::Unsupported, unknown.join(", ")));
+    if unknown.is_empty() {
+        return None;
+    }
+    let unsupported = (HeaderName::Unsupported, unknown.join(", "));
+    Some((StatusCode::BAD_EXTENSION, Some(unsupported)))
+}
+
+/// Whether the INVITE asks for nothing that is not done here (RFC 3261 §8.2.2 to §8.2.3).
+fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
+    let protocol = |status| Refusal::new(status, FailureClass::Protocol);
+    if let Some((status, header)) = beyond(trunk, invite) {
+        let refusal = protocol(status);
+        return Err(match header {
+            Some((name, value)) => refusal.with(name, value),
+            None => refusal,
+        });
+    }
+    // What answers an INVITE is a session description (RFC 3261 §21.4.7).
+    if !invite.headers.accepts(SDP) {
+        return Err(protocol(StatusCode::NOT_ACCEPTABLE));
     }
     if SessionTimer::too_short(&invite.headers) {
         let refusal = protocol(StatusCode::SESSION_INTERVAL_TOO_SMALL);
@@ -234,5 +258,36 @@ impl Core {
             wall: self.now.wall,
             draw: self.tokens.next_u64(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sip_msg::wire::ListenerId;
+    use sip_msg::{Method, Uri};
+
+    use super::*;
+    use crate::profile::{Advertised, TrunkProfile};
+
+    fn refusal(uri: &str, require: Option<&str>) -> Option<u16> {
+        let advertised = Advertised {
+            host: "sbc.contoso.example".into(),
+            port: 5060,
+        };
+        let trunk = TrunkProfile::carrier("carrier".into(), advertised, ListenerId(0), Vec::new());
+        let uri: Uri = uri.parse().unwrap();
+        let mut request = Request::new(Method::Options, uri);
+        if let Some(require) = require {
+            request.headers.push(HeaderName::Require, require);
+        }
+        beyond(&trunk, &request).map(|(status, _)| status.code())
+    }
+
+    #[test]
+    fn a_foreign_scheme_or_extension_is_named_in_the_refusal() {
+        assert_eq!(refusal("sip:+14255550123@contoso.example", None), None);
+        assert_eq!(refusal("tel:+14255550123", Some("timer")), None);
+        assert_eq!(refusal("unknown:something", None), Some(416));
+        assert_eq!(refusal("sip:contoso.example", Some("nothing")), Some(420));
     }
 }

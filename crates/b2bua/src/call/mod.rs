@@ -20,7 +20,7 @@ mod reinvite;
 mod setup;
 mod talking;
 
-pub(crate) use begin::{Arrived, begin};
+pub(crate) use begin::{Arrived, begin, beyond};
 pub(crate) use ending::{End, Ending};
 pub(crate) use event::{Event, Timer};
 pub(crate) use offered::Offered;

@@ -32,6 +32,9 @@ use wiring::Keys;
 /// Page requests that may wait for the loop.
 const PAGES: usize = 64;
 
+/// Longest wait for the first media ports.
+const PREPARED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a start may be told beside the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -82,6 +85,7 @@ impl Daemon {
         );
         let (wish, wished) = watch::channel(Wish::Run);
         let (finished, ended) = oneshot::channel();
+        let (ready, prepared) = oneshot::channel();
         let stopping = transport.clone();
         let signalling = Signalling {
             core,
@@ -93,6 +97,7 @@ impl Daemon {
             ring,
             grace: config.drain,
             faults: 0,
+            ready: Some(ready),
         };
         let inboxes = Inboxes {
             transport: incoming,
@@ -113,6 +118,13 @@ impl Daemon {
                 // Whoever waits may have gone away.
                 let _ = finished.send(());
             })?;
+        // Without a single port calls are refused one by one, which is said there.
+        if tokio::time::timeout(PREPARED_WITHIN, prepared)
+            .await
+            .is_err()
+        {
+            tracing::warn!("media ports are not all bound yet");
+        }
         Ok(Self { wish, ended })
     }
 

@@ -12,7 +12,7 @@ use b2bua::{B2bua, Input, Output};
 use media_io::MediaIo;
 use media_relay::MediaEvent;
 use sip_transport::{Incoming, Receiver, Transport};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::clock::Clock;
@@ -57,6 +57,8 @@ pub struct Signalling {
     pub grace: Duration,
     /// Internal faults caught here.
     pub faults: u64,
+    /// Told once, when the first calls would find media ports.
+    pub ready: Option<oneshot::Sender<()>>,
 }
 
 /// What the loop listens to.
@@ -79,6 +81,7 @@ impl Signalling {
         let mut farewell = false;
         loop {
             let due = self.drain();
+            self.tell_ready();
             let due = Instant::from_std(self.clock.instant(due));
             let wake = leave_at.map_or(due, |leave| leave.min(due));
             // In the order of what must not wait: the time, the media, calls, the rest.
@@ -110,6 +113,22 @@ impl Signalling {
                 farewell = true;
                 leave_at = Some(Instant::now() + FAREWELL.min(Duration::from_millis(500)));
             }
+        }
+    }
+
+    /// Ports are bound by the shards, after the loop has begun: a call that came before would be
+    /// refused for want of them.
+    fn tell_ready(&mut self) {
+        if self.ready.is_none() {
+            return;
+        }
+        let ports = self.core.metrics().ports;
+        if ports.asked == 0
+            && ports.free > 0
+            && let Some(ready) = self.ready.take()
+        {
+            // Whoever started the daemon may have given it up.
+            let _ = ready.send(());
         }
     }
 
