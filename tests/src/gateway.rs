@@ -1,6 +1,8 @@
 //! A gateway between one carrier on UDP and Microsoft on TLS, on a lab's addresses.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use crate::certificates::{Authority, Leaf};
 use crate::daemon;
@@ -91,4 +93,39 @@ pub fn start(lab: &Lab, authority: &Authority, identity: &Leaf) -> Process {
     identity.write(lab, "sbc1");
     lab.write("roots.pem", &authority.root());
     daemon::start(lab, &configuration(lab))
+}
+
+/// The metrics page.
+///
+/// # Panics
+/// It is not served.
+#[must_use]
+pub fn metrics(lab: &Lab) -> String {
+    let mut stream = TcpStream::connect((lab.host(1), 9090)).expect("pages are served");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .expect("sent");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("answered");
+    page
+}
+
+/// Waits until Microsoft has answered the gateway's OPTIONS: before that, no call is sent there.
+///
+/// # Panics
+/// It does not within ten seconds.
+pub fn wait_online(lab: &Lab) {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let page = metrics(lab);
+        let up = |line: &str| {
+            line.starts_with("trunkline_peer_up{trunk=\"acs\"") && line.ends_with(" 1")
+        };
+        if page.lines().any(up) {
+            return;
+        }
+        assert!(Instant::now() < until, "{page}");
+        // The page tells no one when it changes.
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -25,8 +25,8 @@ const OUR_TONE: u32 = 400;
 /// Packets of a conversation, 20 ms each.
 const PACKETS: usize = 200;
 
-/// baresip with one account at Microsoft's place, doing `commands` once it is ready.
-fn baresip(lab: &Lab, commands: &[&str]) -> Process {
+/// baresip with one account at Microsoft's place.
+fn baresip(lab: &Lab) -> Process {
     let at = lab.host(3);
     let file = |name: &str| lab.path(name).display().to_string();
     lab.write(
@@ -36,9 +36,9 @@ fn baresip(lab: &Lab, commands: &[&str]) -> Process {
              audio_source aufile,{tone}\naudio_player aubridge,ear\n\
              audio_alert aubridge,bell\nsnd_path {heard}\nausrc_srate 8000\nauplay_srate 8000\n\
              ausrc_channels 1\nauplay_channels 1\naudio_buffer 20-160\n\
-             rtp_ports 30000-30100\nrtcp_mux yes\nnet_interface {at}\n\
+             rtp_ports 30000-30100\nrtcp_mux yes\ncons_listen {at}:5555\nnet_interface {at}\n\
              module_path /usr/lib/baresip/modules\n\
-             module g711.so\nmodule aufile.so\nmodule aubridge.so\n\
+             module g711.so\nmodule cons.so\nmodule aufile.so\nmodule aubridge.so\n\
              module sndfile.so\nmodule srtp.so\n\
              module_tmp account.so\nmodule_app menu.so\n",
             identity = file("far.pem"),
@@ -63,10 +63,7 @@ fn baresip(lab: &Lab, commands: &[&str]) -> Process {
         .arg("-f")
         .arg(lab.folder())
         .args(["-p", "/nowhere", "-s", "-v"]);
-    for text in commands {
-        command.args(["-e", text]);
-    }
-    let mut baresip = Process::start_with_input("baresip", &mut command).ending_gently();
+    let mut baresip = Process::start("baresip", &mut command).ending_gently();
     baresip.wait_for("baresip is ready", PATIENCE);
     baresip
 }
@@ -75,6 +72,7 @@ fn baresip(lab: &Lab, commands: &[&str]) -> Process {
 struct Stage {
     lab: Lab,
     gateway: Process,
+    baresip: Process,
     telephone: Telephone,
     sound: UdpSocket,
 }
@@ -89,7 +87,10 @@ impl Stage {
         far.chain += &far.key;
         far.write(&lab, "far");
         lab.write("roots.pem", &authority.root());
+        // The gateway's OPTIONS must find someone there.
+        let baresip = baresip(&lab);
         let gateway = daemon::start(&lab, &gateway::configuration(&lab));
+        gateway::wait_online(&lab);
         let telephone = Telephone::start(&lab);
         let sound = UdpSocket::bind((lab.host(2), 40_000)).expect("the port is free");
         sound
@@ -98,6 +99,7 @@ impl Stage {
         Self {
             lab,
             gateway,
+            baresip,
             telephone,
             sound,
         }
@@ -108,13 +110,13 @@ impl Stage {
     }
 
     /// Hears four seconds of baresip's tone while playing ours, hangs up, and reads the record.
-    fn talk_and_hang_up(mut self, baresip: Process, dialog: &Dialog) {
+    fn talk_and_hang_up(mut self, dialog: &Dialog) {
         let heard = audio::converse(&self.sound, OUR_TONE, PACKETS);
         // The first packets may hold the silence before the source has started.
         let tone = Tone::of(&heard[8000..], ITS_TONE);
         assert!(tone.share > 0.9, "{tone:?}");
         self.telephone.hang_up(dialog);
-        drop(baresip);
+        drop(self.baresip);
         self.gateway.signal("TERM");
         assert!(self.gateway.wait(PATIENCE).success());
         let records = std::fs::read_to_string(self.lab.path("records.jsonl")).expect("written");
@@ -150,22 +152,24 @@ impl Stage {
 #[test]
 fn a_call_to_baresip_carries_sound_both_ways() {
     let mut stage = Stage::start();
-    let baresip = baresip(&stage.lab, &[]);
     stage.telephone.call(HERE, THERE, stage.media());
     let ok = stage.telephone.response("INVITE", 200);
     let dialog = stage.telephone.acknowledge(&ok);
-    stage.talk_and_hang_up(baresip, &dialog);
+    stage.talk_and_hang_up(&dialog);
 }
 
 #[test]
 fn a_call_from_baresip_carries_sound_both_ways() {
     let mut stage = Stage::start();
-    let dial = format!("/dial sip:{HERE}@{FQDN}:5061;transport=tls");
-    let mut baresip = baresip(&stage.lab, &[&dial]);
+    let dial = format!("/dial sip:{HERE}@{FQDN}:5061;transport=tls\n");
+    UdpSocket::bind((stage.lab.host(2), 0))
+        .expect("a port is free")
+        .send_to(dial.as_bytes(), (stage.lab.host(3), 5555))
+        .expect("loopback takes datagrams");
     let invite = stage.telephone.request("INVITE");
     stage.telephone.ring(&invite);
     let dialog = stage.telephone.pick_up(&invite, stage.media());
     stage.telephone.request("ACK");
-    baresip.wait_for("Call established", PATIENCE);
-    stage.talk_and_hang_up(baresip, &dialog);
+    stage.baresip.wait_for("Call established", PATIENCE);
+    stage.talk_and_hang_up(&dialog);
 }

@@ -193,6 +193,7 @@ fn kamailio_believes_us_by_our_certificate_and_reads_our_invite() {
         options.header("Contact"),
         format!("<sip:{FQDN}:5061;transport=tls>")
     );
+    gateway::wait_online(&lab);
     let mut near = caller(
         &lab,
         "<recv response=\"180\" optional=\"true\"/><recv response=\"486\"/>ACK!",
@@ -259,7 +260,7 @@ fn a_call_is_set_up_and_ended_across_kamailio_as_a_proxy() {
     );
     let mut there = sipp("sipp callee", &lab, &scenario, callee, None);
     let _near = gateway::start(&lab, &authority, &gateway_identity(&authority));
-    far.wait_for("FINISH OPTIONS", PATIENCE);
+    gateway::wait_online(&lab);
     let mut here = caller(
         &lab,
         "<recv response=\"180\"/><recv response=\"200\"/>ACK!BYE!<recv response=\"200\"/>",

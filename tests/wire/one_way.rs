@@ -3,8 +3,6 @@
 //! A connection carries requests of the side that opened it and nothing else but their answers;
 //! a call outlives every connection.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use trunkline_tests::certificates::Authority;
@@ -29,6 +27,7 @@ impl Stage {
     fn start() -> Self {
         let (stage, options) = Self::start_unasked();
         stage.answer(&options);
+        gateway::wait_online(&stage.lab);
         stage
     }
 
@@ -96,12 +95,7 @@ impl Stage {
 
     /// A line of the metrics page.
     fn metric(&self, name: &str) -> String {
-        let mut stream = TcpStream::connect((self.lab.host(1), 9090)).expect("pages are served");
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .expect("sent");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("answered");
+        let page = gateway::metrics(&self.lab);
         page.lines()
             .find_map(|line| line.strip_prefix(name))
             .unwrap_or_else(|| panic!("no {name} in {page}"))

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use ambient::WallTime;
 use media_relay::MediaCommand;
 use serde::{Deserialize, Serialize};
-use sip_msg::wire::TrunkName;
 use thiserror::Error;
 
-use crate::call::{Call, Head, Phase, Talking, Timer};
+use crate::call::{Call, End, Head, Phase, Talking, Timer};
 use crate::core::{Core, Due};
 use crate::failure::{Cause, FailureClass};
 use crate::io::{CheckpointUpdate, Output};
 use crate::key::{CallKey, Side};
+use crate::leg::Leg;
 use crate::record::{Begin, CallRecord};
 
 pub(crate) use leg::LegValue;
@@ -143,27 +143,37 @@ impl Core {
         self.outputs.push_back(Output::Checkpoint(update));
     }
 
+    /// Hangs up the party of a leg whose call cannot be continued, if its dialog can be.
+    fn give_up(&mut self, leg: Result<Leg, RestoreError>, value: &LegValue) {
+        let cause = Cause::TEMPORARY_FAILURE;
+        match leg {
+            Ok(leg) => leg.end(self, Some(&End::gateway(FailureClass::Internal, cause))),
+            Err(_) => {
+                if let Some(dialog) = value.take_up_dialog(self) {
+                    self.bye(dialog, cause.into());
+                }
+            }
+        }
+    }
+
     /// Continues a call that was written down.
     ///
     /// # Errors
-    /// Why it cannot be continued; nothing of it is kept then.
+    /// Why it cannot be continued; its parties are hung up then, and nothing of it is kept.
     pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<Call, RestoreError> {
         if checkpoint.version != VERSION {
             return Err(RestoreError::Version(checkpoint.version));
         }
         let key = checkpoint.call;
-        let name = TrunkName::from(checkpoint.a.trunk());
-        let trunk = self
-            .profiles
-            .trunk(&name)
-            .cloned()
-            .ok_or(RestoreError::Trunk)?;
-        let a = checkpoint.a.restore(self, key, Side::A)?;
-        let b = match checkpoint.b.restore(self, key, Side::B) {
-            Ok(b) => b,
-            Err(error) => {
-                a.end(self, None);
-                return Err(error);
+        let a = checkpoint.a.restore(self, key, Side::A);
+        let b = checkpoint.b.restore(self, key, Side::B);
+        let (a, b) = match (a, b) {
+            (Ok(a), Ok(b)) => (a, b),
+            (a, b) => {
+                let error = a.as_ref().err().or(b.as_ref().err()).copied();
+                self.give_up(a, &checkpoint.a);
+                self.give_up(b, &checkpoint.b);
+                return Err(error.unwrap_or(RestoreError::Value));
             }
         };
         self.media(MediaCommand::Join {
@@ -186,7 +196,7 @@ impl Core {
         talking.update_media(self);
         let head = Head {
             key,
-            trunk: Arc::clone(&trunk),
+            trunk: Arc::clone(&talking.a.trunk),
             record,
         };
         // What another process writes down replaces what this one was given.

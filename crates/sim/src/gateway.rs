@@ -288,6 +288,13 @@ impl Gateway {
 
     /// Replaces the core and the shards by new ones that know nothing but what was written down.
     pub(crate) fn restart(&mut self, now: Now) {
+        let unchanged = self.config.clone();
+        self.restart_with(now, unchanged);
+    }
+
+    /// The same, with another configuration.
+    pub(crate) fn restart_with(&mut self, now: Now, config: CoreConfig) {
+        self.config = config;
         // What is stored stays stored until the core says otherwise.
         let checkpoints: Vec<Checkpoint> = self.saved.values().cloned().collect();
         self.core = new_core(now, &self.config, &self.snapshot, &mut self.chance);
@@ -311,6 +318,10 @@ impl Gateway {
         let ended = caught.err().and_then(|_| self.core.end_call_on_fault(now));
         self.drain(now);
         ended
+    }
+
+    pub(crate) fn config(&self) -> &CoreConfig {
+        &self.config
     }
 
     pub(crate) fn core(&self) -> &B2bua {

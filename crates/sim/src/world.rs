@@ -135,6 +135,44 @@ impl World {
         self
     }
 
+    /// Adds peers to a trunk on UDP: parties named as the trunk with 2, 3 and so on behind it.
+    ///
+    /// # Panics
+    /// If there is no such trunk.
+    #[must_use]
+    pub fn further_peers(mut self, trunk: &str, count: u8) -> Self {
+        let found = self.parties.iter().find(|(party, ..)| party.name == trunk);
+        let (first, _, listener, _) = found.expect("a trunk of this world");
+        let (style, listener, gateway) = (first.style.clone(), *listener, first.gateway.clone());
+        let IpAddr::V4(address) = first.sip.ip() else {
+            return self;
+        };
+        for number in 2..2 + count {
+            let [a, b, c, d] = address.octets();
+            let sip = SocketAddr::from(([a, b, c, d + 64 * (number - 1)], 5060));
+            let media = IpAddr::from([a, b, c, d + 64 * (number - 1) + 1]);
+            let name = format!("{trunk}{number}");
+            let style = Style {
+                contact: format!("sip:{}@{sip}", style.number),
+                host: sip.ip().to_string(),
+                ..style.clone()
+            };
+            let place = Place {
+                sip,
+                media,
+                transport: TransportKind::Udp,
+                gateway: gateway.clone(),
+            };
+            let party = Party::new(&name, place, style, self.chance(&name));
+            let peer = PeerProfile::new(&sip.ip().to_string(), Some(5060), TransportKind::Udp);
+            let link = Link::good();
+            self.parties
+                .push((party, TrunkName::from(trunk), listener, link));
+            self = self.profile(trunk, |profile| profile.peers.push(peer));
+        }
+        self
+    }
+
     /// Removes all routes.
     #[must_use]
     pub fn without_routes(mut self) -> Self {

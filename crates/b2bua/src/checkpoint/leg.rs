@@ -6,7 +6,7 @@ use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair, PortPairId, Shar
 use sdp::{Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite};
 use serde::{Deserialize, Serialize};
 use sip_msg::wire::TrunkName;
-use sip_ua::DialogCheckpoint;
+use sip_ua::{DialogCheckpoint, DialogKey};
 
 use super::RestoreError;
 use super::session::SessionValue;
@@ -83,8 +83,9 @@ impl LegValue {
         })
     }
 
-    pub(super) fn trunk(&self) -> &str {
-        &self.trunk
+    /// The leg's dialog alone.
+    pub(super) fn take_up_dialog(&self, core: &mut Core) -> Option<DialogKey> {
+        core.ua.restore_dialog(self.dialog.clone()).ok()
     }
 
     pub(super) fn restore(

@@ -49,13 +49,16 @@ fn secrets(message: &[u8]) -> Vec<Range<usize>> {
 /// Every key after `inline:`, wherever it stands: a message may carry SDP in places nobody
 /// expects, such as a multipart body or a URI header.
 fn inline_keys(message: &[u8], found: &mut Vec<Range<usize>>) {
-    for marker in [&b"inline:"[..], b"inline%3a"] {
-        let mut from = 0;
-        while let Some(at) = find(&message[from..], marker) {
-            let start = from + at + marker.len();
+    const WORD: &[u8] = b"inline";
+    let mut from = 0;
+    while let Some(at) = find(&message[from..], WORD) {
+        from += at + WORD.len();
+        let rest = &message[from..];
+        let colon = [&b":"[..], b"%3a"].into_iter().find(|c| starts(rest, c));
+        if let Some(colon) = colon {
+            let start = from + colon.len();
             let end = start + span(&message[start..], |byte| !byte.is_ascii_control());
             found.push(start..end);
-            from = start;
         }
     }
 }
@@ -145,6 +148,19 @@ fn starts(text: &[u8], prefix: &[u8]) -> bool {
 }
 
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len())
-        .position(|window| window.eq_ignore_ascii_case(needle))
+    let first = needle.first()?.to_ascii_lowercase();
+    let mut from = 0;
+    while let Some(at) = position_of(&text[from..], first) {
+        if starts(&text[from + at..], needle) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
+}
+
+/// Where the letter stands first, in either case: this runs over every octet of every message.
+fn position_of(text: &[u8], lower: u8) -> Option<usize> {
+    text.iter()
+        .position(|byte| byte.to_ascii_lowercase() == lower)
 }

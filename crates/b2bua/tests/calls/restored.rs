@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sim::World;
+use b2bua::{Checkpoint, Input};
+use serde_json::Value;
+use sim::{Handle, Sim, World};
+use sip_msg::HeaderName;
 
 use crate::{APPLICATION, SUBSCRIBER, nothing_is_left, up};
 
@@ -80,8 +83,90 @@ fn a_checkpoint_survives_being_written_and_read() {
     let key = sim.core().calls().next().unwrap().key;
     let checkpoint = sim.core().checkpoint(key).unwrap();
     let text = serde_json::to_string(&checkpoint).unwrap();
-    let again: b2bua::Checkpoint = serde_json::from_str(&text).unwrap();
+    let again: Checkpoint = serde_json::from_str(&text).unwrap();
     assert!(again == checkpoint);
     sim.hang_up(caller);
+    nothing_is_left(&mut sim);
+}
+
+/// What is written down of every call.
+fn written(sim: &Sim) -> Vec<Checkpoint> {
+    let keys = sim.core().calls().map(|call| call.key);
+    keys.filter_map(|key| sim.core().checkpoint(key)).collect()
+}
+
+fn was_hung_up(sim: &Sim, end: Handle) {
+    let bye = sim.view(end).ending.as_ref();
+    let reason = bye.and_then(|bye| bye.get_str(&HeaderName::Reason));
+    assert_eq!(reason, Some("Q.850;cause=41"), "{}", sim.ladder());
+}
+
+#[test]
+fn a_call_whose_trunk_is_gone_ends_for_both_parties() {
+    for gone in ["carrier", "acs"] {
+        let mut sim = World::new(34).start();
+        let (caller, called) = up(&mut sim, "carrier", APPLICATION, "acs");
+        let checkpoints = written(&sim);
+        sim.restore_without(Some(gone), checkpoints);
+        sim.run_until_quiet();
+        was_hung_up(&sim, caller);
+        was_hung_up(&sim, called);
+        let [record] = sim.records() else {
+            panic!("one record: {:?}", sim.records())
+        };
+        assert!(record.restored && record.answered.is_some());
+        assert_eq!(record.cause, 41);
+        nothing_is_left(&mut sim);
+    }
+}
+
+#[test]
+fn a_call_whose_ports_are_taken_ends_and_leaves_them_to_the_other() {
+    let mut sim = World::new(35).start();
+    let (first, _) = up(&mut sim, "carrier", APPLICATION, "acs");
+    let (second, other) = up(&mut sim, "carrier", APPLICATION, "acs");
+    let [kept, lost] = &written(&sim)[..] else {
+        panic!("two calls")
+    };
+    let ports = serde_json::to_value(kept).unwrap();
+    let mut lost: Value = serde_json::to_value(lost).unwrap();
+    for port in ["pair", "shard", "rtp", "rtcp"] {
+        lost["b"]["media"][port] = ports["a"]["media"][port].clone();
+    }
+    let lost = serde_json::from_value(lost).unwrap();
+    sim.restore_without(None, vec![kept.clone(), lost]);
+    sim.run_until_quiet();
+    let left: Vec<bool> = [first, second]
+        .iter()
+        .map(|end| sim.view(*end).is_up())
+        .collect();
+    assert_eq!(left.iter().filter(|up| **up).count(), 1, "{}", sim.ladder());
+    assert_eq!(sim.records().len(), 1);
+    assert_eq!(sim.media_legs(), 2);
+    assert_eq!(sim.core().audit(), Ok(()));
+    for end in [first, second] {
+        match sim.view(end).is_up() {
+            true => sim.hang_up(end),
+            false => was_hung_up(&sim, end),
+        }
+    }
+    assert!(sim.view(other).is_over() || sim.view(second).ending.is_none());
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn a_checkpoint_of_a_running_call_under_another_name_changes_nothing() {
+    let mut sim = World::new(36).start();
+    let (caller, called) = up(&mut sim, "carrier", APPLICATION, "acs");
+    let mut twin = written(&sim).remove(0);
+    twin.call.0 ^= 1;
+    sim.input(Input::Restore(Box::new(twin)));
+    sim.run_until_quiet();
+    assert!(sim.view(caller).is_up() && sim.view(called).is_up());
+    assert_eq!(sim.core().audit(), Ok(()));
+    assert_eq!(sim.core().call_count(), 1);
+    sim.hang_up(caller);
+    sim.run_until_quiet();
+    assert!(sim.view(called).is_over());
     nothing_is_left(&mut sim);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use b2bua::record::EndedBy;
-use sim::{Dial, Reach, Script, World};
+use sim::{Dial, Reach, Script, Sim, World};
 
 use crate::{APPLICATION, SUBSCRIBER, nothing_is_left, up};
 
@@ -319,4 +319,89 @@ fn a_fork_that_answers_with_another_codec_reaches_the_caller_by_a_reinvite() {
     assert_eq!(sim.view(sim.called("acs")).reinvited, 0, "{}", sim.ladder());
     sim.hang_up(caller);
     nothing_is_left(&mut sim);
+}
+
+#[test]
+fn an_answer_given_to_microsoft_early_is_the_one_in_the_200() {
+    let script = Script::new()
+        .progress()
+        .wait(Duration::from_secs(1))
+        .progress_as(2)
+        .wait(Duration::from_secs(1))
+        .answer_as(3);
+    let mut sim = World::new(5)
+        .party("carrier", |party| party.script = script)
+        .start();
+    let (caller, _) = up(&mut sim, "acs", SUBSCRIBER, "carrier");
+    let answers: Vec<String> = sim
+        .trace()
+        .iter()
+        .map(|entry| String::from_utf8_lossy(&entry.text).into_owned())
+        .filter(|text| text.starts_with("SIP/2.0") && text.contains("CSeq: 1 INVITE"))
+        .filter(|text| text.contains("RTP/SAVP"))
+        .filter_map(|text| Some(text.split_once("\r\n\r\n")?.1.to_owned()))
+        .collect();
+    assert_eq!(answers.len(), 3, "{answers:?}\n{}", sim.ladder());
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    let described = &sim.view(caller).described;
+    assert!(described.iter().all(|told| *told == described[0]));
+    sim.hang_up(caller);
+    nothing_is_left(&mut sim);
+}
+
+/// What a peer can do instead of ringing.
+#[derive(Clone, Copy)]
+enum Bad {
+    Gone,
+    Refuses,
+    Silent,
+    Trying,
+    Busy,
+}
+
+const BAD: [Bad; 5] = [Bad::Gone, Bad::Refuses, Bad::Silent, Bad::Trying, Bad::Busy];
+
+fn be(sim: &mut Sim, name: &str, bad: Bad) {
+    let party = sim.party_mut(name);
+    match bad {
+        Bad::Gone => party.reach = Reach::Gone,
+        Bad::Refuses => party.reach = Reach::Refuses,
+        Bad::Silent => party.script = Script::silent(),
+        Bad::Trying => party.script = Script::new(),
+        Bad::Busy => party.script = Script::reject(503),
+    }
+}
+
+#[test]
+fn microsoft_hears_within_ten_seconds_whatever_is_down_behind() {
+    let peers = ["carrier", "carrier2", "carrier3", "pbx", "pbx2", "pbx3"];
+    let combinations = BAD.len().pow(3);
+    for first in 0..combinations {
+        let mut sim = World::new(first as u64)
+            .without_pings()
+            .further_peers("carrier", 2)
+            .further_peers("pbx", 2)
+            .without_routes()
+            .route("out", &["acs"], &[], &["carrier", "pbx"])
+            .start();
+        // The second trunk runs through all combinations too, in another order.
+        let both = [first, first * 37 % combinations];
+        for (at, name) in peers.into_iter().enumerate() {
+            let digit = u32::try_from(at % 3).unwrap();
+            be(
+                &mut sim,
+                name,
+                BAD[both[at / 3] / BAD.len().pow(digit) % BAD.len()],
+            );
+        }
+        let caller = sim.call("acs", SUBSCRIBER);
+        sim.run_for(Duration::from_millis(9_990));
+        let status = sim.view(caller).failed_with();
+        assert!(
+            matches!(status, Some(408 | 503 | 504)),
+            "{first}: {status:?}\n{}",
+            sim.ladder()
+        );
+        nothing_is_left(&mut sim);
+    }
 }

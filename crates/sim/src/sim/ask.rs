@@ -1,12 +1,14 @@
 //! What tests do and ask.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::Moment;
+use b2bua::profile::Profiles;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceEntry;
-use b2bua::{B2bua, CallKey, Input};
+use b2bua::{B2bua, CallKey, Checkpoint, Input};
 use sip_msg::Method;
 
 use super::{Event, PATIENCE, Sim};
@@ -50,6 +52,14 @@ impl Sim {
             Some(call) => Handle { party, call },
             None => panic!("no call at {name}\n{}", self.ladder),
         }
+    }
+
+    /// The party's ends of all its calls, in the order of their numbers.
+    #[must_use]
+    pub fn ends(&self, name: &str) -> Vec<Handle> {
+        let party = self.index(name);
+        let calls = self.seats[party].party.calls();
+        calls.map(|(call, _)| Handle { party, call }).collect()
     }
 
     /// One end of a call, as its party sees it.
@@ -240,6 +250,24 @@ impl Sim {
     /// Replaces the gateway now by one that was restored from its checkpoints.
     pub fn restore(&mut self) {
         self.gateway.restart(self.now);
+        self.restarts.done += 1;
+        self.restarts.due = false;
+        self.settle();
+    }
+
+    /// The same, but that the new gateway has no trunk of that name and was handed these
+    /// checkpoints instead of those that it had written.
+    pub fn restore_without(&mut self, trunk: Option<&str>, checkpoints: Vec<Checkpoint>) {
+        let mut config = self.gateway.config().clone();
+        let kept = config.profiles.trunks.values();
+        let kept: Vec<_> = kept
+            .filter(|profile| Some(profile.name.as_str()) != trunk)
+            .map(|profile| profile.as_ref().clone())
+            .collect();
+        config.profiles = Arc::new(Profiles::new(kept, config.profiles.limits));
+        let pairs = checkpoints.into_iter().map(|kept| (kept.call, kept));
+        self.gateway.saved = pairs.collect();
+        self.gateway.restart_with(self.now, config);
         self.restarts.done += 1;
         self.restarts.due = false;
         self.settle();

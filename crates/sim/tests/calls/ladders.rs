@@ -66,3 +66,45 @@ fn first_proxy_down_second_busy() {
     sim.run_until_quiet();
     check("first_proxy_down_second_busy", sim.ladder());
 }
+
+#[test]
+fn call_by_microsoft() {
+    let mut sim = World::new(65).without_pings().start();
+    sim.call("acs", SUBSCRIBER);
+    sim.run_for(Duration::from_secs(5));
+    sim.hang_up(sim.called("carrier"));
+    sim.run_until_quiet();
+    check("call_by_microsoft", sim.ladder());
+}
+
+#[test]
+fn first_proxy_silent() {
+    let mut sim = World::new(66).without_pings().start();
+    sim.party_mut("acs").script = Script::silent();
+    let caller = sim.call("carrier", APPLICATION);
+    sim.run_for(Duration::from_secs(8));
+    sim.hang_up(caller);
+    sim.run_until_quiet();
+    check("first_proxy_silent", sim.ladder());
+}
+
+#[test]
+fn hold_by_the_carrier() {
+    let mut sim = World::new(67).without_pings().start();
+    let caller = sim.call("carrier", APPLICATION);
+    sim.run_for(Duration::from_secs(3));
+    sim.hold(caller);
+    sim.run_for(Duration::from_secs(3));
+    sim.resume(caller);
+    sim.run_until_quiet();
+    check("hold_by_the_carrier", sim.ladder());
+}
+
+#[test]
+fn busy() {
+    let mut sim = World::new(68).without_pings().start();
+    sim.party_mut("carrier").script = Script::new().ring().respond(486);
+    sim.call("acs", SUBSCRIBER);
+    sim.run_until_quiet();
+    check("busy", sim.ladder());
+}

@@ -5,6 +5,7 @@ mod basic;
 mod failover;
 mod health;
 mod ladders;
+mod random;
 mod restore;
 mod sessions;
 
