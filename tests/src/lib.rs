@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod daemon;
 pub mod gateway;
 pub mod lab;
+pub mod lossy;
 pub mod microsoft;
 pub mod process;
 pub mod sip;

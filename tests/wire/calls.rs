@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use trunkline_tests::lab::Lab;
+use trunkline_tests::lossy::Lossy;
 use trunkline_tests::sipp::Sipp;
 use trunkline_tests::two_trunks::{Gateway, Plan};
 
@@ -253,4 +254,66 @@ fn fifty_calls_a_second_all_go_through() {
         assert!(delay < 1000, "{record}");
     }
     assert_eq!(gateway.metric("trunkline_internal_faults_total"), 0);
+}
+
+#[test]
+fn calls_survive_a_network_that_loses_and_doubles() {
+    let lab = Lab::new();
+    let gateway = Gateway::start(&lab, &Plan::over("udp"));
+    let carrier_at = SocketAddr::new(lab.host(4), 5060);
+    let pbx_at = SocketAddr::new(lab.host(5), 5060);
+    let lossy = [
+        Lossy::start(lab.host(2), carrier_at, gateway.carrier_side(), 5),
+        Lossy::start(lab.host(3), pbx_at, gateway.pbx_side(), 5),
+    ];
+    // Answers that were lost are asked for again; SIPp must still be there to repeat them.
+    let linger = "linger?ms=4000";
+    let contact = |part: &str, host| format!("{part}?contact={}:5060", lab.host(host));
+    // SIPp counts what it hears of a call that is over as a call; it is ended with the test.
+    let _pbx = Sipp::new(
+        &lab,
+        "pbx",
+        pbx_at,
+        &[
+            "called/invited",
+            &contact("called/ringing", 3),
+            &contact("called/answer", 3),
+            "wait_bye",
+            linger,
+        ],
+    )
+    .calls(1000, 20)
+    .start();
+    let carrier = Sipp::new(
+        &lab,
+        "carrier",
+        carrier_at,
+        &[
+            &contact("caller/invite", 2),
+            &contact("caller/answered", 2),
+            &contact("caller/bye", 2),
+            linger,
+        ],
+    )
+    .towards(SocketAddr::new(lab.host(2), 5061))
+    .calls(20, 20)
+    .start();
+    carrier.succeed();
+    // The last BYE's 200 may have been lost for the daemon; the call it was about is over.
+    gateway.await_no_calls(Duration::from_secs(10));
+    let records = gateway.records(20);
+    let mut legs: Vec<String> = Vec::new();
+    for record in &records {
+        assert_answered(record, "caller");
+        let attempts = record["attempts"].as_array().expect("a list");
+        assert_eq!(attempts.len(), 1, "{record}");
+        legs.push(attempts[0]["call_id"].to_string());
+    }
+    legs.sort_unstable();
+    legs.dedup();
+    assert_eq!(legs.len(), 20, "a leg was made twice");
+    for side in &lossy {
+        let (dropped, doubled) = side.faults();
+        assert!(dropped >= 20 && doubled >= 20, "{dropped} {doubled}");
+    }
 }
