@@ -119,6 +119,9 @@ impl Shard {
             let millis = u16::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
             match self.epoll.wait(&mut ready, EpollTimeout::from(millis)) {
                 Ok(number) => {
+                    // What signalling said before the peer could send is done before the peer is
+                    // heard: the first packet after an answer finds its legs joined.
+                    self.take_steps();
                     for event in &ready[..number] {
                         self.receive(event.data());
                     }
