@@ -522,3 +522,24 @@ fn stopping_says_goodbye_on_every_leg() {
         assert_eq!(buf[len - 7], 203, "the compound ends in a BYE");
     }
 }
+
+#[test]
+fn the_first_packet_after_a_join_is_carried() {
+    let mut plane = Plane::start(LOOPBACK, 28_000..=28_099);
+    let pairs = plane.bind(0, 2);
+    let (mut a, b) = (Party::plain(LOOPBACK, 1), Party::plain(LOOPBACK, 2));
+    plane.open(1, pairs[0], a.params());
+    plane.open(2, pairs[1], b.params());
+    b.socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    let mut buffer = [0; 2048];
+    for round in 0..300 {
+        plane.command(MediaCommand::Split { leg: LegId(1) });
+        plane.settle(1);
+        plane.join(1, 2);
+        a.send(pairs[0].rtp);
+        let heard = b.socket.recv(&mut buffer);
+        assert!(heard.is_ok(), "round {round}: {heard:?}");
+    }
+}
