@@ -122,8 +122,19 @@ fn tshark_counts_what_the_json_says() {
     let malformed = tshark(
         &pcap,
         "_ws.malformed || _ws.expert.severity >= 8388608",
-        &["frame.number", "_ws.col.Info"],
+        &[
+            "ip.src",
+            "ip.dst",
+            "_ws.col.Protocol",
+            "frame.number",
+            "_ws.col.Info",
+        ],
     );
+    // tshark takes SRTCP for RTCP and stumbles over the cipher text.
+    let malformed: Vec<_> = malformed
+        .iter()
+        .filter(|row| row[2] != "RTCP" || !(is_microsoft(&row[0]) || is_microsoft(&row[1])))
+        .collect();
     assert!(malformed.is_empty(), "{malformed:?}");
 
     let streams = streams(&pcap);

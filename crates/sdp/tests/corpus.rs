@@ -63,13 +63,18 @@ fn check(offer: &SessionDescription, answer: &SessionDescription) {
     );
     let body = String::from_utf8_lossy(&offer.to_bytes()).into_owned();
     let offered = body.split("m=").nth(ours.index + 1).unwrap();
-    let offered: BTreeSet<_> = offered.lines().next().unwrap().split(' ').skip(3).collect();
+    // As numbers: a peer may write payload type 3 as 03.
+    let offered: BTreeSet<u8> = offered
+        .lines()
+        .next()
+        .unwrap()
+        .split(' ')
+        .skip(3)
+        .filter_map(|token| token.parse().ok())
+        .collect();
     let mut seen = BTreeSet::new();
     for format in &ours.formats {
-        assert!(
-            offered.contains(format.pt.to_string().as_str()),
-            "{format:?} was not offered"
-        );
+        assert!(offered.contains(&format.pt), "{format:?} was not offered");
         assert!(seen.insert(format.pt), "{format:?} twice");
     }
     let theirs = offer.audio().unwrap();
