@@ -83,8 +83,8 @@ impl Reading {
         counter(
             encoder,
             "internal_faults",
-            "Calls ended because of an internal fault",
-            one(counts.faults + self.faults),
+            "Internal faults the signalling loop caught; each ends at most one call",
+            one(self.faults),
         )?;
         counter(
             encoder,
