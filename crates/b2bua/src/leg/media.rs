@@ -93,6 +93,11 @@ impl LegMedia {
         });
     }
 
+    /// Whether tones can be made towards a leg that agreed on this.
+    pub(crate) fn can_ring(negotiated: &Negotiated) -> bool {
+        tone(negotiated).is_some()
+    }
+
     /// Parameters while nothing is known of the remote end.
     pub(crate) fn unanswered(&self, trunk: &TrunkProfile) -> LegParams {
         LegParams {
