@@ -44,8 +44,8 @@ const METHODS: [Method; 6] = [
     Method::Notify,
 ];
 
-/// What is done on the trunks of carriers and PBXs besides (RFC 3262, RFC 3311).
-const EARLY_METHODS: [Method; 2] = [Method::Prack, Method::Update];
+/// What is done on the trunks of carriers and PBXs besides (RFC 3262).
+const EARLY_METHODS: [Method; 1] = [Method::Prack];
 
 /// What Microsoft says it takes (M-01).
 const MICROSOFT_TAKES: [Method; 6] = [
