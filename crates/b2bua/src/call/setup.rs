@@ -103,9 +103,9 @@ impl Setup {
                 Phase::Setup(self)
             }
             Event::Media {
-                event: MediaEvent::Failed { .. },
+                event: MediaEvent::Failed { error, .. },
                 ..
-            } => {
+            } if !error.is_harmless() => {
                 let end = End::refused(StatusCode::SERVICE_UNAVAILABLE, FailureClass::Internal);
                 self.give_up(core, head, end)
             }
