@@ -130,12 +130,20 @@ impl Trying {
         }
     }
 
-    /// Tells the relay of every fork that has answered.
-    pub(crate) fn update_media(&self, core: &mut Core, across: Option<&Negotiated>) {
+    /// Tells the relay of every fork that has answered, and whether to say when one is heard.
+    pub(crate) fn update_media(
+        &self,
+        core: &mut Core,
+        across: Option<&Negotiated>,
+        first_audio: bool,
+    ) {
         let remotes: Vec<&Negotiated> = self.forks.iter().map(|fork| &fork.negotiated).collect();
-        let params = self
+        let mut params = self
             .media
             .answered(&self.trunk, &remotes, across, Flows::BOTH);
+        if let Some(fork) = self.forks.first().filter(|_| first_audio) {
+            params.listen = LegMedia::listen(&fork.negotiated);
+        }
         self.media.update(core, params);
     }
 

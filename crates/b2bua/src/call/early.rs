@@ -277,7 +277,7 @@ impl Setup {
         };
         let across = self.early.session.answer().map(|answer| &answer.negotiated);
         if !trying.forks.is_empty() {
-            trying.update_media(core, across);
+            trying.update_media(core, across, self.listens(&trying.trunk));
         }
         let fork = trying.forks.first().map(|fork| &fork.negotiated);
         if let Some(own) = across {

@@ -1,12 +1,13 @@
 //! The ringing tone that a caller hears while the called party's early media is silent (I-05).
 
-use media_relay::{MediaCommand, Source, ToneKind};
+use media_relay::{Cadence, MediaCommand, Source};
 use sdp::{Audio, Format};
 
 use super::Head;
 use super::setup::Setup;
 use crate::core::Core;
 use crate::leg::LegMedia;
+use crate::profile::{EarlyPolicy, TrunkProfile};
 
 /// Whether the tone sounds. It goes one way only: what has fallen silent stays so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,17 +48,24 @@ impl Ringback {
 
 impl Setup {
     /// Lets the caller hear the tone, if it can be made in what was agreed with it.
-    pub(super) fn ring(&mut self, core: &mut Core, _head: &Head) {
+    pub(super) fn ring(&mut self, core: &mut Core, head: &Head) {
         let answer = self.early.session.answer();
         let possible = answer.is_some_and(|answer| LegMedia::can_ring(&answer.negotiated));
         if self.early.ringback != Ringback::Silent || !possible {
             return;
         }
         self.early.ringback = Ringback::Sounding;
+        let tone = Cadence::ringback_of(&head.trunk.early.tone_country);
         core.media(MediaCommand::Source {
             leg: self.media.id,
-            source: Source::Tone(ToneKind::Ringback),
+            source: Source::Tone(tone),
         });
+    }
+
+    /// Whether the first audio of the called party is waited for.
+    pub(super) fn listens(&self, trunk: &TrunkProfile) -> bool {
+        let may_ring = trunk.early.policy == EarlyPolicy::WaitForRtp || trunk.early.ring_here;
+        may_ring && self.early.ringback != Ringback::Over
     }
 
     /// The called party was heard.

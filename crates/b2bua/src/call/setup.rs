@@ -97,7 +97,7 @@ impl Setup {
             Event::PrackTimeout => self.never_pracked(core, head),
             Event::Media {
                 side: Side::B,
-                event: MediaEvent::FirstPacket { .. },
+                event: MediaEvent::FirstAudio { .. },
             } => {
                 self.audio_began(core);
                 Phase::Setup(self)
