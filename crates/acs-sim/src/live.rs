@@ -1,6 +1,7 @@
 //! A confirmed call: what its user wants, what its peer sends, repetition of what is
 //! unacknowledged.
 
+mod core;
 mod refer;
 mod reinvite;
 
@@ -10,17 +11,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sip_msg::{Method, Request};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::agent::{Agent, InDialog};
-use crate::call::{
-    By, CallError, CallState, Command, Done, Ending, InDialogRequest, Phase, Responded,
-};
+pub(crate) use self::core::Core;
+use crate::agent::InDialog;
+use crate::call::{By, CallError, Command, Done, Ending, Phase};
 use crate::client::{Exchange, Reply};
-use crate::dialog::{Dialog, DialogId};
-use crate::manner::{Occasion, Refusal, add};
-use crate::media::{Agreed, MediaSession};
+use crate::dialog::Dialog;
+use crate::manner::{Occasion, Refusal};
 use crate::script::HoldDialect;
 use crate::sdp::{self, Codec, Direction, Local, Remote};
 use crate::server::Incoming;
@@ -30,79 +29,6 @@ use refer::{Referral, next_referred};
 
 /// No deadline.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// What both ways of making a call have in common, before and after it is confirmed.
-pub(crate) struct Core {
-    pub(crate) agent: Arc<Agent>,
-    pub(crate) media: Arc<MediaSession>,
-    pub(crate) state: watch::Sender<CallState>,
-    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
-    pub(crate) inbox: mpsc::UnboundedReceiver<InDialog>,
-    pub(crate) id: DialogId,
-    /// Which of our listeners this call belongs to.
-    pub(crate) side: usize,
-    pub(crate) local: Local,
-}
-
-impl Core {
-    pub(crate) fn end(&self, ending: Ending) {
-        self.media.stop();
-        self.agent.forget(&self.id);
-        self.state.send_modify(|state| {
-            state.phase = Phase::Ended;
-            state.ending.get_or_insert(ending);
-        });
-    }
-
-    /// Sends a request in `dialog`; its final response goes to `done`.
-    pub(crate) fn send_in_dialog(
-        &self,
-        dialog: &mut Dialog,
-        link: &Arc<Link>,
-        asked: InDialogRequest,
-        done: Option<Responded>,
-    ) {
-        let mut request = dialog.request(method_named(&asked.method));
-        let local = self.agent.advertised(link);
-        self.agent
-            .manner
-            .complete(&mut request.headers, Occasion::Request, local);
-        add(&mut request.headers, &asked.headers);
-        if let Some((kind, text)) = asked.body {
-            request.set_body(&kind, text);
-        }
-        let exchange = self.agent.send_request(request, link);
-        let wait = async move {
-            let response = exchange.last().await;
-            if let Some(done) = done {
-                // Whoever asked may have left.
-                let _ = done.send(response);
-            }
-        };
-        self.agent.keep(tokio::spawn(wait).abort_handle());
-    }
-
-    /// Takes up an exchange of descriptions.
-    pub(crate) fn follow(&self, remote: &Remote, codec: Codec) {
-        let hold = self.agent.manner.holds_by_inactive_only();
-        let theirs = match remote.direction {
-            Direction::SendOnly | Direction::RecvOnly if hold => Direction::SendRecv,
-            Direction::SendRecv
-            | Direction::SendOnly
-            | Direction::RecvOnly
-            | Direction::Inactive => remote.direction,
-        };
-        let agreed = Agreed {
-            codec,
-            send: self.local.direction.sends() && theirs.receives() && !remote.black_hole(),
-            receive: self.local.direction.receives() && theirs.sends(),
-        };
-        self.media
-            .follow(remote, agreed, self.agent.manner.retargets_media());
-        let held = remote.black_hole() || !theirs.receives();
-        self.state.send_modify(|state| state.held = held);
-    }
-}
 
 /// A 2xx of ours that its ACK has not reached.
 struct Unacked {
@@ -491,21 +417,6 @@ impl Live {
             link.close();
         }
         Next::End(Ending::HungUp(By::Us))
-    }
-}
-
-fn method_named(name: &str) -> Method {
-    match name {
-        "INFO" => Method::Info,
-        "UPDATE" => Method::Update,
-        "REFER" => Method::Refer,
-        "NOTIFY" => Method::Notify,
-        "OPTIONS" => Method::Options,
-        "PRACK" => Method::Prack,
-        "MESSAGE" => Method::Message,
-        "SUBSCRIBE" => Method::Subscribe,
-        "PUBLISH" => Method::Publish,
-        other => Method::Other(other.into()),
     }
 }
 

@@ -136,7 +136,7 @@ fn nearest(decode: fn(u8) -> i16, sample: i16) -> u8 {
 fn mu_law(octet: u8) -> i16 {
     let bits = !octet;
     let exponent = (bits >> 4) & 7;
-    let magnitude = ((i16::from(bits & 15) << 3) + 0x84 << exponent) - 0x84;
+    let magnitude = (((i16::from(bits & 15) << 3) + 0x84) << exponent) - 0x84;
     if bits & 0x80 == 0 {
         magnitude
     } else {

@@ -141,14 +141,12 @@ impl Ringing {
                     Some(InDialog::Ack(_)) => {}
                     None => return,
                 },
-                Some(command) = self.core.commands.recv() => match command {
-                    Command::HangUp(_) => return self.refuse(Refusal::status(486)),
-                    Command::Reject(rejection) => return self.refuse(refusal(rejection)),
-                    Command::Answer(headers) => {
-                        return self.answer(Answer { headers, ..Answer::default() }).await;
+                Some(command) = self.core.commands.recv() => {
+                    if let Some(finale) = self.command(command) {
+                        self.finale = finale;
+                        return self.finish().await;
                     }
-                    other => self.command(other).await,
-                },
+                }
                 () = sleep_until(repeat_at) => self.repeat(),
                 () = sleep_until(next), if free => {
                     if let Some(step) = self.provisionals.pop_front() {
@@ -162,8 +160,17 @@ impl Ringing {
         }
     }
 
-    async fn command(&mut self, command: Command) {
+    /// Does what is asked; gives the end of the call, if that is what is asked.
+    fn command(&mut self, command: Command) -> Option<Finale> {
         match command {
+            Command::HangUp(_) => return Some(Finale::Refuse(Refusal::status(486))),
+            Command::Reject(rejection) => return Some(Finale::Refuse(refusal(rejection))),
+            Command::Answer(headers) => {
+                return Some(Finale::Answer(Answer {
+                    headers,
+                    ..Answer::default()
+                }));
+            }
             Command::Progress(step) => self.provisional(&step),
             Command::Listen => {
                 if let Some(remote) = &self.offered.remote {
@@ -181,11 +188,9 @@ impl Ringing {
             | Command::Refresh(_)
             | Command::Rekey(_)
             | Command::Reoffer(..)
-            | Command::Refer(..)
-            | Command::HangUp(_)
-            | Command::Answer(_)
-            | Command::Reject(_) => {}
+            | Command::Refer(..) => {}
         }
+        None
     }
 
     /// A request within the early dialog: the PRACK of a reliable response, or something out of
