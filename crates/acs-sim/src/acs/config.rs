@@ -77,6 +77,8 @@ pub struct AcsConfig {
     pub refresh_after: Option<Duration>,
     /// Send each BYE on a connection of its own.
     pub bye_on_new_connection: bool,
+    /// The trunk property `privacyHeader`: what Privacy says, or that there is none.
+    pub privacy: Option<String>,
     /// Witness of every byte.
     pub tap: Tap,
 }
@@ -111,6 +113,7 @@ impl AcsConfig {
             progress_patience: Duration::from_secs(10),
             refresh_after: None,
             bye_on_new_connection: false,
+            privacy: Some("id".to_owned()),
             tap: Tap::default(),
         }
     }
