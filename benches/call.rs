@@ -201,6 +201,7 @@ impl Bench {
                 Output::Media(_)
                 | Output::Checkpoint(_)
                 | Output::Trace(_)
+                | Output::Leave(_)
                 | Output::Query(_)
                 | Output::Timeout(_) => {}
             }

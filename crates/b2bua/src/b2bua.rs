@@ -89,6 +89,7 @@ impl B2bua {
             index: Index::default(),
             leg_states: BTreeMap::new(),
             outputs: VecDeque::new(),
+            leaving: None,
             metrics: Counts::default(),
             draining: false,
         };
@@ -185,6 +186,9 @@ impl B2bua {
             if reason.answer(arrival.transport).is_none() {
                 return;
             }
+        }
+        if let Message::Response(response) = &message {
+            core.leave_if_busy(&arrival, response);
         }
         core.ua.handle_message(core.now, arrival, message);
     }

@@ -10,8 +10,8 @@ use ambient::{Deadlines, KeyRng, Now, TokenRng};
 use bytes::Bytes;
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair};
 use routing::Snapshot;
-use sip_msg::wire::TrunkName;
-use sip_msg::{HeaderName, Headers, Method, Request, StatusCode};
+use sip_msg::wire::{Arrival, FlowId, TransportError, TrunkName};
+use sip_msg::{HeaderName, Headers, Method, Request, Response, StatusCode};
 use sip_ua::{
     ClientKey, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey, UserAgent,
 };
@@ -120,6 +120,8 @@ pub(crate) struct Core {
     /// Where the packet streams of confirmed calls stood when a shard last said so.
     pub(crate) leg_states: BTreeMap<LegId, LegCheckpoint>,
     pub(crate) outputs: VecDeque<Output>,
+    /// A connection that is left once what this input causes has been sent.
+    pub(crate) leaving: Option<FlowId>,
     pub(crate) metrics: Counts,
     pub(crate) draining: bool,
 }
@@ -361,6 +363,21 @@ impl Core {
         }
     }
 
+    /// Notes whether a response says that its connection is to be left (M-07).
+    pub(crate) fn leave_if_busy(&mut self, arrival: &Arrival, response: &Response) {
+        let opened_for = arrival.opened_for.as_ref();
+        let trunk = opened_for.and_then(|name| self.profiles.trunk(name));
+        let invite = response
+            .headers
+            .cseq()
+            .is_ok_and(|cseq| cseq.method == Method::Invite);
+        let busy = response.status == StatusCode::SERVICE_UNAVAILABLE
+            && response.headers.retry_after().is_some();
+        if trunk.is_some_and(|trunk| trunk.close_when_busy) && invite && busy {
+            self.leaving = Some(arrival.flow);
+        }
+    }
+
     /// What a failed attempt says about the peer.
     pub(crate) fn report_health(
         &mut self,
@@ -383,6 +400,8 @@ impl Core {
                     .handle_call_answered(self.now, trunk, peer, status);
                 return;
             }
+            // It says something about the message.
+            AttemptFailure::Transport(TransportError::TooLarge) => return,
             AttemptFailure::Silent => ProbeFailure::TimedOut,
             AttemptFailure::Transport(error) => ProbeFailure::Transport(error),
             AttemptFailure::NoHop => ProbeFailure::Unresolved,

@@ -190,8 +190,15 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
             true,
             StatusCode::SERVICE_UNAVAILABLE,
         ),
-        // The trunk is broken or does not speak SIP as it should; the number may be fine.
-        StatusCode::BAD_GATEWAY | StatusCode::VERSION_NOT_SUPPORTED => (
+        // The trunk is broken or does not speak SIP as it should; the number may be fine. So may
+        // it be where the trunk takes offence at how it was asked.
+        StatusCode::BAD_GATEWAY
+        | StatusCode::VERSION_NOT_SUPPORTED
+        | StatusCode::REQUEST_ENTITY_TOO_LARGE
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        | StatusCode::UNSUPPORTED_URI_SCHEME
+        | StatusCode::BAD_EXTENSION
+        | StatusCode::EXTENSION_REQUIRED => (
             FailureClass::TrunkDown,
             true,
             StatusCode::SERVICE_UNAVAILABLE,
@@ -220,7 +227,7 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
         StatusCode::SERVICE_UNAVAILABLE => retry_after.map(seconds),
         _ => None,
     };
-    let cause = if shown == status { cause } else { None };
+    let cause = cause.filter(|cause| shown == status && cause.may_explain(status));
     let cause = cause.unwrap_or_else(|| cause_from_status(shown));
     Verdict {
         class,

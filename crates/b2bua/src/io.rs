@@ -6,7 +6,7 @@ use ambient::Moment;
 use media_relay::{MediaCommand, MediaEvent};
 use routing::Snapshot;
 use sip_msg::dns::{DnsAnswer, Query};
-use sip_msg::wire::{Arrival, Transmit, TransportReport};
+use sip_msg::wire::{Arrival, FlowId, Transmit, TransportReport};
 use sip_msg::{Message, Rejected};
 
 use crate::admin;
@@ -50,6 +50,9 @@ pub enum Output {
     Transmit(Transmit),
     /// Tell the media shards.
     Media(MediaCommand),
+    /// Send nothing new on this connection, which the transport opened, and close it once it is
+    /// quiet: its peer has too much to do (M-07).
+    Leave(FlowId),
     /// A call or an attempt to call ended; each is said once.
     Record(Box<CallRecord>),
     /// Keep or forget a call that can be continued by another process.

@@ -130,6 +130,9 @@ impl Core {
             self.trace_out(&transmit);
             self.outputs.push_back(Output::Transmit(transmit));
         }
+        if let Some(flow) = self.leaving.take() {
+            self.outputs.push_back(Output::Leave(flow));
+        }
         while let Some(query) = self.ua.poll_query() {
             self.outputs.push_back(Output::Query(query));
         }

@@ -285,6 +285,7 @@ fn attempt(
             .as_ref()
             .map(|calling| written(trunk, calling)),
         from_host: trunk.from_host.clone(),
+        hop: None,
     }
 }
 

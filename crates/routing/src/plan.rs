@@ -90,6 +90,8 @@ pub struct Attempt {
     pub from_user: Option<String>,
     /// Host of the From URI, where it is not the gateway's own.
     pub from_host: Option<String>,
+    /// Where the INVITE goes instead of to the peer; never set by a decision.
+    pub hop: Option<Uri>,
 }
 
 impl fmt::Debug for Attempt {

@@ -16,7 +16,7 @@ use media_relay::{
 };
 use routing::Snapshot;
 use sip_msg::dns::Query;
-use sip_msg::wire::Transmit;
+use sip_msg::wire::{FlowId, Transmit};
 
 /// Octets of the longest packet, with what SRTP adds.
 const PACKET: usize = 2_048;
@@ -46,6 +46,8 @@ pub(crate) struct Gateway {
     /// What the shell would send.
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) queries: VecDeque<Query>,
+    /// Connections that the core wants left.
+    pub(crate) left: Vec<FlowId>,
     pub(crate) packets: VecDeque<MediaPacket>,
     pub(crate) records: Vec<CallRecord>,
     pub(crate) trace: Vec<TraceEntry>,
@@ -78,6 +80,7 @@ impl Gateway {
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             queries: VecDeque::new(),
+            left: Vec::new(),
             packets: VecDeque::new(),
             records: Vec::new(),
             trace: Vec::new(),
@@ -108,6 +111,7 @@ impl Gateway {
                     self.saved.remove(&call);
                 }
                 Output::Trace(entry) => self.trace.push(entry),
+                Output::Leave(flow) => self.left.push(flow),
                 Output::Query(query) => self.queries.push_back(query),
                 Output::Timeout(wake) => {
                     self.wake = wake;

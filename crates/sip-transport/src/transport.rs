@@ -153,6 +153,17 @@ impl Transport {
         }
     }
 
+    /// Sends nothing new on a connection that was opened here, and closes it once it is quiet:
+    /// the next request to its peer opens another one. Does nothing for other flows.
+    pub fn leave(&self, flow: FlowId) {
+        if let Some(stream) = self.shared.flows.stream(flow)
+            && matches!(stream.origin, Origin::Opened(_))
+        {
+            self.shared.flows.detach(&stream);
+            stream.retire();
+        }
+    }
+
     fn to_flow(
         &self,
         id: TransmitId,

@@ -28,6 +28,9 @@ pub(crate) struct Trying {
     pub(crate) client: ClientKey,
     pub(crate) trunk: Arc<TrunkProfile>,
     pub(crate) peer: usize,
+    pub(crate) attempt: Attempt,
+    /// Its INVITE was changed to please the peer; that is done once.
+    pub(crate) conceded: bool,
     pub(crate) media: LegMedia,
     /// What every fork is offered.
     pub(crate) offer: PendingOffer,
@@ -36,6 +39,8 @@ pub(crate) struct Trying {
     pub(crate) forks: Vec<Fork>,
     /// Anything at all came back.
     pub(crate) spoke: bool,
+    /// Something beyond 100 came back.
+    pub(crate) rang: bool,
 }
 
 /// An early dialog that answered the offer in a provisional response.
@@ -79,7 +84,13 @@ impl Trying {
             b: media.id,
         });
         let offered = Bytes::from(offered.to_bytes());
-        let out = invite(core, &trunk, &setup.invite, attempt, offered.clone());
+        let mut out = invite(core, &trunk, &setup.invite, attempt, offered.clone());
+        if let Some(concession) = &setup.concession {
+            concession.apply(&mut out.request.headers);
+        }
+        if let Some(hop) = &attempt.hop {
+            out.next_hop = hop.clone();
+        }
         head.record
             .attempts
             .push(record(core, attempt, &out.request.headers));
@@ -88,11 +99,14 @@ impl Trying {
             client,
             trunk,
             peer: attempt.peer,
+            attempt: attempt.clone(),
+            conceded: setup.concession.is_some(),
             media,
             offer,
             offered,
             forks: Vec::new(),
             spoke: false,
+            rang: false,
         })
     }
 
@@ -145,6 +159,11 @@ impl Trying {
             params.listen = LegMedia::listen(&fork.negotiated);
         }
         self.media.update(core, params);
+    }
+
+    /// Whether it went to a host that is no peer of its trunk.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.attempt.hop.is_some()
     }
 
     /// The attempt failed or is left for another one.

@@ -10,6 +10,7 @@ use sip_ua::ServerKey;
 
 use super::early::EarlyLeg;
 use super::ending::{End, Ending};
+use super::redirect::Redirections;
 use super::refresh::{MIN_SE, SessionTimer};
 use super::setup::Setup;
 use super::{Call, Head, Timer};
@@ -126,6 +127,8 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         plan: attempts.into_iter().take(core.attempts_per_call).collect(),
         trying: None,
         tried: Vec::new(),
+        redirections: Redirections::default(),
+        concession: None,
         alerted: false,
     }))
 }
@@ -221,7 +224,7 @@ fn decide(
 }
 
 /// The caller's number as it wrote it; `None` where it withholds it (RFC 3323 §4.1.1.3).
-fn calling(invite: &Request) -> Option<String> {
+pub(super) fn calling(invite: &Request) -> Option<String> {
     let from = invite.headers.from().ok()?;
     let user = from.uri.user()?;
     let withheld = user.is_empty() || user.eq_ignore_ascii_case("anonymous");
@@ -243,7 +246,7 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 
 impl Core {
     /// What routing may know at this moment.
-    fn facts(&mut self) -> Facts {
+    pub(super) fn facts(&mut self) -> Facts {
         let trunks = self.profiles.trunks.keys();
         let room = trunks.filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {

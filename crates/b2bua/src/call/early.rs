@@ -124,14 +124,16 @@ impl Setup {
 
     /// Passes a provisional response on, as far as the called trunk's policy lets it through.
     fn alert(&mut self, core: &mut Core, head: &mut Head, response: &Response) {
-        let Some(trying) = self.trying.as_ref() else {
+        let Some(trying) = self.trying.as_mut() else {
             return;
         };
         let trunk = std::sync::Arc::clone(&trying.trunk);
+        if !std::mem::replace(&mut trying.rang, true) {
+            core.arm(head.key, Timer::NoAnswer, trunk.timers.no_answer);
+        }
         if !self.alerted {
             self.alerted = true;
             core.disarm(head.key, Timer::Budget);
-            core.arm(head.key, Timer::NoAnswer, trunk.timers.no_answer);
             head.record.ringing = Some(core.now.wall);
         }
         if let Some(attempt) = head.record.attempts.last_mut() {

@@ -11,11 +11,13 @@
 mod answer;
 mod attempt;
 mod begin;
+mod concede;
 mod early;
 mod ending;
 mod event;
 mod invite;
 mod offered;
+mod redirect;
 mod refresh;
 mod reinvite;
 mod reliable;

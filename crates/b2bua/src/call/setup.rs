@@ -7,12 +7,14 @@ use bytes::Bytes;
 use media_relay::MediaEvent;
 use routing::Attempt;
 use sdp::SessionDescription;
-use sip_msg::{Headers, Method, Request, Response, StatusCode};
+use sip_msg::{Class, Headers, Method, Request, Response, StatusCode};
 use sip_ua::{ClientFailure, ClientKey, ServerKey};
 
 use super::attempt::Trying;
+use super::concede::Concession;
 use super::early::EarlyLeg;
 use super::ending::{End, Ending};
+use super::redirect::Redirections;
 use super::{Event, Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::failure::{self, AttemptFailure, FailureClass, Verdict};
@@ -39,6 +41,10 @@ pub(crate) struct Setup {
     pub(crate) trying: Option<Trying>,
     /// How the attempts made so far ended.
     pub(crate) tried: Vec<Tried>,
+    /// Where redirections have led.
+    pub(crate) redirections: Redirections,
+    /// What the next attempt says otherwise.
+    pub(crate) concession: Option<Concession>,
     /// The caller has heard an 18x, so that another attempt would confuse it.
     pub(crate) alerted: bool,
 }
@@ -66,13 +72,10 @@ impl Setup {
             } if self.is_trying(client) => {
                 if response.status.is_success() {
                     self.accepted(core, head, dialog, &response)
+                } else if response.status.class() == Class::Redirection {
+                    self.redirected(core, head, response)
                 } else {
-                    let failure = AttemptFailure::Final {
-                        status: response.status,
-                        retry_after: response.headers.retry_after(),
-                        cause: super::ending::q850(&response.headers),
-                    };
-                    self.failed(core, head, failure, Some(Box::new(response)))
+                    self.refused(core, head, response)
                 }
             }
             Event::Failed { client, error } if self.is_trying(client) => {
@@ -134,17 +137,27 @@ impl Setup {
         failure: AttemptFailure,
         said: Option<Box<Response>>,
     ) -> Phase {
-        let verdict = failure::judge(&failure);
+        let mut verdict = failure::judge(&failure);
+        if verdict.class == FailureClass::Timeout && said.is_none() {
+            verdict.status = head.trunk.early.timeout_status;
+        }
         if let Some(trying) = self.trying.take() {
-            core.report_health(&trying.trunk.name, trying.peer, &failure);
+            if !trying.is_elsewhere() {
+                core.report_health(&trying.trunk.name, trying.peer, &failure);
+            }
             trying.abandon(core, head, &failure, &verdict);
         }
-        self.tried.push(Tried { verdict, said });
+        self.settled(verdict, said);
         if verdict.advances && !self.alerted {
             self.advance(core, head)
         } else {
             self.exhausted(core, head)
         }
+    }
+
+    /// An attempt has come to this.
+    pub(super) fn settled(&mut self, verdict: Verdict, said: Option<Box<Response>>) {
+        self.tried.push(Tried { verdict, said });
     }
 
     /// Makes the next attempt that can be made.
@@ -158,6 +171,7 @@ impl Setup {
                         trying.trunk.timers.attempt_timeout,
                     );
                     self.trying = Some(trying);
+                    self.concession = None;
                     return Phase::Setup(self);
                 }
                 Err(failure) => {

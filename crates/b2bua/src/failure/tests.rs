@@ -55,6 +55,29 @@ fn challenges_and_redirections_never_reach_the_caller() {
 }
 
 #[test]
+fn what_a_trunk_takes_offence_at_is_asked_of_another() {
+    for code in [413, 415, 416, 420, 421] {
+        let verdict = final_response(code);
+        assert_eq!(verdict.status, StatusCode::SERVICE_UNAVAILABLE, "{code}");
+        assert!(verdict.advances, "{code}");
+    }
+}
+
+#[test]
+fn a_busy_party_is_no_lack_of_circuits() {
+    let busy = |cause| {
+        judge(&AttemptFailure::Final {
+            status: StatusCode::BUSY_HERE,
+            retry_after: None,
+            cause: Cause::new(cause),
+        })
+    };
+    assert_eq!(busy(34).cause, Cause::USER_BUSY);
+    assert_eq!(busy(17).cause, Cause::USER_BUSY);
+    assert_eq!(busy(19).cause, Cause::NO_ANSWER);
+}
+
+#[test]
 fn a_used_up_budget_ends_the_call_in_time() {
     let verdict = judge(&AttemptFailure::SetupBudget);
     assert!(!verdict.advances);

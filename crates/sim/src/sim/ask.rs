@@ -360,6 +360,12 @@ impl Sim {
         ended
     }
 
+    /// How many connections the gateway wanted left because their peer was busy.
+    #[must_use]
+    pub fn connections_left(&self) -> usize {
+        self.gateway.left.len()
+    }
+
     /// What went wrong that no call notices: rules that Microsoft's side saw broken, and hosts,
     /// Call-IDs or tags of one side on the other.
     #[must_use]

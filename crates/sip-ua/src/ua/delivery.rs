@@ -92,7 +92,10 @@ impl UserAgent {
             return;
         }
         let (transport, addr) = (attempt.hop.transport, attempt.hop.addr);
-        self.resolver.failed(now.moment, transport, addr);
+        // A message that is too large says nothing about its addressee.
+        if error != TransportError::TooLarge {
+            self.resolver.failed(now.moment, transport, addr);
+        }
         self.give_address_up(now, key, ClientFailure::Transport(error));
     }
 

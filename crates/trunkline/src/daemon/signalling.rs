@@ -212,6 +212,7 @@ impl Signalling {
                 // No store keeps them yet; the core makes them whether or not anyone does.
                 Output::Checkpoint(_) => {}
                 Output::Trace(entry) => self.ring.push(entry),
+                Output::Leave(flow) => self.transport.leave(flow),
                 Output::Query(query) => self.transport.resolve(query),
                 Output::Timeout(Some(at)) => return at,
                 Output::Timeout(None) => return self.clock.now().moment + IDLE,
