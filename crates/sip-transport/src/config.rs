@@ -122,7 +122,7 @@ pub enum ResolverConfig {
 }
 
 /// Bounds and times of the transport. Every bound has a counter that moves when it is met.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportLimits {
     /// Limits of one message.
     pub message: Limits,
