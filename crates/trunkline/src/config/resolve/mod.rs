@@ -8,6 +8,7 @@ mod identity;
 mod media;
 pub mod network;
 mod profile;
+mod redirect;
 mod register;
 mod routes;
 mod session;
