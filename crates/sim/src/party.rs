@@ -3,6 +3,7 @@
 mod call;
 mod client;
 mod dialog;
+mod reliable;
 mod script;
 mod server;
 mod strict;
@@ -94,6 +95,8 @@ pub(crate) enum Wake {
     Script(u32),
     /// Answer a re-INVITE that was left waiting.
     Held(u32),
+    /// Repeat a reliable provisional response.
+    Reliable(u32),
 }
 
 /// What a party wants done.
@@ -112,6 +115,20 @@ pub struct Dial {
     pub headers: Vec<(String, String)>,
     /// The user part of From, instead of the party's own number.
     pub from: Option<String>,
+    /// What is done with reliable provisional responses.
+    pub prack: Prack,
+}
+
+/// What a caller does with reliable provisional responses (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Prack {
+    /// Acknowledges them, with an answer where one is due.
+    #[default]
+    Plain,
+    /// Acknowledges them with an offer, once the first one was answered.
+    Offering,
+    /// Never acknowledges them.
+    Never,
 }
 
 /// A small SIP endpoint.
@@ -128,6 +145,8 @@ pub struct Party {
     pub pong: Pong,
     /// Header fields of its BYEs and CANCELs.
     pub parting: Vec<(String, String)>,
+    /// Answers an offer that came in a 2xx; a broken party does not.
+    pub answers_late: bool,
     /// How long it leaves a re-INVITE unanswered.
     pub held_for: Duration,
     /// What the gateway did that this party's kind refuses. Tests assert that it is empty.
@@ -165,6 +184,7 @@ impl Party {
             script: Script::default(),
             pong: Pong::Status(200),
             parting: Vec::new(),
+            answers_late: true,
             held_for: Duration::ZERO,
             faults: Vec::new(),
             pings: 0,
@@ -213,6 +233,10 @@ impl Party {
                 .is_some_and(|server| !server.is_done()),
             Wake::Script(call) => self.calls.get(call).is_some_and(|call| !call.is_over()),
             Wake::Held(call) => self.held.contains_key(call),
+            Wake::Reliable(call) => {
+                let call = self.calls.get(call).filter(|call| !call.is_over());
+                call.is_some_and(|call| call.reliable.is_some())
+            }
         }
     }
 
@@ -244,6 +268,7 @@ impl Party {
             Wake::Client(key) => self.repeat_request(key),
             Wake::Server(key) => self.repeat_response(key),
             Wake::Script(call) => self.next_step(call),
+            Wake::Reliable(call) => self.repeat_reliable(call),
             Wake::Held(call) => {
                 if let Some((request, path)) = self.held.remove(&call) {
                     self.answer_reinvite(call, path, &request);

@@ -1,11 +1,14 @@
 //! A party's view of one call: its dialog, its session and what it saw.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sip_msg::{Headers, NameAddr, Request, Response, Uri};
 
 use crate::description::{Description, Direction};
 use crate::media::MediaEnd;
+
+use super::Prack;
 
 /// Who called, from the party's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,10 @@ pub struct Call {
     pub ending: Option<Headers>,
     /// The final response that the party's INVITE failed with.
     pub refusal: Option<Response>,
+    /// The RAck of every PRACK that came.
+    pub pracks: Vec<String>,
+    /// The final responses to the party's own PRACKs and UPDATEs, in order.
+    pub early_answers: Vec<u16>,
     /// The audio.
     pub media: MediaEnd,
     pub(crate) call_id: String,
@@ -67,6 +74,13 @@ pub struct Call {
     pub(crate) cancel_wanted: bool,
     pub(crate) script_at: usize,
     pub(crate) invite_key: String,
+    pub(crate) prack: Prack,
+    /// The provisional response that came last.
+    pub(crate) progress: Option<Response>,
+    /// The RSeq that was heard last, or sent last.
+    pub(crate) rseq: u32,
+    /// A reliable provisional response that was not acknowledged, and when it comes again.
+    pub(crate) reliable: Option<(Response, Duration)>,
 }
 
 impl Call {
@@ -112,7 +126,11 @@ impl Call {
     }
 
     pub(crate) fn tags_match(&self, local: Option<&str>, remote: Option<&str>) -> bool {
-        local == Some(self.local_tag.as_str())
+        // Forks have the tag of the call with a number behind it.
+        let fork = |rest: &str| rest.is_empty() || rest.starts_with('-');
+        local
+            .and_then(|local| local.strip_prefix(&self.local_tag))
+            .is_some_and(fork)
             && (self.remote_tag.is_none() || remote == self.remote_tag.as_deref())
     }
 }

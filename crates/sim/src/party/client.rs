@@ -111,6 +111,8 @@ impl Party {
             self.handle_invite_response(call, &request, &response, was_done);
         } else if cseq.method == Method::Bye {
             self.end_call(call, None);
+        } else if matches!(cseq.method, Method::Prack | Method::Update) && !was_done {
+            self.settle_early(call, &response);
         }
     }
 
@@ -164,10 +166,12 @@ impl Party {
             call.state = State::Ringing;
             call.responses.push(response.status.code());
             call.describe(&response.body);
+            call.progress = Some(response.clone());
         }
         if call.cancel_wanted {
             self.send_cancel(number);
         }
+        self.acknowledge_reliable(number, response);
     }
 
     /// The INVITE failed, or was given up.
@@ -187,7 +191,7 @@ impl Party {
             .calls
             .get(&number)
             .is_some_and(|call| call.offered_late);
-        let answer = if late {
+        let answer = if late && self.answers_late {
             self.describe(number, true)
         } else {
             None

@@ -21,6 +21,8 @@ pub(crate) struct Reply {
     pub(crate) description: bool,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) phrase: Option<String>,
+    /// Repeated until its PRACK (RFC 3262).
+    pub(crate) reliable: bool,
 }
 
 /// What a party does with each call that comes in. Steps are done in order.
@@ -115,6 +117,21 @@ impl Script {
         self.reply(status, 0, false)
     }
 
+    /// Makes the response before a reliable one.
+    #[must_use]
+    pub fn reliably(mut self) -> Self {
+        if let Some(Step::Respond(reply)) = self.steps.last_mut() {
+            reply.reliable = true;
+        }
+        self
+    }
+
+    /// Sends a response with SDP in an early dialog.
+    #[must_use]
+    pub fn describe_as(self, status: u16, fork: u8) -> Self {
+        self.reply(status, fork, true)
+    }
+
     /// Adds a header field to the response before.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
@@ -162,6 +179,7 @@ impl Script {
             description,
             headers,
             phrase: None,
+            reliable: false,
         }));
         self
     }

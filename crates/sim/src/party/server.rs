@@ -7,7 +7,7 @@ use sip_msg::{HeaderName, Message, Method, Request, Response, StatusCode, Transp
 use super::call::{Call, Role, State};
 use super::client::key;
 use super::script::{Reply, Step};
-use super::{GIVE_UP, Out, Party, Pong, Route, T1, T2, Wake};
+use super::{GIVE_UP, Out, Party, Pong, Prack, Route, T1, T2, Wake};
 use crate::description::Direction;
 
 /// A request that came.
@@ -23,6 +23,10 @@ pub(super) struct Server {
 }
 
 impl Server {
+    pub(super) fn path(&self) -> u64 {
+        self.path
+    }
+
     pub(super) fn is_done(&self) -> bool {
         !self.unacknowledged
     }
@@ -242,6 +246,9 @@ impl Party {
             call.ending = Some(request.headers.clone());
             call.end(None);
         }
+        if request.method == Method::Prack {
+            self.handle_prack(number, request);
+        }
         if request.method != Method::Invite {
             self.answer(key, request, 200);
         } else if self.held_for > Duration::ZERO {
@@ -313,6 +320,12 @@ impl Party {
             described: Vec::new(),
             ending: None,
             refusal: None,
+            pracks: Vec::new(),
+            early_answers: Vec::new(),
+            prack: Prack::default(),
+            progress: None,
+            rseq: 0,
+            reliable: None,
             media,
             call_id: text(HeaderName::CallId),
             local_party: text(HeaderName::To),
@@ -377,10 +390,11 @@ impl Party {
             0 => call.local_tag.clone(),
             fork => format!("{}-{fork}", call.local_tag),
         };
+        let party = call.local_party.split(";tag=").next().unwrap_or_default();
+        call.local_party = format!("{party};tag={tag}");
         if status.is_success() {
             call.state = State::Answered;
             call.local_tag.clone_from(&tag);
-            call.local_party = format!("{};tag={tag}", call.local_party);
         } else if status.is_final() {
             call.end(Some(reply.status));
         } else {
@@ -404,6 +418,9 @@ impl Party {
             if let Some(name) = HeaderName::parse(name.as_bytes()) {
                 response.headers.push(name, value);
             }
+        }
+        if reply.reliable {
+            self.make_reliable(number, &mut response);
         }
         self.answer_with(&key, response);
     }

@@ -125,6 +125,16 @@ impl Sim {
         self.at(end, |party, call| party.send_in_dialog(call, method));
     }
 
+    /// Makes the caller know the early dialog of the provisional response that came last.
+    pub fn adopt_early_dialog(&mut self, end: Handle) {
+        self.at(end, Party::adopt_early_dialog);
+    }
+
+    /// Sends an UPDATE with an offer, also before the answer.
+    pub fn update(&mut self, end: Handle) {
+        self.at(end, Party::update);
+    }
+
     /// Makes a party send OPTIONS.
     pub fn ping(&mut self, name: &str) {
         let party = self.index(name);

@@ -7,7 +7,7 @@ use sim::{Ladder, Reach, Script, World};
 
 use crate::{APPLICATION, SUBSCRIBER};
 
-fn check(name: &str, ladder: &Ladder) {
+pub(crate) fn check(name: &str, ladder: &Ladder) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/calls/ladders");
     let file = folder.join(format!("{name}.txt"));
     let drawn = ladder.to_string();
