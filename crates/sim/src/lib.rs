@@ -27,6 +27,7 @@ mod gateway;
 mod ladder;
 mod link;
 mod media;
+pub mod operations;
 mod party;
 mod sim;
 mod world;

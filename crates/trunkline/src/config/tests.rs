@@ -82,7 +82,7 @@ fn what_is_right_is_taken() {
     assert_eq!(config.trunks.len(), 3);
     assert_eq!(config.listeners.len(), 4);
     assert_eq!(config.trunks[0].peers.len(), 3);
-    assert_eq!(config.trunks[1].allow.len(), 1);
+    assert_eq!(config.trunks[1].profile.allow.len(), 1);
     assert_eq!(config.routing.routes.len(), 1);
 }
 

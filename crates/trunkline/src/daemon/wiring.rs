@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use b2bua::limits::{GateLimits, TrunkLimits};
+use b2bua::limits::GateLimits;
 use b2bua::profile::{
-    self, Advertised, CoreBounds, CoreConfig, IpNet, ListenerInfo, MediaConfig, MediaInterface,
-    PeerProfile, Preset, Profiles, TrunkProfile,
+    self, CoreBounds, CoreConfig, IpNet, ListenerInfo, MediaConfig, MediaInterface, Profiles,
+    TrunkProfile,
 };
 use media_io::{MediaIo, MediaIoConfig};
 use media_relay::{MediaEvent, RelayConfig, ShardId};
@@ -123,87 +123,30 @@ pub fn profiles(config: &Config) -> Result<Profiles> {
     Ok(Profiles::new(trunks, limits))
 }
 
+/// The trunk's profile, with the address that only this machine can tell.
 fn profile(config: &Config, trunk: &Trunk) -> Result<TrunkProfile> {
-    let Some(first) = trunk.listeners.first() else {
-        bail!("trunk {} listens nowhere", trunk.name.as_str());
-    };
-    let wanted = trunk
-        .peers
-        .first()
-        .map_or(TransportKind::Udp, |peer| peer.transport);
-    // What peers are told to call back is the listener that speaks what they are called by.
-    let listener = trunk
-        .listeners
-        .iter()
-        .map(|id| &config.listeners[usize::from(id.0)])
-        .find(|listener| listener.transport == wanted)
-        .unwrap_or(&config.listeners[usize::from(first.0)]);
-    let advertised = advertised(config, trunk, listener)?;
-    let peers: Vec<PeerProfile> = trunk
-        .peers
-        .iter()
-        .map(|peer| {
-            let host = if peer.host.contains(':') {
-                format!("[{}]", peer.host)
-            } else {
-                peer.host.clone()
-            };
-            PeerProfile::new(&host, peer.port, peer.transport)
-        })
-        .collect();
-    let name = trunk.name.clone();
-    let mut profile = match trunk.preset {
-        Preset::Acs => TrunkProfile::acs(name, advertised, listener.id),
-        Preset::Teams => TrunkProfile::teams(name, advertised, listener.id),
-        Preset::Carrier => TrunkProfile::carrier(name, advertised, listener.id, peers.clone()),
-        Preset::Pbx => TrunkProfile::pbx(name, advertised, listener.id, peers.clone()),
-    };
-    if trunk.preset.is_microsoft() {
-        profile.pinned_hop = peers.first().map(|peer| peer.uri.clone());
-    }
-    profile.peers = peers;
-    profile.transport = listener.transport;
-    profile.listeners.clone_from(&trunk.listeners);
-    profile.allow.clone_from(&trunk.allow);
-    profile.media_interface = u16::try_from(trunk.interface).context("too many interfaces")?;
-    profile.srtp = trunk.srtp;
-    profile.codecs = trunk
-        .codecs
-        .iter()
-        .map(|codec| Arc::from(codec.as_str()))
-        .collect();
-    profile.limits = TrunkLimits {
-        calls: trunk.calls,
-        calls_per_second: trunk.calls_per_second,
-    };
-    profile.options.enabled = trunk.options_interval.is_some() && !profile.peers.is_empty();
-    if let Some(interval) = trunk.options_interval {
-        profile.options.interval = interval;
-        profile.options.jitter = interval / 10;
-        profile.options.interval_down = profile.options.interval_down.min(interval);
-    }
-    profile.options.losses = u8::try_from(trunk.options_losses).unwrap_or(u8::MAX);
-    profile.timers.attempt_timeout = trunk.attempt_timeout;
-    profile.timers.no_answer = trunk.no_answer;
-    profile.timers.max_duration = Some(trunk.max_duration);
-    profile.timers.media_inactivity = Some(trunk.media_inactivity);
+    let mut profile = trunk.profile.clone();
+    profile.advertised.host = advertised(config, trunk)?;
     Ok(profile)
 }
 
-fn advertised(config: &Config, trunk: &Trunk, listener: &Listener) -> Result<Advertised> {
-    let port = listener.bind.port();
+fn advertised(config: &Config, trunk: &Trunk) -> Result<Arc<str>> {
+    let name = trunk.name.as_str();
     if trunk.preset.is_microsoft() {
         let Some(fqdn) = &trunk.fqdn else {
-            bail!(
-                "trunk {}: Microsoft knows gateways by name only",
-                trunk.name.as_str()
-            );
+            bail!("trunk {name}: Microsoft knows gateways by name only");
         };
-        return Ok(Advertised {
-            host: Arc::from(fqdn.as_str()),
-            port,
-        });
+        return Ok(Arc::from(fqdn.as_str()));
     }
+    let listener = trunk
+        .profile
+        .listeners
+        .iter()
+        .map(|id| &config.listeners[usize::from(id.0)])
+        .find(|listener| listener.transport == trunk.profile.transport);
+    let Some(listener) = listener else {
+        bail!("trunk {name} listens nowhere");
+    };
     let interface = &config.interfaces[trunk.interface];
     let own = if listener.bind.ip().is_unspecified() || interface.advertise != interface.bind {
         interface.advertise
@@ -211,15 +154,11 @@ fn advertised(config: &Config, trunk: &Trunk, listener: &Listener) -> Result<Adv
         listener.bind.ip()
     };
     let host = reachable(interface, own, first_address(trunk))?;
-    let host = if host.is_ipv6() {
+    Ok(Arc::from(if host.is_ipv6() {
         format!("[{host}]")
     } else {
         host.to_string()
-    };
-    Ok(Advertised {
-        host: Arc::from(host),
-        port,
-    })
+    }))
 }
 
 /// `own`, or where it is unspecified the address this machine would use towards `peer`.
@@ -288,7 +227,7 @@ pub fn transport(config: &Config, keys: &Keys) -> Result<TransportConfig> {
 fn networks(config: &Config, listener: &Listener) -> Result<Vec<AllowedNetwork>> {
     let mut networks = Vec::new();
     for trunk in using(config, listener) {
-        for allowed in &trunk.allow {
+        for allowed in &trunk.profile.allow {
             networks.push(AllowedNetwork {
                 network: network(allowed)?,
                 trunk: trunk.name.clone(),

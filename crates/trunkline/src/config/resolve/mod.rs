@@ -1,7 +1,16 @@
 //! From a [`Document`] to a [`Config`]: defaults filled in, names resolved, contradictions told.
 
+mod auth;
+mod early;
+mod features;
+mod identity;
+mod media;
 pub mod network;
+mod profile;
+mod register;
 mod routes;
+mod session;
+mod transfer;
 mod trunk;
 
 use std::collections::BTreeMap;

@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::time::Duration;
 
 use b2bua::profile::{
     IpNet, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset,
+    TrunkProfile,
 };
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 use toml::Spanned;
 
 use super::network::{self, PeerText};
+use super::profile::{Surroundings, profile};
 use super::{Config, DEFAULT, Listener, choice};
 use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
@@ -31,8 +32,6 @@ pub struct Trunk {
     pub listeners: Vec<ListenerId>,
     /// Peers in the order they are tried.
     pub peers: Vec<Peer>,
-    /// Networks its peer's messages come from.
-    pub allow: Vec<IpNet>,
     /// Index into [`Config::interfaces`].
     pub interface: usize,
     /// Index into [`Config::certificates`]; `None` where the trunk does without TLS.
@@ -41,31 +40,13 @@ pub struct Trunk {
     pub fqdn: Option<String>,
     /// How this side writes numbers.
     pub numbers: raw::Numbers,
-    /// Calls at once.
-    pub calls: Option<u32>,
-    /// New calls a second.
-    pub calls_per_second: Option<u32>,
-    /// SRTP towards this trunk.
-    pub srtp: bool,
-    /// Codecs allowed, by preference; empty allows all.
-    pub codecs: Vec<String>,
-    /// Time between two OPTIONS; `None` sends none.
-    pub options_interval: Option<Duration>,
-    /// Unanswered OPTIONS in a row that mark a peer down.
-    pub options_losses: u32,
-    /// A target that sends nothing is left after this.
-    pub attempt_timeout: Duration,
-    /// A call nobody answers ends after this.
-    pub no_answer: Duration,
-    /// A call ends after this.
-    pub max_duration: Duration,
-    /// A call without media ends after this.
-    pub media_inactivity: Duration,
+    /// Everything else the core is told: the preset's values with the file's put over them. Only
+    /// the address it advertises is left to the machine it runs on.
+    pub profile: TrunkProfile,
     /// Where the trunk's name stands in the file.
     pub span: Range<usize>,
 }
 
-const CODECS: [&str; 7] = ["PCMU", "PCMA", "G722", "G729", "SILK", "opus", "iLBC"];
 const PRESETS: [&str; 4] = ["acs", "teams", "carrier", "pbx"];
 
 pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut Findings) {
@@ -140,46 +121,25 @@ fn one(
             .help("set `fqdn` in [gateway] or in the trunk");
     }
     microsoft_takes_srtp(raw, preset, findings);
-    let options = raw.options.clone().unwrap_or_default();
-    let interval = options
-        .interval
-        .map_or(Duration::from_secs(60), |span| span.0);
-    if preset.is_microsoft() && interval.is_zero() {
-        findings.error(
-            raw.name.span(),
-            format!("trunk {name}: Microsoft sends no calls to a gateway that sends no OPTIONS"),
-        );
-    }
-    let limit = |value: &Option<Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
-    let span = |value: Option<raw::Span>, default: u64| {
-        value.map_or(Duration::from_secs(default), |span| span.0)
+    let around = Surroundings {
+        preset,
+        peers: &peers,
+        allow,
+        listeners: &listeners,
+        interface,
+        fqdn: fqdn.as_deref(),
     };
+    let profile = profile(raw, around, config, findings);
     Some(Trunk {
         name: TrunkName::from(name.as_str()),
         preset,
         listeners,
         peers,
-        allow,
         interface,
         certificate,
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
-        calls: limit(&raw.calls),
-        calls_per_second: limit(&raw.calls_per_second),
-        srtp: raw
-            .srtp
-            .as_ref()
-            .map_or(preset.is_microsoft(), |srtp| *srtp.get_ref()),
-        codecs: codecs(raw, findings),
-        options_interval: Some(interval).filter(|interval| !interval.is_zero()),
-        options_losses: options
-            .losses
-            .as_ref()
-            .map_or(2, |losses| (*losses.get_ref()).max(1)),
-        attempt_timeout: span(raw.attempt_timeout, 4),
-        no_answer: span(raw.no_answer, 180),
-        max_duration: span(raw.max_duration, 4 * 3600),
-        media_inactivity: span(raw.media_inactivity, 300),
+        profile,
         span: raw.name.span(),
     })
 }
@@ -407,28 +367,6 @@ fn certificate(
             .help("set `certificate` and `private_key` in [tls]");
     }
     found.filter(|_| tls)
-}
-
-fn codecs(raw: &raw::Trunk, findings: &mut Findings) -> Vec<String> {
-    let mut codecs = Vec::new();
-    for text in &raw.codecs.0 {
-        match CODECS
-            .iter()
-            .find(|known| known.eq_ignore_ascii_case(text.get_ref()))
-        {
-            Some(known) => codecs.push((*known).to_owned()),
-            None => {
-                let name = raw.name.get_ref();
-                findings
-                    .error(
-                        text.span(),
-                        format!("trunk {name}: codec `{}` is not known", text.get_ref()),
-                    )
-                    .help(format!("one of {}", CODECS.join(", ")));
-            }
-        }
-    }
-    codecs
 }
 
 /// Position of the item a key names; a name that is none is told with the nearest.

@@ -1,0 +1,75 @@
+//! What concerns the gateway as a whole: `[gateway]`, `[tls]`, `[media]`, `[[interface]]`,
+//! `[[certificate]]`.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Span;
+
+/// `[gateway]`: shorthand for one interface, and what concerns the whole gateway.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// The name Microsoft knows this gateway by. Required by `acs` and `teams` trunks.
+    pub fqdn: Option<Spanned<String>>,
+    /// The address seen from outside (1:1 NAT). Default: the interface's own.
+    pub public_address: Option<Spanned<IpAddr>>,
+    /// The address media and signalling are bound to. Default: `0.0.0.0`.
+    pub bind: Option<Spanned<IpAddr>>,
+    /// Calls at once, over all trunks. Default: 10000.
+    pub calls: Option<Spanned<u32>>,
+    /// How long a drain waits for calls to end by themselves. Default: `"5m"`.
+    pub drain: Option<Span>,
+    /// The file call records are appended to, one JSON object a line. Default: standard log only.
+    pub records: Option<Spanned<String>>,
+}
+
+/// `[tls]`: shorthand for one certificate, and the roots peers are checked against.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file: the leaf and every intermediate.
+    pub certificate: Option<Spanned<String>>,
+    /// PEM file: the leaf's key.
+    pub private_key: Option<Spanned<String>>,
+    /// PEM file of trusted roots. Default: the operating system's.
+    pub roots: Option<Spanned<String>>,
+}
+
+/// `[media]`: ports and shards of the packet path.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    /// Port range `"20000-29999"`; RTP takes even ports, RTCP the next odd one.
+    pub ports: Option<Spanned<String>>,
+    /// Threads that carry packets. Default: one a core, at least 2, at most 16.
+    pub shards: Option<Spanned<u8>>,
+}
+
+/// `[[interface]]`: one address the gateway is reached at, written out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    /// The name trunks use.
+    pub name: Spanned<String>,
+    /// The local address.
+    pub bind: Spanned<IpAddr>,
+    /// The address peers are told. Default: `bind`.
+    pub advertise: Option<Spanned<IpAddr>>,
+    /// The media ports of this interface. Default: `[media] ports`.
+    pub ports: Option<Spanned<String>>,
+}
+
+/// `[[certificate]]`: one identity, written out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The name trunks use.
+    pub name: Spanned<String>,
+    /// PEM file: the leaf and every intermediate.
+    pub certificate: Spanned<String>,
+    /// PEM file: the leaf's key.
+    pub private_key: Spanned<String>,
+}

@@ -1,0 +1,36 @@
+//! The configuration file as it is written: one struct a table, every key with its default.
+//!
+//! Nothing here is checked against anything else; [`super::resolve()`] does that. Positions survive
+//! as [`Spanned`](toml::Spanned) where a later check may have to point at a value.
+//!
+//! # Adding a feature of a trunk
+//! A feature is a sub-table `[trunk.<feature>]` with a file of its own on each way:
+//! `raw/<feature>.rs` holds the struct (a doc comment with the default on every key), a field of
+//! [`Trunk`] takes it in, and `resolve/<feature>.rs` puts it over the preset's values in the
+//! trunk's profile, called from `resolve/features.rs`.
+
+mod auth;
+mod early;
+mod gateway;
+mod identity;
+mod media;
+mod operation;
+mod register;
+mod route;
+mod scalars;
+mod session;
+mod transfer;
+mod trunk;
+
+pub use auth::Auth;
+pub use early::Early;
+pub use gateway::{Certificate, Gateway, Interface, Media, Tls};
+pub use identity::Identity;
+pub use media::TrunkMedia;
+pub use operation::{Admin, CloudCalling, Log};
+pub use register::Register;
+pub use route::Route;
+pub use scalars::{OneOrMany, Span};
+pub use session::Session;
+pub use transfer::Transfer;
+pub use trunk::{Numbers, Options, Trunk};

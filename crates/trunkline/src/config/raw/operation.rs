@@ -1,0 +1,40 @@
+//! What the operator sees and says: `[admin]`, `[log]`, `[cloud_calling]`.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::OneOrMany;
+
+/// `[admin]`: where the running daemon answers its operator.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Unix socket of `/metrics`, `/healthz`; reachable by whoever may open the file.
+    pub socket: Option<Spanned<String>>,
+    /// TCP address of `/metrics` and `/healthz`: `"127.0.0.1:9090"`. Read-only pages; anything
+    /// but a loopback address needs `token`.
+    pub listen: Option<Spanned<String>>,
+    /// Bearer token for `listen`; write it as `"${NAME}"`.
+    pub token: Option<Spanned<String>>,
+}
+
+/// `[cloud_calling]`: Microsoft as the carrier. Read, so that a file that has it is understood.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudCalling {
+    /// Connection string of the Azure resource; write it as `"${NAME}"`.
+    pub connection_string: Option<Spanned<String>>,
+    /// Numbers bought from Microsoft.
+    #[serde(default)]
+    pub caller_ids: OneOrMany,
+}
+
+/// `[log]`: the daemon's own messages.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `"error"`, `"warn"`, `"info"`, `"debug"` or `"trace"`. Default: `"info"`.
+    pub level: Option<Spanned<String>>,
+    /// `"text"` or `"json"`. Default: `"text"`.
+    pub format: Option<Spanned<String>>,
+}

@@ -1,0 +1,26 @@
+//! `[[route]]`.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::OneOrMany;
+
+/// `[[route]]`: which calls go where.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The route's name, as it appears in records and explanations.
+    pub name: Spanned<String>,
+    /// Trunks the call may come from. Default: any.
+    #[serde(default)]
+    pub from: OneOrMany,
+    /// Called numbers: `"+1800*"`, `"+14255550100-+14255550199"`, `"+1425555????"`. Default: any.
+    #[serde(default)]
+    pub called: OneOrMany,
+    /// Calling numbers, written alike. Default: any.
+    #[serde(default)]
+    pub calling: OneOrMany,
+    /// Trunks to try, in this order.
+    #[serde(default)]
+    pub to: OneOrMany,
+}

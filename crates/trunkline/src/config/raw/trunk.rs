@@ -1,0 +1,97 @@
+//! `[[trunk]]` and what every trunk has. Features have tables of their own, each in its own file.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Auth, Early, Identity, OneOrMany, Register, Session, Span, Transfer, TrunkMedia};
+
+/// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Numbers {
+    /// ISO 3166 code of the country whose dial plan applies.
+    pub country: Option<Spanned<String>>,
+    /// Area code put before local numbers.
+    pub area: Option<Spanned<String>>,
+    /// How numbers are written to this side: `"e164"` (+14255550100), `"digits"` (14255550100) or
+    /// `"national"`. Default: `"national"` where `country` is given, else `"e164"`.
+    pub style: Option<Spanned<String>>,
+}
+
+/// `options = { … }` of a trunk: how its health is asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Time between two OPTIONS to one peer; `"0s"` sends none. Default: `"60s"`.
+    pub interval: Option<Span>,
+    /// Unanswered OPTIONS in a row after which a peer counts as down. Default: 3.
+    pub losses: Option<Spanned<u32>>,
+}
+
+/// `[[trunk]]`: one SIP peering.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// The trunk's name.
+    pub name: Spanned<String>,
+    /// `"acs"`, `"teams"`, `"carrier"` or `"pbx"`.
+    pub preset: Spanned<String>,
+    /// Where the peer's messages arrive: `"udp:0.0.0.0:5060"`, also `tcp:` and `tls:`.
+    #[serde(default)]
+    pub listen: OneOrMany,
+    /// The peers in the order they are tried: `"udp:198.51.100.7:5060"`, `"tls:sip.carrier.example"`.
+    #[serde(default)]
+    pub peers: OneOrMany,
+    /// Networks the peer's messages may come from. Default: the peers' own addresses; for `acs`
+    /// and `teams` Microsoft's ranges.
+    #[serde(default)]
+    pub allow: OneOrMany,
+    /// Name of the `[[interface]]`. Default: the one of `[gateway]`.
+    pub interface: Option<Spanned<String>>,
+    /// Name of the `[[certificate]]`. Default: the one of `[tls]`.
+    pub certificate: Option<Spanned<String>>,
+    /// The name this trunk's peer knows the gateway by. Default: `[gateway] fqdn`.
+    pub fqdn: Option<Spanned<String>>,
+    /// How this side writes numbers.
+    pub numbers: Option<Numbers>,
+    /// Calls at once. Default: no limit but the gateway's.
+    pub calls: Option<Spanned<u32>>,
+    /// New calls a second. Default: no limit.
+    pub calls_per_second: Option<Spanned<u32>>,
+    /// SRTP towards this trunk. Default: `true` for `acs` and `teams`, else `false`.
+    pub srtp: Option<Spanned<bool>>,
+    /// Codecs allowed, in order of preference: `["PCMA", "PCMU"]`. Default: whatever is offered.
+    #[serde(default)]
+    pub codecs: OneOrMany,
+    /// Health.
+    pub options: Option<Options>,
+    /// A target that sends nothing is left after this. Default: `"4s"`.
+    pub attempt_timeout: Option<Span>,
+    /// A call nobody answers ends after this. Default: `"3m"`.
+    pub no_answer: Option<Span>,
+    /// A call ends after this. Default: `"4h"`.
+    pub max_duration: Option<Span>,
+    /// A call without any media ends after this; held calls are left alone. Default: `"5m"`.
+    pub media_inactivity: Option<Span>,
+    /// Digest authentication towards this trunk and of its requests.
+    #[serde(default)]
+    pub auth: Auth,
+    /// What a caller hears before the answer.
+    #[serde(default)]
+    pub early: Early,
+    /// Who the calling party is said to be.
+    #[serde(default)]
+    pub identity: Identity,
+    /// Codecs, SRTP and RTP towards this trunk.
+    #[serde(default)]
+    pub media: TrunkMedia,
+    /// Registration with this trunk's registrar, or of its phones here.
+    #[serde(default)]
+    pub register: Register,
+    /// Session timers.
+    #[serde(default)]
+    pub session: Session,
+    /// REFER, Replaces and redirection.
+    #[serde(default)]
+    pub transfer: Transfer,
+}

