@@ -55,6 +55,7 @@ fn route(name: &str, from: &[&str], called: &[&str], to: &[&str]) -> RouteDoc {
 
 fn compile(routes: Vec<RouteDoc>) -> Snapshot {
     Snapshot::compile(&Document {
+        emergency: EmergencyDoc::default(),
         trunks: trunks(),
         routes,
     })
@@ -244,6 +245,7 @@ fn mistakes_are_found_where_they_are() {
         route("c", &[], &[], &[]),
     ];
     let document = Document {
+        emergency: EmergencyDoc::default(),
         trunks: trunks(),
         routes,
     };

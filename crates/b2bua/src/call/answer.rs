@@ -20,7 +20,7 @@ use crate::failure::{AttemptFailure, Cause};
 use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Flows, Leg, Session, agreed, policy};
-use crate::passlist;
+use crate::passlist::{self, Taken};
 use crate::profile::EarlyMedia;
 
 /// What the caller is told in the 2xx.
@@ -135,12 +135,9 @@ impl Setup {
             _ => response.status,
         };
         let mut reply = Reply::new(status).dialog(&self.invite);
-        passlist::carry(
-            passlist::Phase::Provisional,
-            &response.headers,
-            &head.trunk,
-            &mut reply.headers,
-        );
+        let phase = passlist::Phase::Provisional;
+        let said = Taken::new(phase, &response.headers, &trying.trunk);
+        passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
         if let Some(early) = early {
             reply = reply.body(early.body.clone());
         }
@@ -262,7 +259,8 @@ impl Setup {
             .dialog(&invite)
             .body(body.clone());
         let phase = passlist::Phase::Answer;
-        passlist::carry(phase, &response.headers, &head.trunk, &mut reply.headers);
+        let said = Taken::new(phase, &response.headers, &callee.trunk);
+        passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
         let timer = SessionTimer::wanted(&invite.headers);
         if let Some(timer) = timer {
             timer.write(&mut reply.headers);

@@ -17,6 +17,7 @@ mod invite;
 mod offered;
 mod refresh;
 mod reinvite;
+mod screen;
 mod setup;
 mod talking;
 

@@ -75,63 +75,62 @@ pub(super) fn carry(
 /// Adds to the INVITE `headers` that `diverted`, whom it was for, was left for `target` because of
 /// `status`, a 3xx or failure response (RFC 7044 §10). What the INVITE says of earlier
 /// redirections stays; a Diversion becomes History-Info.
-pub(crate) fn append(headers: &mut Headers, diverted: &Uri, status: StatusCode, target: &Uri) {
-    if !headers.contains(&HeaderName::HistoryInfo) {
-        for entry in entries_of(&from_diversion(headers), Some(diverted), None) {
-            headers.push(HeaderName::HistoryInfo, entry);
-        }
+pub fn append(headers: &mut Headers, diverted: &Uri, status: StatusCode, target: &Uri) {
+    let mut entries: Vec<String> = headers
+        .history_info()
+        .map(|entry| String::from_utf8_lossy(entry).into_owned())
+        .collect();
+    if entries.is_empty() {
+        entries = entries_of(&from_diversion(headers), Some(diverted), None);
         headers.remove(&HeaderName::Diversion);
     }
-    let last = headers
-        .history_info()
-        .filter(|entry| entry.len() <= LONGEST_ENTRY)
-        .filter_map(|entry| NameAddr::parse(entry.to_vec()).ok())
-        .last();
-    let names_diverted = last
-        .as_ref()
-        .is_some_and(|last| last.uri.user() == diverted.user() && reason_of(&last.uri).is_none());
-    let count = headers.history_info().count();
-    if count >= MOST_REDIRECTIONS {
+    if entries.len() >= MOST_REDIRECTIONS {
         return;
     }
+    let last = entries.last().cloned();
+    let last = last.and_then(|entry| NameAddr::parse(entry.into_bytes()).ok());
     let index = last
         .as_ref()
         .and_then(|last| last.param("index").flatten())
         .filter(|index| is_index(index));
-    let index = match index {
-        Some(index) if names_diverted => {
-            // The entry is there; what became of it is not.
-            let fields = headers.get_all(&HeaderName::HistoryInfo).count();
-            let rest = rest_of_last_field(headers);
-            let entry = entry(diverted, Some(status.code()), false, index, None);
-            let value = match rest {
-                Some(before) => format!("{before},{entry}"),
-                None => entry,
-            };
-            headers.replace_nth(&HeaderName::HistoryInfo, fields.saturating_sub(1), value);
-            index.to_owned()
+    let (index, mapped) = match (&last, index) {
+        // The entry of the party is there; what became of it is not.
+        (Some(last), Some(index)) if names(&last.uri, diverted) => {
+            entries.pop();
+            let mapped = last.param("mp").flatten().filter(|index| is_index(index));
+            (index.to_owned(), mapped.map(str::to_owned))
         }
-        other => {
-            let index = other.map_or_else(|| "1".to_owned(), |index| format!("{index}.1"));
-            let entry = entry(diverted, Some(status.code()), false, &index, None);
-            headers.push(HeaderName::HistoryInfo, entry);
-            index
-        }
+        (_, Some(index)) => (format!("{index}.1"), Some(index.to_owned())),
+        (_, None) => ("1".to_owned(), None),
     };
-    let target = target.with_param("cause", Some(status.code().to_string().as_str()));
+    let cause = status.code();
+    let reached = last.filter(|last| names(&last.uri, diverted));
+    let party = with_cause(without(diverted), reached.and_then(|last| cause_of(&last.uri)));
+    entries.push(entry(party.as_str(), Some(cause), false, &index, mapped.as_deref()));
+    let target = with_cause(without(target), Some(cause));
     let next = format!("{index}.1");
-    let entry = entry(&target, None, false, &next, Some(&index));
-    headers.push(HeaderName::HistoryInfo, entry);
+    entries.push(entry(target.as_str(), None, false, &next, Some(&index)));
+    headers.remove(&HeaderName::HistoryInfo);
+    for entry in entries {
+        headers.push(HeaderName::HistoryInfo, entry);
+    }
 }
 
-/// The items of the last History-Info field before its last one, as written.
-fn rest_of_last_field(headers: &Headers) -> Option<String> {
-    let last = headers.get_all(&HeaderName::HistoryInfo).last()?;
-    let item = headers.history_info().last()?;
-    let before = last.len().checked_sub(item.len())?;
-    let before = String::from_utf8_lossy(last.get(..before)?).into_owned();
-    let before = before.trim_end().trim_end_matches(',').trim_end().to_owned();
-    (!before.is_empty()).then_some(before)
+/// Whether an entry stands for `party` and does not say yet what became of it.
+fn names(entry: &Uri, party: &Uri) -> bool {
+    entry.user() == party.user() && reason_of(entry).is_none()
+}
+
+/// The `cause` parameter of a URI (RFC 4458 §2).
+fn cause_of(uri: &Uri) -> Option<u16> {
+    uri.param("cause").flatten()?.parse().ok()
+}
+
+fn with_cause(uri: Uri, cause: Option<u16>) -> Uri {
+    match cause {
+        Some(cause) => uri.with_param("cause", Some(cause.to_string().as_str())),
+        None => uri,
+    }
 }
 
 /// The entries as received, with hosts of ours. Those that ask for it do not leave the trust
@@ -163,7 +162,7 @@ fn from_history(headers: &Headers) -> Vec<Redirection> {
     let mut found = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
         let next = entries.get(at + 1);
-        let led_on = next.and_then(|next| next.uri.param("cause").flatten()?.parse().ok());
+        let led_on = next.and_then(|next| cause_of(&next.uri));
         let Some(cause) = led_on.or_else(|| reason_of(&entry.uri)) else {
             continue;
         };
@@ -255,26 +254,23 @@ fn entries_of(
     let (mut index, mut before) = (String::new(), None::<(String, u16)>);
     for redirection in redirections {
         let steps = usize::from(redirection.times.max(1)).min(MOST_REDIRECTIONS);
-        let steps = if index.is_empty() { steps } else { steps.max(1) };
         for _ in 0..steps {
             index.push_str(if index.is_empty() { "1" } else { ".1" });
         }
-        let mut uri = without(&redirection.party.uri);
-        if let Some((_, cause)) = &before {
-            uri = uri.with_param("cause", Some(cause.to_string().as_str()));
-        }
+        let reached = before.as_ref().map(|(_, cause)| *cause);
+        let uri = with_cause(without(&redirection.party.uri), reached);
         let Some(uri) = hosted(&uri, to) else { continue };
         let mapped = before.as_ref().map(|(index, _)| index.as_str());
         let cause = Some(redirection.cause);
-        entries.push(entry_of(&uri, cause, redirection.private, &index, mapped));
+        entries.push(entry(&uri, cause, redirection.private, &index, mapped));
         before = Some((index.clone(), redirection.cause));
     }
     let (Some(target), Some((last, cause))) = (target, before) else {
         return entries;
     };
-    let target = without(target).with_param("cause", Some(cause.to_string().as_str()));
+    let target = with_cause(without(target), Some(cause));
     if let Some(uri) = hosted(&target, to) {
-        entries.push(entry_of(&uri, None, false, &format!("{last}.1"), Some(&last)));
+        entries.push(entry(&uri, None, false, &format!("{last}.1"), Some(&last)));
     }
     entries
 }
@@ -286,12 +282,8 @@ fn hosted(uri: &Uri, to: Option<&TrunkProfile>) -> Option<String> {
     }
 }
 
-fn entry(uri: &Uri, cause: Option<u16>, private: bool, index: &str, mapped: Option<&str>) -> String {
-    entry_of(without(uri).as_str(), cause, private, index, mapped)
-}
-
 /// `<uri?Reason=SIP%3Bcause%3D302>;index=1.1;mp=1` (RFC 7044 §5).
-fn entry_of(
+fn entry(
     uri: &str,
     cause: Option<u16>,
     private: bool,

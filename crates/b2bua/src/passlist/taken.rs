@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sip_msg::{HeaderName, Headers};
 
-use super::{Phase, context, edit, signed};
+use super::{Phase, context, edit, reason, signed};
 use crate::profile::{TrunkProfile, Trust, Way};
 
 /// The header fields of one message of a trunk, cleared of what that trunk is not trusted with
@@ -14,6 +14,8 @@ pub struct Taken<'a> {
     headers: Cow<'a, Headers>,
     /// What the trunk's rules let pass beyond the list.
     passes: Vec<HeaderName>,
+    /// Signed identities are taken of the trunk.
+    signed: bool,
 }
 
 impl Taken<'static> {
@@ -23,6 +25,7 @@ impl Taken<'static> {
         Self {
             headers: Cow::Owned(Headers::new()),
             passes: Vec::new(),
+            signed: false,
         }
     }
 }
@@ -34,17 +37,21 @@ impl<'a> Taken<'a> {
         let mut taken = Self {
             headers: Cow::Borrowed(said),
             passes: Vec::new(),
+            signed: signed::may_cross(from),
         };
         if from.trust == Trust::Untrusted {
             taken.remove(&HeaderName::PAssertedIdentity);
             taken.remove(&HeaderName::PPreferredIdentity);
         }
-        if !signed::may_cross(from) {
+        if !taken.signed {
             taken.remove(&HeaderName::Identity);
         }
         if !context::may_cross(from) && said.iter().any(|field| context::is_context(&field)) {
             let headers = taken.headers.to_mut();
             headers.retain(|field| !context::is_context(&field));
+        }
+        if !from.reasons.causes.is_empty() && said.contains(&HeaderName::Reason) {
+            reason::translate(&from.reasons, taken.headers.to_mut());
         }
         for rule in from.headers.rules(Way::In, phase) {
             edit::take(rule, &mut taken.headers, &mut taken.passes);
@@ -69,12 +76,18 @@ impl<'a> Taken<'a> {
         &self.passes
     }
 
+    /// Whether what the message says of its caller's verification can be believed.
+    pub(super) fn is_signed_by_trusted(&self) -> bool {
+        self.signed
+    }
+
     /// The same, kept beyond the message.
     #[must_use]
     pub fn into_owned(self) -> Taken<'static> {
         Taken {
             headers: Cow::Owned(self.headers.into_owned()),
             passes: self.passes,
+            signed: self.signed,
         }
     }
 }

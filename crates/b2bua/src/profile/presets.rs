@@ -10,8 +10,8 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, EarlyMedia, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
-    TrunkProfile, TrunkTimers, Trust,
+    Advertised, EarlyMedia, FlowPolicy, ContextProfile, HeaderProfile, IdentityProfile, IpNet, OptionsPing, PeerProfile, Preset,
+    ReasonMap, Redirections, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -105,7 +105,14 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust: Trust::Trusted,
-            identity: IdentityPolicy::Keep,
+            identity: IdentityProfile::default(),
+            // I-09, U-10: History-Info is preserved and on; Diversion is not known there.
+            headers: HeaderProfile {
+                redirections: Redirections::HistoryInfo,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
             allow_methods: METHODS.to_vec(),
             supported: Vec::new(),
             sends_methods: MICROSOFT_TAKES.to_vec(),
@@ -150,6 +157,10 @@ impl TrunkProfile {
             Preset::Pbx => Trust::Trusted,
             Preset::Acs | Preset::Teams | Preset::Carrier => Trust::Untrusted,
         };
+        let redirections = match trust {
+            Trust::Trusted => Redirections::Both,
+            Trust::Untrusted => Redirections::None,
+        };
         Self {
             name,
             preset,
@@ -177,7 +188,13 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust,
-            identity: IdentityPolicy::Keep,
+            identity: IdentityProfile::default(),
+            headers: HeaderProfile {
+                redirections,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
             allow_methods: METHODS.to_vec(),
             supported: Vec::new(),
             sends_methods: MICROSOFT_TAKES.to_vec(),
