@@ -365,9 +365,14 @@ fn naive(routes: &[RouteDoc], question: &Question) -> Option<String> {
             .iter()
             .any(|pattern| Pattern::parse(pattern).unwrap().matches(number))
     };
+    // The one emergency number among those asked for; some write it with a plus.
+    let called = match question.called.as_str() {
+        "+112" => "112",
+        called => called,
+    };
     let matches = |route: &&RouteDoc| {
         (route.from.is_empty() || route.from.contains(&question.trunk))
-            && (route.called.is_empty() || any(&route.called, &question.called))
+            && (route.called.is_empty() || any(&route.called, called))
             && (route.calling.is_empty()
                 || question
                     .calling
