@@ -214,6 +214,11 @@ impl B2bua {
                     self.tell(key, Event::AckTimeout);
                 }
             }
+            UaEvent::PrackTimeout { server } => {
+                if let Some(&key) = self.core.index.servers.get(&server) {
+                    self.tell(key, Event::PrackTimeout);
+                }
+            }
             UaEvent::RetryInvite { dialog } => {
                 if let Some(&(key, side)) = self.core.index.dialogs.get(&dialog) {
                     self.tell(key, Event::RetryInvite { side });

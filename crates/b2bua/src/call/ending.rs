@@ -201,6 +201,7 @@ impl Ending {
             | Event::Cancelled { .. }
             | Event::Acked { .. }
             | Event::AckTimeout
+            | Event::PrackTimeout
             | Event::RetryInvite { .. }
             | Event::Timer(_)
             | Event::Media { .. }

@@ -19,8 +19,7 @@ pub(super) fn is_context(field: &HeaderField<'_>) -> bool {
 
 fn is_custom(field: &HeaderField<'_>) -> bool {
     let name = field.raw_name();
-    name.len() > PREFIX.len()
-        && name[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes())
+    name.len() > PREFIX.len() && name[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes())
 }
 
 /// Copies what fits; what does not is left out.
@@ -35,10 +34,7 @@ pub(super) fn carry(source: &Headers, to: &TrunkProfile, into: &mut Headers) {
     }
 }
 
-fn fitting<'h>(
-    source: &'h Headers,
-    to: &TrunkProfile,
-) -> impl Iterator<Item = HeaderField<'h>> {
+fn fitting<'h>(source: &'h Headers, to: &TrunkProfile) -> impl Iterator<Item = HeaderField<'h>> {
     let limits = to.context;
     source
         .iter()
@@ -81,14 +77,20 @@ fn fits_user_to_user(value: &[u8], to: &TrunkProfile) -> bool {
             };
             (data, params)
         }
-        None => text.split_once(';').map_or((text, ""), |(data, params)| (data, params)),
+        None => text
+            .split_once(';')
+            .map_or((text, ""), |(data, params)| (data, params)),
     };
     let params = params.trim_start().trim_start_matches(';');
     let mut encoding = params.split(';').filter_map(|param| {
         let (name, value) = param.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("encoding").then(|| value.trim())
+        name.trim()
+            .eq_ignore_ascii_case("encoding")
+            .then(|| value.trim())
     });
-    let hexadecimal = encoding.next().is_some_and(|how| how.eq_ignore_ascii_case("hex"));
+    let hexadecimal = encoding
+        .next()
+        .is_some_and(|how| how.eq_ignore_ascii_case("hex"));
     let data = data.trim();
     !data.is_empty()
         && (!hexadecimal

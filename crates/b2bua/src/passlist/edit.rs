@@ -127,7 +127,9 @@ fn tokens(of: &Headers) -> Vec<String> {
         }
     };
     for via in of.vias().unwrap_or_default() {
-        via.sent_by_host().into_iter().for_each(|host| add(&host.to_string()));
+        via.sent_by_host()
+            .into_iter()
+            .for_each(|host| add(&host.to_string()));
         via.branch().into_iter().for_each(&mut add);
     }
     if let Ok(call_id) = of.call_id() {

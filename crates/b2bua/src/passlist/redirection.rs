@@ -105,8 +105,17 @@ pub fn append(headers: &mut Headers, diverted: &Uri, status: StatusCode, target:
     };
     let cause = status.code();
     let reached = last.filter(|last| names(&last.uri, diverted));
-    let party = with_cause(without(diverted), reached.and_then(|last| cause_of(&last.uri)));
-    entries.push(entry(party.as_str(), Some(cause), false, &index, mapped.as_deref()));
+    let party = with_cause(
+        without(diverted),
+        reached.and_then(|last| cause_of(&last.uri)),
+    );
+    entries.push(entry(
+        party.as_str(),
+        Some(cause),
+        false,
+        &index,
+        mapped.as_deref(),
+    ));
     let target = with_cause(without(target), Some(cause));
     let next = format!("{index}.1");
     entries.push(entry(target.as_str(), None, false, &next, Some(&index)));
@@ -259,7 +268,9 @@ fn entries_of(
         }
         let reached = before.as_ref().map(|(_, cause)| *cause);
         let uri = with_cause(without(&redirection.party.uri), reached);
-        let Some(uri) = hosted(&uri, to) else { continue };
+        let Some(uri) = hosted(&uri, to) else {
+            continue;
+        };
         let mapped = before.as_ref().map(|(index, _)| index.as_str());
         let cause = Some(redirection.cause);
         entries.push(entry(&uri, cause, redirection.private, &index, mapped));
@@ -318,7 +329,11 @@ fn without(uri: &Uri) -> Uri {
     };
     let plain = Uri::sip(Some(subscriber.number()), host, None);
     let phone = subscriber.number().starts_with('+');
-    match uri.param("user").flatten().filter(|kind| is_token_like(kind)) {
+    match uri
+        .param("user")
+        .flatten()
+        .filter(|kind| is_token_like(kind))
+    {
         Some(kind) => plain.with_param("user", Some(kind)),
         None if phone => plain.with_param("user", Some("phone")),
         None => plain,
@@ -361,6 +376,7 @@ fn embedded(uri: &Uri, wanted: &str) -> Option<String> {
 }
 
 fn is_index(text: &str) -> bool {
-    let number = |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let number =
+        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     text.len() <= 64 && text.split('.').all(number)
 }

@@ -30,7 +30,10 @@ pub(super) fn carry(source: &Headers, into: &mut Headers) {
     for value in fitting(source) {
         into.push(HeaderName::Identity, value);
     }
-    if let Some(date) = source.get(&HeaderName::Date).filter(|_| source.date().is_some()) {
+    if let Some(date) = source
+        .get(&HeaderName::Date)
+        .filter(|_| source.date().is_some())
+    {
         into.push(HeaderName::Date, date);
     }
 }

@@ -164,20 +164,41 @@ pub fn protected(name: &HeaderName) -> Option<&'static str> {
         N::From | N::To | N::CallId | N::CSeq | N::Replaces | N::TargetDialog => {
             Some("names the dialog, and each leg has its own")
         }
-        N::Via | N::Route | N::RecordRoute | N::Contact | N::MaxForwards | N::Path
-        | N::ServiceRoute | N::ReferTo | N::ReferredBy => {
-            Some("routes messages, and each leg has its own")
-        }
-        N::ContentType | N::ContentLength | N::ContentEncoding | N::ContentDisposition
-        | N::ContentLanguage | N::MimeVersion => {
-            Some("describes the body, which is made anew for each leg")
-        }
-        N::Require | N::ProxyRequire | N::Supported | N::Unsupported | N::Allow | N::Accept
-        | N::SessionExpires | N::MinSe | N::RAck | N::RSeq | N::Expires | N::MinExpires
-        | N::Event | N::SubscriptionState | N::RetryAfter | N::XMsSbc => {
-            Some("is agreed with each trunk apart")
-        }
-        N::Authorization | N::ProxyAuthorization | N::WwwAuthenticate | N::ProxyAuthenticate
+        N::Via
+        | N::Route
+        | N::RecordRoute
+        | N::Contact
+        | N::MaxForwards
+        | N::Path
+        | N::ServiceRoute
+        | N::ReferTo
+        | N::ReferredBy => Some("routes messages, and each leg has its own"),
+        N::ContentType
+        | N::ContentLength
+        | N::ContentEncoding
+        | N::ContentDisposition
+        | N::ContentLanguage
+        | N::MimeVersion => Some("describes the body, which is made anew for each leg"),
+        N::Require
+        | N::ProxyRequire
+        | N::Supported
+        | N::Unsupported
+        | N::Allow
+        | N::Accept
+        | N::SessionExpires
+        | N::MinSe
+        | N::RAck
+        | N::RSeq
+        | N::Expires
+        | N::MinExpires
+        | N::Event
+        | N::SubscriptionState
+        | N::RetryAfter
+        | N::XMsSbc => Some("is agreed with each trunk apart"),
+        N::Authorization
+        | N::ProxyAuthorization
+        | N::WwwAuthenticate
+        | N::ProxyAuthenticate
         | N::AuthenticationInfo => Some("holds credentials, which never leave their leg"),
         N::PAssertedIdentity | N::PPreferredIdentity | N::Privacy | N::Identity => {
             Some("says who calls; [trunk.identity] decides it")

@@ -10,8 +10,9 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, EarlyMedia, FlowPolicy, ContextProfile, HeaderProfile, IdentityProfile, IpNet, OptionsPing, PeerProfile, Preset,
-    ReasonMap, Redirections, TrunkProfile, TrunkTimers, Trust,
+    Advertised, ContextProfile, Early, FlowPolicy, HeaderProfile, IdentityProfile, IpNet,
+    OptionsPing, PeerProfile, Preset, ReasonMap, Redirect, Redirections, TrunkProfile, TrunkTimers,
+    Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -43,6 +44,9 @@ const METHODS: [Method; 6] = [
     Method::Options,
     Method::Notify,
 ];
+
+/// What is done on the trunks of carriers and PBXs besides (RFC 3262).
+const EARLY_METHODS: [Method; 1] = [Method::Prack];
 
 /// What Microsoft says it takes (M-01).
 const MICROSOFT_TAKES: [Method; 6] = [
@@ -97,7 +101,9 @@ impl TrunkProfile {
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
-            early_media: EarlyMedia::Forward,
+            early: Early::microsoft(),
+            redirect: Redirect::default(),
+            close_when_busy: true,
             options: OptionsPing {
                 expect_inbound: Some(Duration::from_secs(300)),
                 ..OptionsPing::default()
@@ -183,7 +189,9 @@ impl TrunkProfile {
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
-            early_media: EarlyMedia::Forward,
+            early: Early::default(),
+            redirect: Redirect::default(),
+            close_when_busy: false,
             options: OptionsPing::default(),
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
@@ -195,9 +203,9 @@ impl TrunkProfile {
             },
             context: ContextProfile::default(),
             reasons: ReasonMap::default(),
-            allow_methods: METHODS.to_vec(),
+            allow_methods: [METHODS.as_slice(), &EARLY_METHODS].concat(),
             supported: Vec::new(),
-            sends_methods: MICROSOFT_TAKES.to_vec(),
+            sends_methods: [MICROSOFT_TAKES.as_slice(), &[Method::Prack]].concat(),
             x_ms_sbc: false,
         }
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Auth, Early, Identity, OneOrMany, Register, Session, Span, Transfer, TrunkMedia};
+use super::{Auth, Early, Identity, OneOrMany, Redirect, Register, Session, Span, Transfer, TrunkMedia};
 
 /// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -85,6 +85,9 @@ pub struct Trunk {
     /// Codecs, SRTP and RTP towards this trunk.
     #[serde(default)]
     pub media: TrunkMedia,
+    /// What is done with a 3xx response.
+    #[serde(default)]
+    pub redirect: Redirect,
     /// Registration with this trunk's registrar, or of its phones here.
     #[serde(default)]
     pub register: Register,
