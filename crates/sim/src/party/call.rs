@@ -72,6 +72,8 @@ pub struct Call {
     pub(crate) offered_late: bool,
     pub(crate) acked: bool,
     pub(crate) cancel_wanted: bool,
+    /// The caller has given up, whether or not its CANCEL could be sent yet.
+    pub(crate) given_up: bool,
     pub(crate) script_at: usize,
     pub(crate) invite_key: String,
     pub(crate) prack: Prack,

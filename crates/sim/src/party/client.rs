@@ -152,7 +152,7 @@ impl Party {
             }
         }
         self.acknowledge_success(number, request);
-        if !repeated && !reinvite && self.calls.get(&number).is_some_and(|c| c.cancel_wanted) {
+        if !repeated && !reinvite && self.calls.get(&number).is_some_and(|c| c.given_up) {
             // The answer crossed the CANCEL (RFC 3261 §9.1): the call is up, and unwanted.
             self.hang_up(number);
         }
@@ -211,6 +211,7 @@ impl Party {
             return;
         };
         call.cancel_wanted = true;
+        call.given_up = true;
         let key = call.invite_key.clone();
         let heard = self.clients.get(&key).map(|client| client.progress);
         if heard == Some(Progress::Proceeding) {

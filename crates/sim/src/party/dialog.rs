@@ -54,6 +54,7 @@ impl Party {
             offered_late: dial.late_offer,
             acked: true,
             cancel_wanted: false,
+            given_up: false,
             script_at: 0,
             invite_key: String::new(),
             invite: request.clone(),

@@ -341,6 +341,7 @@ impl Party {
             offered_late: request.body.is_empty(),
             acked: false,
             cancel_wanted: false,
+            given_up: false,
             script_at: 0,
             invite_key: key.to_owned(),
             invite: request.clone(),

@@ -13,6 +13,7 @@ mod redirect;
 mod reliable;
 mod restore;
 mod sessions;
+mod setup;
 
 use std::time::Duration;
 

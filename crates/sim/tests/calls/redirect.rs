@@ -83,12 +83,7 @@ fn a_number_is_decided_anew() {
             .start();
         let caller = call(&mut sim);
         assert!(sim.view(caller).is_up(), "{contact}\n{}", sim.ladder());
-        assert_eq!(
-            sim.ladder().count("pbx", "INVITE"),
-            1,
-            "{}",
-            sim.ladder()
-        );
+        assert_eq!(sim.ladder().count("pbx", "INVITE"), 1, "{}", sim.ladder());
         sim.hang_up(caller);
         nothing_is_left(&mut sim);
     }
@@ -151,12 +146,7 @@ fn a_loop_ends_and_so_does_a_long_way() {
         "{}",
         sim.ladder()
     );
-    assert_eq!(
-        sim.ladder().count("pbx", "INVITE"),
-        1,
-        "{}",
-        sim.ladder()
-    );
+    assert_eq!(sim.ladder().count("pbx", "INVITE"), 1, "{}", sim.ladder());
     nothing_is_left(&mut sim);
     // Eight places, of which five are visited.
     let contacts: Vec<_> = (0..8)
@@ -166,12 +156,7 @@ fn a_loop_ends_and_so_does_a_long_way() {
         .party("pbx", |party| party.script = Script::reject(503))
         .start();
     call(&mut sim);
-    assert_eq!(
-        sim.ladder().count("pbx", "INVITE"),
-        5,
-        "{}",
-        sim.ladder()
-    );
+    assert_eq!(sim.ladder().count("pbx", "INVITE"), 5, "{}", sim.ladder());
     nothing_is_left(&mut sim);
 }
 

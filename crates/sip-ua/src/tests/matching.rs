@@ -265,3 +265,26 @@ fn an_unknown_method_comes_up_as_a_request() {
     bench.receive(&incoming("FROBNICATE", "z9hG4bK1"));
     assert_eq!(names(&bench.events()), ["Request FROBNICATE"]);
 }
+
+#[test]
+fn a_request_that_has_no_hop_left_is_refused_whatever_its_method() {
+    let methods = [
+        "INVITE",
+        "OPTIONS",
+        "MESSAGE",
+        "SUBSCRIBE",
+        "REFER",
+        "REGISTER",
+        "PUBLISH",
+        "NOTIFY",
+        "INFO",
+        "FROB",
+    ];
+    for method in methods {
+        let mut bench = Bench::new();
+        let text = incoming(method, "z9hG4bKh").replace("Max-Forwards: 70", "Max-Forwards: 0");
+        bench.receive(&text);
+        assert_eq!(bench.sent_lines(), [format!("483 {method}")]);
+        assert!(bench.events().is_empty(), "{method}");
+    }
+}
