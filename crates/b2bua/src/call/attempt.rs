@@ -89,17 +89,13 @@ impl Trying {
             b: media.id,
         });
         let offered = Bytes::from(offered.to_bytes());
-<<<<<<< HEAD
-        let mut out = invite(core, &trunk, &setup.invite, attempt, offered.clone());
+        let mut out = invite(core, head, &trunk, &setup.invite, attempt, offered.clone());
         if let Some(concession) = &setup.concession {
             concession.apply(&mut out.request.headers);
         }
         if let Some(hop) = &attempt.hop {
             out.next_hop = hop.clone();
         }
-=======
-        let out = invite(core, head, &trunk, &setup.invite, attempt, offered.clone());
->>>>>>> main
         head.record
             .attempts
             .push(record(core, attempt, &out.request.headers));

@@ -230,17 +230,6 @@ fn decide(
     }
 }
 
-<<<<<<< HEAD
-/// The caller's number as it wrote it; `None` where it withholds it (RFC 3323 §4.1.1.3).
-pub(super) fn calling(invite: &Request) -> Option<String> {
-    let from = invite.headers.from().ok()?;
-    let user = from.uri.user()?;
-    let withheld = user.is_empty() || user.eq_ignore_ascii_case("anonymous");
-    (!withheld).then(|| user.to_owned())
-}
-
-=======
->>>>>>> main
 fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
     let invite = &arrived.invite;
     Begin {

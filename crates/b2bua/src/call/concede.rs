@@ -5,7 +5,7 @@ use sip_msg::{HeaderName, Headers, Response, StatusCode};
 use super::setup::Setup;
 use super::{Head, Phase};
 use crate::core::Core;
-use crate::failure::{self, AttemptFailure};
+use crate::failure;
 
 /// What the next INVITE says otherwise of extensions.
 #[derive(Debug)]
@@ -68,16 +68,12 @@ impl Setup {
         head: &mut Head,
         response: Response,
     ) -> Phase {
-        let failure = AttemptFailure::Final {
-            status: response.status,
-            retry_after: response.headers.retry_after(),
-            cause: super::ending::q850(&response.headers),
-        };
+        let (failure, said) = self.failure_said(&response);
         let trying = self.trying.as_ref().filter(|trying| !trying.conceded);
         let concession =
             trying.and_then(|trying| Concession::to(&response, |tag| trying.trunk.supports(tag)));
         let Some(concession) = concession else {
-            return self.failed(core, head, failure, Some(Box::new(response)));
+            return self.failed(core, head, failure, said);
         };
         if let Some(trying) = self.trying.take() {
             if !trying.is_elsewhere() {

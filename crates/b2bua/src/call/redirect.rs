@@ -11,11 +11,12 @@ use routing::{Attempt, Outcome, Question};
 use sip_msg::wire::TrunkName;
 use sip_msg::{NameAddr, Response, Scheme, StatusCode, Uri};
 
-use super::begin::calling;
+use super::screen;
 use super::setup::Setup;
 use super::{Head, Phase};
 use crate::core::{Core, Reply};
 use crate::failure::{self, AttemptFailure};
+use crate::passlist;
 use crate::profile::{Profiles, RedirectTarget, TrunkProfile};
 
 /// Contacts of one response that are looked at.
@@ -25,6 +26,8 @@ const CONTACTS_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Redirections {
     followed: usize,
+    /// The caller's INVITE says of one already.
+    diverted: bool,
     /// Where the call has been, or is to go: a second visit would be a loop.
     seen: Vec<Place>,
 }
@@ -96,6 +99,17 @@ impl Setup {
             trying.abandon(core, head, &failure, &verdict);
         }
         self.settled(verdict, None);
+        if let Some(first) = targets.front() {
+            // Whom the caller asked for, as it wrote it; later, whom the call was for by then.
+            let diverted = match self.redirections.diverted {
+                false => &self.invite.uri,
+                true => &left.request_uri,
+            };
+            let (diverted, target) = (diverted.clone(), &first.request_uri);
+            let headers = &mut self.invite.headers;
+            passlist::append_redirection(headers, &diverted, response.status, target);
+            self.redirections.diverted = true;
+        }
         for target in targets.into_iter().rev() {
             self.plan.push_front(target);
         }
@@ -168,11 +182,12 @@ impl Setup {
 
     /// Where routing sends another number of the same caller.
     fn decided(&self, core: &mut Core, head: &mut Head, called: String) -> Vec<Attempt> {
+        let calling = screen::calling(core, head, &self.invite).flatten();
         let facts = core.facts();
         let question = Question {
             trunk: head.trunk.name.clone(),
             called,
-            calling: calling(&self.invite),
+            calling,
         };
         let decision = routing::decide(&core.snapshot, &facts, &question);
         let steps = decision.steps.iter().map(ToString::to_string);
@@ -277,6 +292,7 @@ fn directly(
         from_user: before.from_user.clone(),
         from_host: before.from_host.clone(),
         hop,
+        rewritten: true,
     }
 }
 

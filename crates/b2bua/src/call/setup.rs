@@ -7,11 +7,7 @@ use bytes::Bytes;
 use media_relay::MediaEvent;
 use routing::Attempt;
 use sdp::SessionDescription;
-<<<<<<< HEAD
-use sip_msg::{Class, Headers, Method, Request, Response, StatusCode};
-=======
-use sip_msg::{Method, Request, Response, StatusCode};
->>>>>>> main
+use sip_msg::{Class, Method, Request, Response, StatusCode};
 use sip_ua::{ClientFailure, ClientKey, ServerKey};
 
 use super::attempt::Trying;
@@ -100,19 +96,7 @@ impl Setup {
                 } else if response.status.class() == Class::Redirection {
                     self.redirected(core, head, response)
                 } else {
-<<<<<<< HEAD
                     self.refused(core, head, response)
-=======
-                    let said = self.said(&response);
-                    let failure = AttemptFailure::Final {
-                        status: said.as_ref().map_or(response.status, |said| said.status),
-                        retry_after: response.headers.retry_after(),
-                        cause: said
-                            .as_ref()
-                            .and_then(|said| super::ending::q850(said.headers.headers())),
-                    };
-                    self.failed(core, head, failure, said)
->>>>>>> main
                 }
             }
             Event::Failed { client, error } if self.is_trying(client) => {
@@ -163,8 +147,21 @@ impl Setup {
         }
     }
 
+    /// What a final response to the attempt under way comes to, and what it said.
+    pub(super) fn failure_said(&self, response: &Response) -> (AttemptFailure, Option<Box<Said>>) {
+        let said = self.said(response);
+        let failure = AttemptFailure::Final {
+            status: said.as_ref().map_or(response.status, |said| said.status),
+            retry_after: response.headers.retry_after(),
+            cause: said
+                .as_ref()
+                .and_then(|said| super::ending::q850(said.headers.headers())),
+        };
+        (failure, said)
+    }
+
     /// What a final response to the attempt under way said.
-    fn said(&self, response: &Response) -> Option<Box<Said>> {
+    pub(super) fn said(&self, response: &Response) -> Option<Box<Said>> {
         let trying = self.trying.as_ref()?;
         Some(Said::new(response, &trying.trunk))
     }
@@ -202,7 +199,7 @@ impl Setup {
     }
 
     /// An attempt has come to this.
-    pub(super) fn settled(&mut self, verdict: Verdict, said: Option<Box<Response>>) {
+    pub(super) fn settled(&mut self, verdict: Verdict, said: Option<Box<Said>>) {
         self.tried.push(Tried { verdict, said });
     }
 
