@@ -97,6 +97,9 @@ pub enum Carriage {
     Rehosted,
     /// As [`Carriage::Rehosted`], History-Info and Diversion made from each other (RFC 7544).
     Redirections,
+    /// The seconds, without comment and parameters; only with what the called party said, for a
+    /// trunk that is busy must not have the whole gateway put aside (RFC 3261 §21.5.4).
+    Seconds,
     /// Protocol and cause; the text too if the receiving trunk is trusted.
     Reason,
     /// Within the receiving trunk's limits of fields, names and values; what exceeds them is left
@@ -130,7 +133,7 @@ const REFUSAL: &[Phase] = &[Phase::Failure];
 const HOW_IT_ENDED: &[Phase] = &[Phase::Failure, Phase::Ending];
 
 /// The whole pass list. Nothing else crosses.
-pub const RULES: [Rule; 16] = [
+pub const RULES: [Rule; 17] = [
     rule(
         Subject::Header("Subject"),
         SETUP,
@@ -142,6 +145,12 @@ pub const RULES: [Rule; 16] = [
         HOW_IT_ENDED,
         Condition::Always,
         Carriage::Reason,
+    ),
+    rule(
+        Subject::Header("Retry-After"),
+        REFUSAL,
+        Condition::Always,
+        Carriage::Seconds,
     ),
     rule(
         Subject::ReasonPhrase,
@@ -343,6 +352,11 @@ fn carry_to(
             }
             (Condition::Identity, _) => {}
             (_, Subject::Header("Reason")) => reason::carry(source, to, into),
+            (_, Subject::Header("Retry-After")) => {
+                if let Some(seconds) = source.headers().retry_after() {
+                    into.push(HeaderName::RetryAfter, seconds.to_string());
+                }
+            }
             (_, Subject::Header(name)) => carry_verbatim(name, source.headers(), into),
             // Not header fields: see `carry_uri_params`, `carry_display_name`, `carry_phrase`.
             (

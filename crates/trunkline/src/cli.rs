@@ -208,6 +208,7 @@ fn pass_line(rule: &Rule, to: &TrunkProfile) -> String {
     let form = match rule.carriage {
         Carriage::Verbatim => "as it is".to_owned(),
         Carriage::Rehosted => "with this gateway's host".to_owned(),
+        Carriage::Seconds => "seconds, of what the called party says".to_owned(),
         Carriage::Reason => "protocol and cause".to_owned(),
         Carriage::Redirections => "with this gateway's host, each as the other".to_owned(),
         Carriage::Bounded => {

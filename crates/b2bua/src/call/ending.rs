@@ -137,6 +137,13 @@ impl End {
     pub(crate) fn headers(&self, phase: passlist::Phase, to: &TrunkProfile) -> Headers {
         let mut headers = Headers::new();
         passlist::carry(phase, &self.said, to, &mut headers);
+        if self.failure != Some(FailureClass::User) {
+            headers.remove(&HeaderName::RetryAfter);
+        }
+        // U-08: what was judged not to be the cause is not told either.
+        if q850(&headers).is_some_and(|told| told != self.cause) {
+            headers.remove(&HeaderName::Reason);
+        }
         if headers.get(&HeaderName::Reason).is_none() {
             headers.push(HeaderName::Reason, self.cause.reason_value());
         }

@@ -35,6 +35,20 @@ fn a_contact_at_another_trunk_is_called_there() {
         sim.ladder()
     );
     check("redirected_to_the_pbx", sim.ladder());
+    // The PBX is trusted to know whom the call was for (CK-58, I-09).
+    let history: Vec<String> = sim
+        .view(called)
+        .invite
+        .headers
+        .history_info()
+        .map(|entry| String::from_utf8_lossy(entry).into_owned())
+        .collect();
+    assert_eq!(history.len(), 2, "{history:?}");
+    assert!(history[0].contains("+12065550111") && history[0].contains("cause%3D302"));
+    assert!(
+        history[1].contains("7001") && history[1].contains("cause=302"),
+        "{history:?}"
+    );
     sim.hang_up(caller);
     nothing_is_left(&mut sim);
     let record = &sim.records()[0];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use b2bua::record::EndedBy;
 use sim::{Reach, Script, Sim, State, World};
-use sip_msg::StatusCode;
+use sip_msg::{HeaderName, StatusCode};
 
 use crate::{APPLICATION, SUBSCRIBER, nothing_is_left};
 
@@ -177,4 +177,47 @@ fn a_cancel_that_nobody_answers() {
     );
     assert_eq!(sim.media_legs(), 0);
     assert_eq!(sim.core().audit(), Ok(()));
+}
+
+/// U-08, CK-56: a cause that belongs to circuits does not explain a party that is busy, and when to
+/// call again is told of a party, not of a trunk.
+#[test]
+fn a_refusal_says_why_and_when_in_its_own_terms() {
+    for (status, reason, retry, told, again) in [
+        (486, "Q.850;cause=34", "30", "Q.850;cause=17", Some(30)),
+        (
+            486,
+            "Q.850;cause=19",
+            "5 (in a meeting)",
+            "Q.850;cause=19",
+            Some(5),
+        ),
+        (480, "Q.850;cause=20", "60", "Q.850;cause=20", Some(60)),
+        (603, "Q.850;cause=21", "7", "Q.850;cause=21", Some(7)),
+        (503, "Q.850;cause=34", "30", "Q.850;cause=34", None),
+        (420, "Q.850;cause=63", "30", "Q.850;cause=41", None),
+    ] {
+        for (from, number, to) in [
+            ("acs", SUBSCRIBER, "carrier"),
+            ("carrier", APPLICATION, "acs"),
+        ] {
+            let script = Script::reject(status)
+                .with_header("Reason", reason)
+                .with_header("Retry-After", retry);
+            let mut world = World::new(257).without_pings();
+            for name in [to, "acs2", "acs3"] {
+                world = world.party(name, |party| party.script = script.clone());
+            }
+            let mut sim = world.start();
+            let caller = sim.call(from, number);
+            sim.run_until_quiet();
+            let refusal = sim.view(caller).refusal.as_ref();
+            let headers = &refusal
+                .unwrap_or_else(|| panic!("{}", sim.ladder()))
+                .headers;
+            let reason = headers.get_str(&HeaderName::Reason).unwrap_or_default();
+            assert_eq!(reason, told, "{status}\n{}", sim.ladder());
+            assert_eq!(headers.retry_after(), again, "{status}\n{}", sim.ladder());
+        }
+    }
 }
