@@ -227,7 +227,7 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
         StatusCode::SERVICE_UNAVAILABLE => retry_after.map(seconds),
         _ => None,
     };
-    let cause = cause.filter(|cause| shown == status && cause.may_explain(status));
+    let cause = if shown == status { cause } else { None };
     let cause = cause.unwrap_or_else(|| cause_from_status(shown));
     Verdict {
         class,

@@ -164,6 +164,8 @@ impl Setup {
                 if self.early.ringback == Ringback::Sounding {
                     vouch(&head.trunk, &self.invite.headers, &mut reply.headers);
                 }
+            } else if !response.body.is_empty() {
+                self.early.ringback.end(core, &self.media);
             }
         }
         self.tell_caller(core, head, reply);

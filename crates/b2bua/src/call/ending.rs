@@ -140,10 +140,6 @@ impl End {
         if self.failure != Some(FailureClass::User) {
             headers.remove(&HeaderName::RetryAfter);
         }
-        // U-08: what was judged not to be the cause is not told either.
-        if q850(&headers).is_some_and(|told| told != self.cause) {
-            headers.remove(&HeaderName::Reason);
-        }
         if headers.get(&HeaderName::Reason).is_none() {
             headers.push(HeaderName::Reason, self.cause.reason_value());
         }

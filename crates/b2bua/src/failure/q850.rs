@@ -42,16 +42,6 @@ impl Cause {
         self.0
     }
 
-    /// Whether a final response of this status may give this cause: what a called party answered
-    /// is not a lack of circuits, whatever the gateway behind it says (U-08).
-    #[must_use]
-    pub(crate) fn may_explain(self, status: StatusCode) -> bool {
-        let of_the_party = matches!(status.code(), 404 | 410 | 484 | 486 | 600 | 603 | 604);
-        // ITU-T Q.850 table 1: classes 010 (resource unavailable) and 011 (service not available).
-        let of_the_network = (32..64).contains(&self.0);
-        !(of_the_party && of_the_network)
-    }
-
     /// `Q.850;cause=16`, a value of the `Reason` header field (RFC 3326).
     #[must_use]
     pub fn reason_value(self) -> String {

@@ -64,20 +64,6 @@ fn what_a_trunk_takes_offence_at_is_asked_of_another() {
 }
 
 #[test]
-fn a_busy_party_is_no_lack_of_circuits() {
-    let busy = |cause| {
-        judge(&AttemptFailure::Final {
-            status: StatusCode::BUSY_HERE,
-            retry_after: None,
-            cause: Cause::new(cause),
-        })
-    };
-    assert_eq!(busy(34).cause, Cause::USER_BUSY);
-    assert_eq!(busy(17).cause, Cause::USER_BUSY);
-    assert_eq!(busy(19).cause, Cause::NO_ANSWER);
-}
-
-#[test]
 fn a_used_up_budget_ends_the_call_in_time() {
     let verdict = judge(&AttemptFailure::SetupBudget);
     assert!(!verdict.advances);

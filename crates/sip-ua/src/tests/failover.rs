@@ -106,6 +106,16 @@ fn an_address_that_failed_is_tried_last_for_the_time_of_its_quarantine() {
 }
 
 #[test]
+fn a_message_that_is_too_large_says_nothing_about_its_address() {
+    let mut bench = Bench::new();
+    let first = called(&mut bench);
+    fail(&mut bench, &first, TransportError::TooLarge);
+    bench.sent();
+    let again = called(&mut bench);
+    assert_eq!(destination(&again.to).to_string(), "198.51.100.1:5070");
+}
+
+#[test]
 fn rfc_3263_4_3_a_503_leads_to_the_next_address() {
     let mut bench = Bench::new();
     let first = read(called(&mut bench).message);
