@@ -5,6 +5,7 @@
 
 mod net;
 mod presets;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ pub use net::{IpNet, IpNetError};
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
+pub use transfer::TransferPolicy;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
 /// that a public specification ties to the kind, never behaviour hidden from the profile.
@@ -328,6 +330,8 @@ pub struct TrunkProfile {
     pub sends_methods: Vec<Method>,
     /// Whether `X-MS-SBC` is in every request and response (S-09).
     pub x_ms_sbc: bool,
+    /// Whether and how its parties transfer calls.
+    pub transfer: TransferPolicy,
 }
 
 impl TrunkProfile {
@@ -339,17 +343,40 @@ impl TrunkProfile {
             .with_param("transport", Some(self.transport.uri_token()))
     }
 
-    /// Value of the `Allow` header field.
+    /// Value of the `Allow` header field. REFER is there if transfers are taken.
     #[must_use]
     pub fn allow_value(&self) -> String {
-        let names: Vec<&str> = self.allow_methods.iter().map(Method::as_str).collect();
+        let others = self.allow_methods.iter().filter(|m| **m != Method::Refer);
+        let refer = self.transfer.refer.then_some(&Method::Refer);
+        let names: Vec<&str> = others.chain(refer).map(Method::as_str).collect();
         names.join(", ")
     }
 
     /// Value of the `Supported` header field; `None` when there is nothing to say.
     #[must_use]
     pub fn supported_value(&self) -> Option<String> {
-        (!self.supported.is_empty()).then(|| self.supported.join(", "))
+        let replaces = self.transfer.replaces.then_some(OPTION_REPLACES);
+        let others = self.supported.iter().map(|tag| &**tag);
+        let tags: Vec<&str> = replaces.into_iter().chain(others).collect();
+        (!tags.is_empty()).then(|| tags.join(", "))
+    }
+
+    /// Whether the extension of that option tag may be required of us by this trunk
+    /// (RFC 3261 §8.2.2.3).
+    #[must_use]
+    pub fn supports(&self, tag: &str) -> bool {
+        let transfer = [
+            (OPTION_REPLACES, self.transfer.replaces),
+            (OPTION_NOREFERSUB, self.transfer.refer),
+        ];
+        let named = self
+            .supported
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(tag));
+        named
+            || transfer
+                .iter()
+                .any(|(known, on)| *on && known.eq_ignore_ascii_case(tag))
     }
 
     /// `Allow`, `Supported` and `X-MS-SBC`: what every request and response of ours that opens or
@@ -373,6 +400,11 @@ impl TrunkProfile {
         self.sends_methods.contains(method)
     }
 }
+
+/// The option tag of RFC 3891.
+const OPTION_REPLACES: &str = "replaces";
+/// The option tag of RFC 4488.
+const OPTION_NOREFERSUB: &str = "norefersub";
 
 /// `<Vendor>/<Product>/<Version>` from a `Product/Version` software name.
 fn x_ms_sbc_value(software: &str) -> String {

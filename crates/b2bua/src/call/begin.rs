@@ -139,13 +139,7 @@ pub(crate) fn beyond(
     if request.uri.scheme() == Scheme::Other {
         return Some((StatusCode::UNSUPPORTED_URI_SCHEME, None));
     }
-    let known = |tag: &String| {
-        tag.eq_ignore_ascii_case("timer")
-            || trunk
-                .supported
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(tag))
-    };
+    let known = |tag: &String| tag.eq_ignore_ascii_case("timer") || trunk.supports(tag);
     let required = request.headers.require();
     let unknown: Vec<&str> = required
         .iter()
@@ -249,7 +243,7 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 
 impl Core {
     /// What routing may know at this moment.
-    fn facts(&mut self) -> Facts {
+    pub(super) fn facts(&mut self) -> Facts {
         let trunks = self.profiles.trunks.keys();
         let room = trunks.filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {

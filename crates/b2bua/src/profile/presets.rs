@@ -11,7 +11,7 @@ use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
     Advertised, EarlyMedia, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
-    TrunkProfile, TrunkTimers, Trust,
+    TransferPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -110,6 +110,7 @@ impl TrunkProfile {
             supported: Vec::new(),
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
+            transfer: TransferPolicy::of(preset),
         }
     }
 
@@ -182,6 +183,7 @@ impl TrunkProfile {
             supported: Vec::new(),
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: false,
+            transfer: TransferPolicy::of(preset),
         }
     }
 }
