@@ -8,6 +8,12 @@
 //! four over links that lose 15 of 100 messages. Ends with 1 at the first violation, and prints
 //! the seed and the operations that repeat it.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that reports to whoever runs it"
+)]
+
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
