@@ -3,8 +3,11 @@
 //! The binary reads files and fills these values in; nothing here is parsed or looked up again
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
+mod dtmf;
+mod hold;
 mod net;
 mod presets;
+mod session;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -13,16 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media_relay::{LatchPolicy, ShardId};
-use sdp::HoldDialect;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
 use crate::limits::{GateLimits, TrunkLimits};
 
+pub use dtmf::{DtmfMode, DtmfPolicy};
+pub use hold::{HoldMusic, HoldPolicy};
 pub use net::{IpNet, IpNetError};
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
+pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
 pub use transfer::TransferPolicy;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
@@ -302,8 +307,12 @@ pub struct TrunkProfile {
     pub srtp: bool,
     /// RTP and RTCP on one port are offered (RFC 5761).
     pub rtcp_mux: bool,
-    /// How hold is expressed.
-    pub hold: HoldDialect,
+    /// How hold is expressed, and what a held party hears.
+    pub hold: HoldPolicy,
+    /// Session timers.
+    pub session: SessionPolicy,
+    /// How digits travel.
+    pub dtmf: DtmfPolicy,
     /// Encoding names in order of preference (`G722`, `PCMA`); empty passes every codec.
     pub codecs: Vec<Arc<str>>,
     /// The interface that media of this trunk uses.

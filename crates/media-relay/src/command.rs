@@ -261,6 +261,8 @@ pub enum ToneKind {
     Congestion,
     /// 440 and 480 Hz, two seconds on, four off.
     Ringback,
+    /// 440 Hz for 0.3 s every ten seconds: a held party hears that it is not forgotten.
+    Held,
 }
 
 /// The codec and payload type of tones towards a leg.

@@ -15,6 +15,7 @@ impl ToneKind {
             Self::Busy => ([480, 620], 500, 500),
             Self::Congestion => ([480, 620], 250, 250),
             Self::Ringback => ([440, 480], 2000, 4000),
+            Self::Held => ([440, 440], 300, 9700),
         }
     }
 }

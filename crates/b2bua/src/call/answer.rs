@@ -14,6 +14,7 @@ use super::offered::{Caller, Offered};
 use super::refresh::SessionTimer;
 use super::setup::{EarlyAnswer, Setup};
 use super::talking::Talking;
+use super::upkeep::Upkeep;
 use super::{Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::failure::{AttemptFailure, Cause};
@@ -21,7 +22,7 @@ use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Flows, Leg, Session, agreed, policy};
 use crate::passlist;
-use crate::profile::EarlyMedia;
+use crate::profile::{EarlyMedia, HoldMusic};
 
 /// What the caller is told in the 2xx.
 enum ToldCaller {
@@ -242,6 +243,7 @@ impl Setup {
         let callee_intends = fork.negotiated.remote.direction;
         let caller_intends = offer.as_ref().and_then(SessionDescription::audio);
         let caller_intends = caller_intends.map_or(Direction::SendRecv, |audio| audio.direction);
+        let upkeep = Upkeep::of_answer(response, &trying.trunk.session);
         let callee = Leg {
             side: Side::B,
             trunk: trying.trunk,
@@ -256,6 +258,8 @@ impl Setup {
             },
             exchange: Exchange::Idle,
             recode: false,
+            upkeep,
+            playing: HoldMusic::None,
         };
         let (ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _)) = &caller;
         let mut reply = Reply::new(StatusCode::OK)
@@ -263,11 +267,13 @@ impl Setup {
             .body(body.clone());
         let phase = passlist::Phase::Answer;
         passlist::carry(phase, &response.headers, &head.trunk, &mut reply.headers);
-        let timer = SessionTimer::wanted(&invite.headers);
+        // An interval that is too short was refused at once.
+        let timer = SessionTimer::answering(&invite.headers, &head.trunk.session);
+        let timer = timer.ok().flatten();
         if let Some(timer) = timer {
-            timer.write(&mut reply.headers);
-            core.arm(head.key, Timer::Session(Side::A), timer.deadline());
+            timer.write_answer(&mut reply.headers);
         }
+        let upkeep = Upkeep::of_request(&invite.headers, timer);
         let Some(dialog) = core.reply(server, &head.trunk, reply) else {
             // The caller is gone although nobody said so: there is nobody to talk to.
             let end = End::lost(Side::A);
@@ -278,7 +284,11 @@ impl Setup {
         };
         core.own_dialog(dialog, head.key, Side::A);
         note_answered(core, head);
-        let caller_leg = Caller { dialog, media };
+        let caller_leg = Caller {
+            dialog,
+            media,
+            upkeep,
+        };
         match caller {
             ToldCaller::Answer(told, negotiated) => {
                 let session = Session {

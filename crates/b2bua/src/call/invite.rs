@@ -44,6 +44,7 @@ pub(crate) fn invite(
     for (name, value) in to.capability_headers(&core.software) {
         headers.push(name, value);
     }
+    super::refresh::propose(&to.session, headers);
     passlist::carry(passlist::Phase::Invite, &received.headers, to, headers);
     request.set_body(SDP, offer);
     core.outgoing(request, to, attempt.peer)

@@ -19,13 +19,16 @@ mod refresh;
 mod reinvite;
 mod setup;
 mod talking;
+mod upkeep;
 
 pub(crate) use begin::{Arrived, begin, beyond};
 pub(crate) use ending::{End, Ending};
 pub(crate) use event::{Event, Timer};
 pub(crate) use offered::Offered;
+pub(crate) use refresh::SessionTimer;
 pub(crate) use setup::Setup;
 pub(crate) use talking::Talking;
+pub(crate) use upkeep::Upkeep;
 
 use std::sync::Arc;
 

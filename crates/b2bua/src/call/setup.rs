@@ -113,7 +113,9 @@ impl Setup {
             | Event::Acked { .. }
             | Event::AckTimeout
             | Event::RetryInvite { .. }
-            | Event::Timer(Timer::Duration | Timer::Session(_) | Timer::Closing)
+            | Event::Timer(
+                Timer::Duration | Timer::Session(_) | Timer::Refresh(_) | Timer::Closing,
+            )
             | Event::Media { .. } => Phase::Setup(self),
         }
     }

@@ -3,14 +3,14 @@
 
 use media_relay::{
     G711, LegId, LegParams, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate, ShardId,
-    SrtpParams, Suite, ToneCodec,
+    Source, SrtpParams, Suite, ToneCodec, ToneKind,
 };
 use sdp::{LocalCrypto, LocalMedia, Negotiated, payload_type_map};
 
 use crate::core::Core;
 use crate::key::{CallKey, Side};
 use crate::limits::Permit;
-use crate::profile::TrunkProfile;
+use crate::profile::{HoldMusic, TrunkProfile};
 
 /// What one leg owns of the media plane, and its place within the limits. The lease and the permit
 /// are in the core's tables under the leg's name, so that a call that is lost to a fault loses no
@@ -83,6 +83,24 @@ impl LegMedia {
     /// Gives everything back. The ports rest until the shard has closed the leg.
     pub(crate) fn close(self, core: &mut Core) {
         core.close_media(self.id);
+    }
+
+    /// Whether the leg has a codec that we can speak ourselves.
+    pub(crate) fn can_play(negotiated: &Negotiated) -> bool {
+        tone(negotiated).is_some()
+    }
+
+    /// Lets the party hear something of ours, or the leg across again.
+    pub(crate) fn play(&self, core: &mut Core, music: HoldMusic) {
+        let source = match music {
+            HoldMusic::None => Source::Off,
+            HoldMusic::Silence => Source::Silence,
+            HoldMusic::Tone => Source::Tone(ToneKind::Held),
+        };
+        core.media(MediaCommand::Source {
+            leg: self.id,
+            source,
+        });
     }
 
     /// Tells the shard what was signalled for this leg.

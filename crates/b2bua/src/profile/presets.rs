@@ -10,8 +10,8 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, EarlyMedia, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
-    TransferPolicy, TrunkProfile, TrunkTimers, Trust,
+    Advertised, DtmfPolicy, EarlyMedia, FlowPolicy, HoldPolicy, IdentityPolicy, IpNet, OptionsPing,
+    PeerProfile, Preset, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -43,6 +43,10 @@ const METHODS: [Method; 6] = [
     Method::Options,
     Method::Notify,
 ];
+
+/// What is done besides within the calls of carriers and exchanges (RFC 3311, RFC 6086). None of it
+/// goes on to Microsoft, which has no use for it (M-01, M-02).
+const IN_SESSION: [Method; 2] = [Method::Update, Method::Info];
 
 /// What Microsoft says it takes (M-01).
 const MICROSOFT_TAKES: [Method; 6] = [
@@ -93,7 +97,9 @@ impl TrunkProfile {
             flows: FlowPolicy::OneWay,
             srtp: true,
             rtcp_mux: true,
-            hold: HoldDialect::InactiveOnly,
+            hold: HoldPolicy::new(HoldDialect::InactiveOnly),
+            session: SessionPolicy::default(),
+            dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
@@ -107,7 +113,7 @@ impl TrunkProfile {
             trust: Trust::Trusted,
             identity: IdentityPolicy::Keep,
             allow_methods: METHODS.to_vec(),
-            supported: Vec::new(),
+            supported: vec![Arc::from("timer")],
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
             transfer: TransferPolicy::of(preset),
@@ -169,7 +175,9 @@ impl TrunkProfile {
             flows: FlowPolicy::Reuse,
             srtp: false,
             rtcp_mux: false,
-            hold: HoldDialect::Standard,
+            hold: HoldPolicy::default(),
+            session: SessionPolicy::default(),
+            dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
@@ -179,9 +187,9 @@ impl TrunkProfile {
             limits: TrunkLimits::default(),
             trust,
             identity: IdentityPolicy::Keep,
-            allow_methods: METHODS.to_vec(),
-            supported: Vec::new(),
-            sends_methods: MICROSOFT_TAKES.to_vec(),
+            allow_methods: [&METHODS[..], &IN_SESSION].concat(),
+            supported: vec![Arc::from("timer")],
+            sends_methods: [&MICROSOFT_TAKES[..], &IN_SESSION].concat(),
             x_ms_sbc: false,
             transfer: TransferPolicy::of(preset),
         }

@@ -10,8 +10,10 @@
 //! trunk's profile, called from `resolve/features.rs`.
 
 mod auth;
+mod dtmf;
 mod early;
 mod gateway;
+mod hold;
 mod identity;
 mod media;
 mod operation;
@@ -23,8 +25,10 @@ mod transfer;
 mod trunk;
 
 pub use auth::Auth;
+pub use dtmf::Dtmf;
 pub use early::Early;
 pub use gateway::{Certificate, Gateway, Interface, Media, Tls};
+pub use hold::Hold;
 pub use identity::Identity;
 pub use media::TrunkMedia;
 pub use operation::{Admin, CloudCalling, Log};

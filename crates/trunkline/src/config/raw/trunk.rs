@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Auth, Early, Identity, OneOrMany, Register, Session, Span, Transfer, TrunkMedia};
+use super::{
+    Auth, Dtmf, Early, Hold, Identity, OneOrMany, Register, Session, Span, Transfer, TrunkMedia,
+};
 
 /// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -76,9 +78,15 @@ pub struct Trunk {
     /// Digest authentication towards this trunk and of its requests.
     #[serde(default)]
     pub auth: Auth,
+    /// How digits travel.
+    #[serde(default)]
+    pub dtmf: Dtmf,
     /// What a caller hears before the answer.
     #[serde(default)]
     pub early: Early,
+    /// What hold looks and sounds like.
+    #[serde(default)]
+    pub hold: Hold,
     /// Who the calling party is said to be.
     #[serde(default)]
     pub identity: Identity,

@@ -1,8 +1,10 @@
 //! From a [`Document`] to a [`Config`]: defaults filled in, names resolved, contradictions told.
 
 mod auth;
+mod dtmf;
 mod early;
 mod features;
+mod hold;
 mod identity;
 mod media;
 pub mod network;
