@@ -403,6 +403,13 @@ impl TrunkProfile {
         headers
     }
 
+    /// Whether `host` is one by which the trunk knows this gateway.
+    #[must_use]
+    pub fn is_named(&self, host: &str) -> bool {
+        let ours = |known: &str| known.eq_ignore_ascii_case(host);
+        ours(&self.advertised.host) || self.request_hosts.iter().any(|known| ours(known))
+    }
+
     /// Whether `method` may be sent to the trunk inside a dialog.
     #[must_use]
     pub fn may_send(&self, method: &Method) -> bool {

@@ -307,7 +307,7 @@ impl Setup {
 }
 
 /// What the called party's answer comes to.
-fn answer_of(trying: &Trying, dialog: DialogKey, body: &Bytes) -> Option<Fork> {
+pub(super) fn answer_of(trying: &Trying, dialog: DialogKey, body: &Bytes) -> Option<Fork> {
     if body.is_empty() {
         // The answer came in an earlier provisional response of the same dialog.
         let early = trying

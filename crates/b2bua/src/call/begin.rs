@@ -244,7 +244,7 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 
 impl Core {
     /// What routing may know at this moment.
-    pub(super) fn facts(&mut self) -> Facts {
+    pub(in crate::call) fn facts(&mut self) -> Facts {
         let trunks = self.profiles.trunks.keys();
         let room = trunks.filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {

@@ -66,13 +66,15 @@ pub(crate) enum Timer {
     Session(Side),
     /// It is time to refresh the session of this leg (RFC 4028 §7.4).
     Refresh(Side),
+    /// The transfer under way takes too long.
+    Transfer,
     /// The media statistics of an ended call did not come.
     Closing,
 }
 
 impl Timer {
     /// Every timer, to stop them all.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Attempt,
         Self::Budget,
         Self::NoAnswer,
@@ -81,6 +83,7 @@ impl Timer {
         Self::Session(Side::B),
         Self::Refresh(Side::A),
         Self::Refresh(Side::B),
+        Self::Transfer,
         Self::Closing,
     ];
 }

@@ -19,6 +19,7 @@ mod refresh;
 mod reinvite;
 mod setup;
 mod talking;
+mod transfer;
 mod upkeep;
 
 pub(crate) use begin::{Arrived, begin, beyond};
@@ -28,6 +29,7 @@ pub(crate) use offered::Offered;
 pub(crate) use refresh::SessionTimer;
 pub(crate) use setup::Setup;
 pub(crate) use talking::Talking;
+pub(crate) use transfer::Transfer;
 pub(crate) use upkeep::Upkeep;
 
 use std::sync::Arc;

@@ -171,7 +171,7 @@ impl Talking {
     }
 
     /// Conveys what has changed, if the dialogs are free, and writes the call down if it is stable.
-    pub(super) fn settle(&mut self, core: &mut Core, head: &Head) {
+    pub(crate) fn settle(&mut self, core: &mut Core, head: &Head) {
         for side in [Side::A, Side::B] {
             let (own, across) = self.pair(side);
             let refresh = upkeep::refresh(core, head.key, own);

@@ -7,6 +7,7 @@ use sip_msg::{Method, Request, Response, StatusCode};
 use sip_ua::{ClientKey, ServerKey};
 
 use super::ending::{End, Ending};
+use super::transfer::{Concern, Transfer};
 use super::{Event, Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
@@ -23,6 +24,8 @@ pub(crate) struct Talking {
     pub(crate) changed: bool,
     /// The call was written down at least once.
     pub(crate) saved: bool,
+    /// One party is being replaced.
+    pub(crate) transfer: Option<Box<Transfer>>,
 }
 
 impl Talking {
@@ -43,6 +46,7 @@ impl Talking {
             b,
             changed: true,
             saved: false,
+            transfer: None,
         };
         talking.note_codecs(head);
         talking.update_media(core);
@@ -52,6 +56,13 @@ impl Talking {
 
     pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         self.changed |= !matches!(event, Event::Media { .. } | Event::Timer(_));
+        let event = match self.transfer_on(core, head, event) {
+            Concern::Transfer(phase) => return phase,
+            Concern::Other(talking, event) => {
+                self = talking;
+                event
+            }
+        };
         match event {
             Event::Request {
                 server,
@@ -200,7 +211,7 @@ impl Talking {
         }
     }
 
-    fn note_codecs(&self, head: &mut Head) {
+    pub(super) fn note_codecs(&self, head: &mut Head) {
         for leg in [&self.a, &self.b] {
             let media = match leg.side {
                 Side::A => head.record.media_a.get_or_insert_default(),
@@ -221,8 +232,17 @@ impl Talking {
         gone: Option<Side>,
     ) -> Phase {
         self.note_codecs(head);
-        let Self { a, b, saved, .. } = *self;
+        let Self {
+            a,
+            b,
+            saved,
+            transfer,
+            ..
+        } = *self;
         let legs = [a.media.id, b.media.id];
+        if let Some(transfer) = transfer {
+            transfer.abandon(core, head, &end);
+        }
         for leg in [a, b] {
             let bye = gone != Some(leg.side);
             leg.end(core, bye.then_some(&end));

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair, PortPairId, ShardId};
-use sdp::{Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite};
+use sdp::{
+    Direction, Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite,
+};
 use serde::{Deserialize, Serialize};
 use sip_msg::wire::TrunkName;
 use sip_ua::{DialogCheckpoint, DialogKey};
@@ -95,6 +97,14 @@ impl LegValue {
                 .map(|timer| (timer.interval.as_secs(), timer.ours)),
             updates: leg.upkeep.updates,
         })
+    }
+
+    /// The same, but that the party wants this.
+    pub(super) fn intending(self, intends: Direction) -> Self {
+        Self {
+            session: self.session.intending(intends),
+            ..self
+        }
     }
 
     /// The leg's dialog alone.

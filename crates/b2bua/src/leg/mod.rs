@@ -18,8 +18,9 @@ use sip_ua::DialogKey;
 
 use crate::call::{End, Upkeep};
 use crate::core::Core;
+use crate::departure::Departure;
 use crate::index::Owner;
-use crate::key::Side;
+use crate::key::{CallKey, Side};
 use crate::passlist;
 use crate::profile::{HoldMusic, TrunkProfile};
 
@@ -125,6 +126,28 @@ impl Leg {
 
     /// Gives the leg back; with BYE if there is a reason to tell its party.
     pub(crate) fn end(self, core: &mut Core, bye: Option<&End>) {
+        self.drop_requests(core);
+        core.unsubscribe(self.dialog);
+        if let Some(end) = bye {
+            core.bye(
+                self.dialog,
+                end.headers(passlist::Phase::Ending, &self.trunk),
+            );
+        }
+        self.media.close(core);
+    }
+
+    /// Gives the leg back and leaves its dialog to its party, which knows that it is over.
+    pub(crate) fn depart(self, core: &mut Core, call: CallKey) {
+        self.drop_requests(core);
+        let patience = self.trunk.transfer.departure;
+        let trunk = self.trunk;
+        core.depart(self.dialog, Departure { call, trunk }, patience);
+        self.media.close(core);
+    }
+
+    /// What becomes of a request of ours in the dialog concerns nobody any more.
+    fn drop_requests(&self, core: &mut Core) {
         let reinvite = match self.exchange {
             Exchange::Offering { client, .. } => Some(client),
             Exchange::Idle
@@ -140,12 +163,5 @@ impl Leg {
                 },
             );
         }
-        if let Some(end) = bye {
-            core.bye(
-                self.dialog,
-                end.headers(passlist::Phase::Ending, &self.trunk),
-            );
-        }
-        self.media.close(core);
     }
 }

@@ -51,7 +51,8 @@ impl Referral {
             let status = StatusCode::UNSUPPORTED_URI_SCHEME;
             return Err(Refusal::new(status, "Refer-To Names Nobody to Call"));
         }
-        let invite = |method: Option<&str>| method.is_some_and(|m| m.eq_ignore_ascii_case("INVITE"));
+        let invite =
+            |method: Option<&str>| method.is_some_and(|m| m.eq_ignore_ascii_case("INVITE"));
         if uri.param("method").is_some_and(|method| !invite(method)) {
             let phrase = "Only INVITE Is Referred To Here";
             return Err(Refusal::new(StatusCode::DECLINE, phrase));
@@ -65,7 +66,9 @@ impl Referral {
         };
         Ok(Self {
             target: uri.without_headers().without_param("method"),
-            referred_by: headers.get(&HeaderName::ReferredBy).map(Bytes::copy_from_slice),
+            referred_by: headers
+                .get(&HeaderName::ReferredBy)
+                .map(Bytes::copy_from_slice),
             replaces,
             notify: !declines_subscription(headers),
             id: headers.cseq().map_or(0, |cseq| cseq.seq),
@@ -135,7 +138,8 @@ mod tests {
 
     #[test]
     fn header_fields_of_the_target_are_taken_out() {
-        let value = "<sip:b@p.example;method=INVITE?Replaces=c%40h%3Bto-tag%3Dt%3Bfrom-tag%3Df&X=1>";
+        let value =
+            "<sip:b@p.example;method=INVITE?Replaces=c%40h%3Bto-tag%3Dt%3Bfrom-tag%3Df&X=1>";
         let referral = to(value).unwrap();
         assert_eq!(referral.target.as_str(), "sip:b@p.example");
         let replaces = referral.replaces.unwrap();
@@ -146,7 +150,10 @@ mod tests {
     fn what_is_no_transfer_is_refused() {
         let refer_to = |value| (HeaderName::ReferTo, value);
         assert_eq!(read(&[]), Err(400));
-        assert_eq!(read(&[refer_to("<sip:a@h>"), refer_to("<sip:b@h>")]), Err(400));
+        assert_eq!(
+            read(&[refer_to("<sip:a@h>"), refer_to("<sip:b@h>")]),
+            Err(400)
+        );
         assert_eq!(to("<sip:a@h>, <sip:b@h>"), Err(400));
         assert_eq!(to("<sip:a@h"), Err(400));
         assert_eq!(to("<sip:a@h?Replaces=nothing>"), Err(400));
@@ -158,7 +165,10 @@ mod tests {
 
     #[test]
     fn a_referrer_need_not_be_told() {
-        let quiet = read(&[(HeaderName::ReferTo, "<sip:a@h>"), (HeaderName::ReferSub, "False;x")]);
+        let quiet = read(&[
+            (HeaderName::ReferTo, "<sip:a@h>"),
+            (HeaderName::ReferSub, "False;x"),
+        ]);
         assert!(!quiet.unwrap().notify);
     }
 }
