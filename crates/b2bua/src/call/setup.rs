@@ -58,7 +58,7 @@ pub(crate) struct EarlyAnswer {
 }
 
 impl Setup {
-    pub(crate) fn on(self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
+    pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         match event {
             Event::Provisional {
                 client,
@@ -72,6 +72,8 @@ impl Setup {
             } if self.is_trying(client) => {
                 if response.status.is_success() {
                     self.accepted(core, head, dialog, &response)
+                } else if self.try_again(core, head, &response) {
+                    Phase::Setup(self)
                 } else {
                     let failure = AttemptFailure::Final {
                         status: response.status,
@@ -118,6 +120,11 @@ impl Setup {
             )
             | Event::Media { .. } => Phase::Setup(self),
         }
+    }
+
+    fn try_again(&mut self, core: &mut Core, head: &Head, refusal: &Response) -> bool {
+        let trying = self.trying.as_mut();
+        trying.is_some_and(|trying| trying.try_again(core, head, refusal))
     }
 
     fn is_trying(&self, client: ClientKey) -> bool {
