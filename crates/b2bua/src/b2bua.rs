@@ -220,6 +220,11 @@ impl B2bua {
                     self.tell(key, Event::AckTimeout);
                 }
             }
+            UaEvent::PrackTimeout { server } => {
+                if let Some(&key) = self.core.index.servers.get(&server) {
+                    self.tell(key, Event::PrackTimeout);
+                }
+            }
             UaEvent::RetryInvite { dialog } => {
                 if let Some(&(key, side)) = self.core.index.dialogs.get(&dialog) {
                     self.tell(key, Event::RetryInvite { side });
@@ -433,6 +438,7 @@ impl B2bua {
             MediaEvent::Closed { leg, .. }
             | MediaEvent::Dtmf { leg, .. }
             | MediaEvent::Failed { leg, .. }
+            | MediaEvent::FirstAudio { leg }
             | MediaEvent::FirstPacket { leg, .. }
             | MediaEvent::LegState { leg, .. }
             | MediaEvent::Resumed { leg }

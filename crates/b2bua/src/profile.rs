@@ -4,9 +4,11 @@
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
 mod dtmf;
+mod early;
 mod hold;
 mod net;
 mod presets;
+mod redirect;
 mod session;
 mod transfer;
 
@@ -22,11 +24,13 @@ use sip_msg::{HeaderName, Method, TransportKind, Uri};
 use crate::limits::{GateLimits, TrunkLimits};
 
 pub use dtmf::{DtmfMode, DtmfPolicy};
+pub use early::{Early, EarlyPolicy, Reliable};
 pub use hold::{HoldMusic, HoldPolicy};
 pub use net::{IpNet, IpNetError};
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
+pub use redirect::{Redirect, RedirectTarget};
 pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
 pub use transfer::TransferPolicy;
 
@@ -216,16 +220,6 @@ pub enum FlowPolicy {
     ClientFlow,
 }
 
-/// What the caller hears before the answer (I-05).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EarlyMedia {
-    /// A provisional response with SDP goes on with SDP.
-    Forward,
-    /// A provisional response with SDP goes on as 180 without, because the early media of this
-    /// trunk can be silent.
-    AsRinging,
-}
-
 /// Health probing by OPTIONS (RFC 3261 §11, P-01 to P-08).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionsPing {
@@ -319,8 +313,12 @@ pub struct TrunkProfile {
     pub media_interface: u16,
     /// Which source addresses media may come from.
     pub latch: LatchPolicy,
-    /// What the caller hears before the answer when this trunk is called.
-    pub early_media: EarlyMedia,
+    /// What the caller hears and is told before the answer.
+    pub early: Early,
+    /// What becomes of redirections by this trunk.
+    pub redirect: Redirect,
+    /// A peer that answers an INVITE with 503 and `Retry-After` has its connection dropped (M-07).
+    pub close_when_busy: bool,
     /// Health probing.
     pub options: OptionsPing,
     /// Time limits of calls.
@@ -366,26 +364,22 @@ impl TrunkProfile {
     pub fn supported_value(&self) -> Option<String> {
         let replaces = self.transfer.replaces.then_some(OPTION_REPLACES);
         let others = self.supported.iter().map(|tag| &**tag);
-        let tags: Vec<&str> = replaces.into_iter().chain(others).collect();
+        let mut tags: Vec<&str> = replaces.into_iter().chain(others).collect();
+        if self.early.reliable != Reliable::Never {
+            tags.push(OPTION_100REL);
+        }
         (!tags.is_empty()).then(|| tags.join(", "))
     }
 
-    /// Whether the extension of that option tag may be required of us by this trunk
-    /// (RFC 3261 §8.2.2.3).
+    /// Whether the extension of that option tag is done on this trunk (RFC 3261 §8.2.2.3).
     #[must_use]
     pub fn supports(&self, tag: &str) -> bool {
-        let transfer = [
-            (OPTION_REPLACES, self.transfer.replaces),
-            (OPTION_NOREFERSUB, self.transfer.refer),
-        ];
-        let named = self
-            .supported
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(tag));
-        named
-            || transfer
-                .iter()
-                .any(|(known, on)| *on && known.eq_ignore_ascii_case(tag))
+        let done = |known: &str| known.eq_ignore_ascii_case(tag);
+        done("timer")
+            || self.supported.iter().any(|known| done(known))
+            || self.early.reliable != Reliable::Never && done(OPTION_100REL)
+            || self.transfer.replaces && done(OPTION_REPLACES)
+            || self.transfer.refer && done(OPTION_NOREFERSUB)
     }
 
     /// `Allow`, `Supported` and `X-MS-SBC`: what every request and response of ours that opens or
@@ -421,6 +415,8 @@ impl TrunkProfile {
 const OPTION_REPLACES: &str = "replaces";
 /// The option tag of RFC 4488.
 const OPTION_NOREFERSUB: &str = "norefersub";
+/// The option tag of reliable provisional responses (RFC 3262 §8.1).
+pub(crate) const OPTION_100REL: &str = "100rel";
 
 /// `<Vendor>/<Product>/<Version>` from a `Product/Version` software name.
 fn x_ms_sbc_value(software: &str) -> String {

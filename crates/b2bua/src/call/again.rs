@@ -16,14 +16,14 @@ impl Trying {
         if refusal.status != StatusCode::SESSION_INTERVAL_TOO_SMALL {
             return false;
         }
-        // RFC 4028 §7.3: the interval is never shortened, so a second 422 contradicts the first.
         let asked = self.request.headers.session_expires().ok().flatten();
         let named = asked.map(|asked| asked.interval).unwrap_or_default();
-        let first = !self.request.headers.contains(&HeaderName::MinSe)
-            || self.request.headers.min_se().ok().flatten() == Some(self.trunk.session.min_se);
-        let Some(interval) = refresh::longer(&refusal.headers, named).filter(|_| first) else {
+        // A second 422 contradicts the first one (RFC 4028 §7.3).
+        let longer = refresh::longer(&refusal.headers, named).filter(|_| !self.raised);
+        let Some(interval) = longer else {
             return false;
         };
+        self.raised = true;
         self.send_again(core, head, |headers| {
             refresh::propose_longer(interval, headers);
         });

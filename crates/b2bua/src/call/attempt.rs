@@ -35,14 +35,22 @@ pub(crate) struct Trying {
     pub(crate) forks: Vec<Fork>,
     /// Anything at all came back.
     pub(crate) spoke: bool,
+    /// The INVITE as sent last.
+    pub(crate) request: Request,
+    /// A 422 has asked for a longer session interval.
+    pub(crate) raised: bool,
 }
 
 /// An early dialog that answered the offer in a provisional response.
 #[derive(Clone, Debug)]
 pub(crate) struct Fork {
     pub(crate) dialog: Option<DialogKey>,
+    /// What it was told last: the offer of the INVITE, or the answer to an UPDATE.
+    pub(crate) told: Bytes,
     pub(crate) heard: Bytes,
     pub(crate) negotiated: Negotiated,
+    /// It answered reliably: a description in its 2xx says nothing new (RFC 3261 §13.2.1).
+    pub(crate) binding: bool,
 }
 
 /// On whose behalf an attempt is made: the caller, or a party whose other end is being replaced.
@@ -90,6 +98,7 @@ impl Trying {
         head.record
             .attempts
             .push(record(core, attempt, &out.request.headers));
+        let request = out.request.clone();
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,
@@ -100,41 +109,59 @@ impl Trying {
             offered,
             forks: Vec::new(),
             spoke: false,
+            request,
+            raised: false,
         })
     }
 
-    /// Takes the answer that a provisional response of a fork brought; `false` if it is not new.
+    /// Takes the answer that a provisional response of a fork brought, if it is the first of that
+    /// fork, or the first one that cannot be lost.
     pub(crate) fn take_fork(
         &mut self,
         core: &Core,
         dialog: Option<DialogKey>,
         heard: Bytes,
-    ) -> bool {
-        let room = self.forks.len() < core.forks_per_leg.min(LegParams::MAX_REMOTES);
-        let known = self.forks.iter().any(|fork| fork.dialog == dialog);
-        if known || !room {
-            return false;
-        }
-        let Ok(answer) = SessionDescription::parse(&heard) else {
-            return false;
+        reliable: bool,
+    ) {
+        let room = core.forks_per_leg.min(LegParams::MAX_REMOTES);
+        let known = self.forks.iter().position(|fork| fork.dialog == dialog);
+        let new = match known {
+            Some(at) => reliable && !self.forks[at].binding,
+            None => self.forks.len() < room,
+        };
+        let Some(answer) = SessionDescription::parse(&heard).ok().filter(|_| new) else {
+            return;
         };
         let Ok(negotiated) = self.offer.fork().answered(&answer) else {
-            return false;
+            return;
         };
-        self.forks.push(Fork {
+        let fork = Fork {
             dialog,
+            told: self.offered.clone(),
             heard,
             negotiated,
-        });
-        true
+            binding: reliable,
+        };
+        match known {
+            Some(at) => self.forks[at] = fork,
+            None => self.forks.push(fork),
+        }
     }
 
-    /// Tells the relay of every fork that has answered.
-    pub(crate) fn update_media(&self, core: &mut Core, across: Option<&Negotiated>) {
+    /// Tells the relay of every fork that has answered, and whether to say when one is heard.
+    pub(crate) fn update_media(
+        &self,
+        core: &mut Core,
+        across: Option<&Negotiated>,
+        first_audio: bool,
+    ) {
         let remotes: Vec<&Negotiated> = self.forks.iter().map(|fork| &fork.negotiated).collect();
-        let params = self
+        let mut params = self
             .media
             .answered(&self.trunk, &remotes, across, Flows::BOTH);
+        if let Some(fork) = self.forks.first().filter(|_| first_audio) {
+            params.listen = LegMedia::listen(&fork.negotiated);
+        }
         self.media.update(core, params);
     }
 

@@ -8,15 +8,19 @@
 //! Each phase is a type and a transition consumes it: what only exists while a caller waits (its
 //! server transaction, the plan, the attempt under way) is a field of [`Setup`] and of nothing else.
 
+mod again;
 mod answer;
 mod attempt;
 mod begin;
+mod early;
 mod ending;
 mod event;
 mod invite;
 mod offered;
 mod refresh;
 mod reinvite;
+mod reliable;
+mod ringback;
 mod setup;
 mod talking;
 mod transfer;

@@ -116,7 +116,10 @@ impl Talking {
                 }
             }
             Event::HangUp(end) => return self.hang_up(core, head, end, None),
-            Event::Provisional { .. } | Event::Cancelled { .. } | Event::Timer(_) => {}
+            Event::Provisional { .. }
+            | Event::Cancelled { .. }
+            | Event::PrackTimeout
+            | Event::Timer(_) => {}
         }
         self.settle(core, head);
         Phase::Talking(self)
@@ -261,6 +264,7 @@ fn heard_of_media(core: &mut Core, head: &mut Head, side: Side, event: MediaEven
             let by_us = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
             Some(by_us)
         }
+        MediaEvent::Failed { error, .. } if error.is_harmless() => None,
         MediaEvent::Failed { .. } => Some(End::gateway(
             FailureClass::Internal,
             Cause::RESOURCE_UNAVAILABLE,
@@ -275,6 +279,7 @@ fn heard_of_media(core: &mut Core, head: &mut Head, side: Side, event: MediaEven
         }
         MediaEvent::Closed { .. }
         | MediaEvent::Dtmf { .. }
+        | MediaEvent::FirstAudio { .. }
         | MediaEvent::FirstPacket { .. }
         | MediaEvent::PortsBound { .. }
         | MediaEvent::PortsFailed { .. }

@@ -2,10 +2,10 @@
 //! parameters that the relay is told.
 
 use media_relay::{
-    G711, LegId, LegParams, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate, ShardId,
-    Source, SrtpParams, Suite, ToneCodec, ToneKind,
+    Cadence, Law, LegId, LegParams, Listen, MasterKey, MediaCommand, PortPair, PtMap,
+    RemoteCandidate, ShardId, Source, SrtpParams, Suite, TelephoneEvent, ToneCodec,
 };
-use sdp::{LocalCrypto, LocalMedia, Negotiated, payload_type_map};
+use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_map};
 
 use crate::core::Core;
 use crate::key::{CallKey, Side};
@@ -85,17 +85,12 @@ impl LegMedia {
         core.close_media(self.id);
     }
 
-    /// Whether the leg has a codec that we can speak ourselves.
-    pub(crate) fn can_play(negotiated: &Negotiated) -> bool {
-        tone(negotiated).is_some()
-    }
-
     /// Lets the party hear something of ours, or the leg across again.
     pub(crate) fn play(&self, core: &mut Core, music: HoldMusic) {
         let source = match music {
             HoldMusic::None => Source::Off,
             HoldMusic::Silence => Source::Silence,
-            HoldMusic::Tone => Source::Tone(ToneKind::Held),
+            HoldMusic::Tone => Source::Tone(Cadence::HELD),
         };
         core.media(MediaCommand::Source {
             leg: self.id,
@@ -109,6 +104,27 @@ impl LegMedia {
             leg: self.id,
             params: Box::new(params),
         });
+    }
+
+    /// How the relay finds the first audio of a leg that agreed on this.
+    pub(crate) fn listen(negotiated: &Negotiated) -> Listen {
+        let ours = |encoding: &str| {
+            let mut formats = negotiated.formats.iter();
+            let named = formats.find(|f| f.format.encoding.eq_ignore_ascii_case(encoding));
+            named.map(|format| format.our_pt)
+        };
+        Listen {
+            ulaw: ours("PCMU"),
+            alaw: ours("PCMA"),
+            comfort_noise: ours("CN"),
+            first_audio: true,
+            ..Listen::default()
+        }
+    }
+
+    /// Whether tones can be made towards a leg that agreed on this.
+    pub(crate) fn can_ring(negotiated: &Negotiated) -> bool {
+        tone(negotiated).is_some()
     }
 
     /// Parameters while nothing is known of the remote end.
@@ -148,7 +164,7 @@ impl LegMedia {
             send: flows.send,
             receive: flows.receive,
             pt_map: pairs.into_iter().fold(PtMap::empty(), map),
-            telephone_event: own.telephone_event().map(|event| event.our_pt),
+            telephone_event: own.telephone_event().map(event),
             tone: tone(own),
             ptime_ms: u8::try_from(own.ptime_ms()).unwrap_or(20),
             clock: voice.format.clock,
@@ -201,10 +217,18 @@ fn suite(suite: sdp::Suite) -> Suite {
     }
 }
 
+fn event(format: &NegotiatedFormat) -> TelephoneEvent {
+    TelephoneEvent {
+        heard: format.our_pt,
+        sent: format.their_pt,
+        clock: format.format.clock,
+    }
+}
+
 fn tone(negotiated: &Negotiated) -> Option<ToneCodec> {
     let law = |name: &str| match name {
-        _ if name.eq_ignore_ascii_case("PCMA") => Some(G711::Alaw),
-        _ if name.eq_ignore_ascii_case("PCMU") => Some(G711::Ulaw),
+        _ if name.eq_ignore_ascii_case("PCMA") => Some(Law::Alaw),
+        _ if name.eq_ignore_ascii_case("PCMU") => Some(Law::Ulaw),
         _ => None,
     };
     negotiated.formats.iter().find_map(|format| {

@@ -66,7 +66,7 @@ impl Leg {
     fn music(&self) -> HoldMusic {
         let hold = self.trunk.hold;
         let room = hold.dialect.express(Direction::SendOnly).sends()
-            && LegMedia::can_play(&self.session.negotiated);
+            && LegMedia::can_ring(&self.session.negotiated);
         if room { hold.music } else { HoldMusic::None }
     }
 

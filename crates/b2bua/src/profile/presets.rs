@@ -10,8 +10,8 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, DtmfPolicy, EarlyMedia, FlowPolicy, HoldPolicy, IdentityPolicy, IpNet, OptionsPing,
-    PeerProfile, Preset, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
+    Advertised, DtmfPolicy, Early, FlowPolicy, HoldPolicy, IdentityPolicy, IpNet, OptionsPing,
+    PeerProfile, Preset, Redirect, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -44,9 +44,9 @@ const METHODS: [Method; 6] = [
     Method::Notify,
 ];
 
-/// What is done besides within the calls of carriers and exchanges (RFC 3311, RFC 6086). None of it
-/// goes on to Microsoft, which has no use for it (M-01, M-02).
-const IN_SESSION: [Method; 2] = [Method::Update, Method::Info];
+/// What is done on the trunks of carriers and PBXs besides (RFC 3262, RFC 3311, RFC 6086). None of
+/// it goes on to Microsoft, which has no use for it (M-01, M-02).
+const PLAIN_METHODS: [Method; 3] = [Method::Prack, Method::Update, Method::Info];
 
 /// What Microsoft says it takes (M-01).
 const MICROSOFT_TAKES: [Method; 6] = [
@@ -103,7 +103,9 @@ impl TrunkProfile {
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
-            early_media: EarlyMedia::Forward,
+            early: Early::microsoft(),
+            redirect: Redirect::default(),
+            close_when_busy: true,
             options: OptionsPing {
                 expect_inbound: Some(Duration::from_secs(300)),
                 ..OptionsPing::default()
@@ -181,15 +183,17 @@ impl TrunkProfile {
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
-            early_media: EarlyMedia::Forward,
+            early: Early::default(),
+            redirect: Redirect::default(),
+            close_when_busy: false,
             options: OptionsPing::default(),
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust,
             identity: IdentityPolicy::Keep,
-            allow_methods: [&METHODS[..], &IN_SESSION].concat(),
+            allow_methods: [METHODS.as_slice(), &PLAIN_METHODS].concat(),
             supported: vec![Arc::from("timer")],
-            sends_methods: [&MICROSOFT_TAKES[..], &IN_SESSION].concat(),
+            sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
             x_ms_sbc: false,
             transfer: TransferPolicy::of(preset),
         }

@@ -79,7 +79,7 @@ fn capabilities_say_what_is_done_and_no_more() {
         Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")
     );
     assert_eq!(find(&HeaderName::XMsSbc), Some("Trunkline/Trunkline/0.1.0"));
-    assert_eq!(find(&HeaderName::Supported), None);
+    assert_eq!(find(&HeaderName::Supported), Some("timer"));
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl Talking {
         mut self: Box<Self>,
         core: &mut Core,
         head: &mut Head,
+        dialog: Option<DialogKey>,
         response: &Response,
     ) -> Phase {
         let Some(mut transfer) = self.transfer.take() else {
@@ -88,6 +89,10 @@ impl Talking {
         if let Some(trying) = transfer.trying.as_mut() {
             trying.spoke = true;
             core.disarm(head.key, Timer::Attempt);
+            let reliable = dialog.is_some_and(|dialog| core.prack(dialog, &trying.trunk));
+            if !response.body.is_empty() {
+                trying.take_fork(core, dialog, response.body.clone(), reliable);
+            }
             if !transfer.alerted {
                 let limit = trying.trunk.timers.no_answer;
                 core.arm(head.key, Timer::NoAnswer, limit);
@@ -99,10 +104,10 @@ impl Talking {
         }
         let stays = self.leg(transfer.side.other());
         let may_ring =
-            stays.trunk.transfer.ringback && LegMedia::can_play(&stays.session.negotiated);
+            stays.trunk.transfer.ringback && LegMedia::can_ring(&stays.session.negotiated);
         if may_ring && !transfer.rings {
             transfer.rings = true;
-            ring(core, &stays.media, true);
+            ring(core, stays, true);
         }
         if let Transferor::Waiting(dialog) = transfer.transferor {
             core.notify(dialog, response.status, false);
@@ -121,6 +126,13 @@ impl Talking {
         response: Response,
     ) -> Phase {
         if !response.status.is_success() {
+            let trying = self
+                .transfer
+                .as_mut()
+                .and_then(|transfer| transfer.trying.as_mut());
+            if trying.is_some_and(|trying| trying.try_again(core, head, &response)) {
+                return Phase::Talking(self);
+            }
             let failure = AttemptFailure::Final {
                 status: response.status,
                 retry_after: response.headers.retry_after(),
@@ -198,7 +210,7 @@ impl Talking {
         core.disarm(head.key, Timer::Transfer);
         head.settle_transfer(core.now.wall, verdict.status);
         if transfer.rings {
-            ring(core, &self.leg(transfer.side.other()).media, false);
+            ring(core, self.leg(transfer.side.other()), false);
         }
         let Transferor::Waiting(dialog) = transfer.transferor else {
             let end = End::failed(&verdict, sip_msg::Headers::new());

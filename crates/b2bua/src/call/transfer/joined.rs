@@ -39,7 +39,7 @@ impl NewParty {
             dialog,
             media,
             session: Session {
-                told: trying.offered,
+                told: fork.told,
                 heard: fork.heard,
                 intends: fork.negotiated.remote.direction,
                 negotiated: fork.negotiated,
@@ -93,7 +93,7 @@ impl Talking {
         }
         stays.recode = stays.outruns(new);
         if transfer.rings {
-            ring(core, &stays.media, false);
+            ring(core, stays, false);
         }
         let (a, b) = (stays.media.id, new.media.id);
         core.media(MediaCommand::Join { a, b });

@@ -17,7 +17,7 @@ mod referral;
 use std::collections::VecDeque;
 
 use ambient::WallTime;
-use media_relay::{LegId, MediaEvent};
+use media_relay::{Cadence, LegId, MediaCommand, MediaEvent, Source};
 use routing::Attempt;
 use sdp::Direction;
 use sip_msg::{Method, Request, StatusCode};
@@ -30,7 +30,7 @@ use super::{Event, Head, Phase, Timer};
 use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::key::Side;
-use crate::leg::LegMedia;
+use crate::leg::Leg;
 
 pub(crate) use referral::Referral;
 
@@ -101,8 +101,12 @@ impl Talking {
         let side = transfer.side;
         let phase = match event {
             Event::Provisional {
-                client, response, ..
-            } if transfer.is_trying(client) => self.new_party_alerted(core, head, &response),
+                client,
+                dialog,
+                response,
+            } if transfer.is_trying(client) => {
+                self.new_party_alerted(core, head, dialog, &response)
+            }
             Event::Final {
                 client,
                 dialog,
@@ -119,7 +123,7 @@ impl Talking {
                 self.attempt_failed(core, head, AttemptFailure::NoAnswer)
             }
             Event::Media { ref event, .. } if transfer.is_new(event) => match event {
-                MediaEvent::Failed { .. } => {
+                MediaEvent::Failed { error, .. } if !error.is_harmless() => {
                     self.attempt_failed(core, head, AttemptFailure::Internal)
                 }
                 _ => Phase::Talking(self),
@@ -210,6 +214,7 @@ fn leg_of(event: &MediaEvent) -> Option<LegId> {
         MediaEvent::Closed { leg, .. }
         | MediaEvent::Dtmf { leg, .. }
         | MediaEvent::Failed { leg, .. }
+        | MediaEvent::FirstAudio { leg, .. }
         | MediaEvent::FirstPacket { leg, .. }
         | MediaEvent::LegState { leg, .. }
         | MediaEvent::Resumed { leg }
@@ -230,13 +235,13 @@ impl Head {
     }
 }
 
-/// Lets a party hear the ringing of somebody else, or what comes from across again.
-fn ring(core: &mut Core, media: &LegMedia, rings: bool) {
-    use media_relay::{MediaCommand, Source, ToneKind};
+/// Lets the party of a leg hear the ringing of somebody else, in its own country's tone, or what
+/// comes from across again.
+fn ring(core: &mut Core, leg: &Leg, rings: bool) {
     let source = match rings {
-        true => Source::Tone(ToneKind::Ringback),
+        true => Source::Tone(Cadence::ringback_of(&leg.trunk.early.tone_country)),
         false => Source::Off,
     };
-    let leg = media.id;
+    let leg = leg.media.id;
     core.media(MediaCommand::Source { leg, source });
 }

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Auth, Dtmf, Early, Hold, Identity, OneOrMany, Register, Session, Span, Transfer, TrunkMedia,
+    Auth, Dtmf, Early, Hold, Identity, OneOrMany, Redirect, Register, Session, Span, Transfer,
+    TrunkMedia,
 };
 
 /// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
@@ -93,6 +94,9 @@ pub struct Trunk {
     /// Codecs, SRTP and RTP towards this trunk.
     #[serde(default)]
     pub media: TrunkMedia,
+    /// What is done with a 3xx response.
+    #[serde(default)]
+    pub redirect: Redirect,
     /// Registration with this trunk's registrar, or of its phones here.
     #[serde(default)]
     pub register: Register,

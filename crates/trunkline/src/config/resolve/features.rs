@@ -2,7 +2,7 @@
 
 use b2bua::profile::TrunkProfile;
 
-use super::{auth, dtmf, early, hold, identity, media, register, session, transfer};
+use super::{auth, dtmf, early, hold, identity, media, redirect, register, session, transfer};
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
@@ -10,10 +10,11 @@ use crate::config::raw;
 pub(super) fn apply(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut Findings) {
     auth::apply(&raw.auth, profile, findings);
     dtmf::apply(&raw.dtmf, profile, findings);
-    early::apply(&raw.early, profile, findings);
+    early::apply(&raw.early, raw.numbers.as_ref(), profile, findings);
     hold::apply(&raw.hold, profile, findings);
     identity::apply(&raw.identity, profile, findings);
     media::apply(&raw.media, profile, findings);
+    redirect::apply(&raw.redirect, profile, findings);
     register::apply(&raw.register, profile, findings);
     session::apply(&raw.session, profile, findings);
     transfer::apply(&raw.transfer, profile, findings);

@@ -9,6 +9,7 @@ mod identity;
 mod media;
 pub mod network;
 mod profile;
+mod redirect;
 mod register;
 mod routes;
 mod session;
