@@ -76,10 +76,10 @@ fn capabilities_say_what_is_done_and_no_more() {
     };
     assert_eq!(
         find(&HeaderName::Allow),
-        Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")
+        Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER")
     );
     assert_eq!(find(&HeaderName::XMsSbc), Some("Trunkline/Trunkline/0.1.0"));
-    assert_eq!(find(&HeaderName::Supported), Some("timer"));
+    assert_eq!(find(&HeaderName::Supported), Some("replaces, timer"));
 }
 
 #[test]
@@ -114,4 +114,16 @@ fn a_plain_trunk_allows_the_addresses_of_its_peers() {
         [IpNet::single("198.51.100.7".parse().unwrap())]
     );
     assert_eq!(trunk.trust, Trust::Untrusted);
+}
+
+#[test]
+fn transfers_are_advertised_as_they_are_taken() {
+    let mut trunk = acs();
+    trunk.transfer.refer = false;
+    assert!(!trunk.allow_value().contains("REFER") && trunk.allow_value().contains("NOTIFY"));
+    assert!(trunk.supports("Replaces") && !trunk.supports("norefersub"));
+    trunk.transfer.replaces = false;
+    assert_eq!(trunk.supported_value().as_deref(), Some("timer"));
+    assert!(!trunk.supports("replaces"));
+    assert!(trunk.is_named(&trunk.advertised.host.to_ascii_uppercase()));
 }

@@ -91,7 +91,7 @@ fn requests_that_nobody_relays_are_answered_on_their_leg() {
         (Method::Options, "200"),
         (Method::Info, "200"),
         (Method::Update, "200"),
-        (Method::Refer, "405"),
+        (Method::Refer, "403"),
         (Method::Message, "405"),
         (Method::Notify, "481"),
         (Method::Prack, "481"),

@@ -48,12 +48,12 @@ fn up(sim: &mut Sim, from: &str, number: &str, to: &str) -> (Handle, Handle) {
     (caller, called)
 }
 
-/// Packets of other parties, and others, that an end has heard.
+/// Packets of other parties, and of ringing, that an end has heard.
 fn heard(sim: &Sim, end: Handle) -> (u64, u64) {
     let heard = sim.heard(end);
-    assert_eq!(heard.elsewhere, 0, "{heard:?}");
+    assert_eq!((heard.elsewhere, heard.corrupt), (0, 0), "{heard:?}");
     let again = u64::from(heard.repeated);
-    (heard.numbers.len() as u64 + again, u64::from(heard.corrupt))
+    (heard.numbers.len() as u64 + again, u64::from(heard.tones))
 }
 
 /// Both ends talk for three seconds, and hear every packet of the other and nothing else.

@@ -98,6 +98,11 @@ impl Talking {
                 core.arm(head.key, Timer::NoAnswer, limit);
             }
         }
+        // 199 (RFC 6228) is about an early dialog that is over.
+        if response.status.code() == 199 {
+            self.transfer = Some(transfer);
+            return Phase::Talking(self);
+        }
         transfer.alerted = true;
         if let Some(attempt) = head.record.attempts.last_mut() {
             attempt.ringing.get_or_insert(core.now.wall);
