@@ -8,7 +8,7 @@ use media_relay::MediaEvent;
 use routing::Snapshot;
 use sip_msg::wire::Arrival;
 use sip_msg::{Message, Method, Request, StatusCode};
-use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
+use sip_ua::{DialogKey, Limits, ServerKey, UaConfig, UaEvent, UserAgent};
 
 use crate::call::{Arrived, Call, Event, Phase, begin, beyond};
 use crate::checkpoint::{Checkpoint, RestoreError};
@@ -51,11 +51,12 @@ impl B2bua {
             profiles,
             media,
             bounds,
+            timers,
             software,
             ..
         } = config;
         let ua = UaConfig {
-            timers: TimerConfig::default(),
+            timers,
             limits: Limits {
                 transactions: bounds.transactions,
                 dialogs: bounds.dialogs,

@@ -27,6 +27,8 @@ pub use dtmf::{DtmfMode, DtmfPolicy};
 pub use early::{Early, EarlyPolicy, Reliable};
 pub use hold::{HoldMusic, HoldPolicy};
 pub use net::{IpNet, IpNetError};
+pub use sip_ua::TimerConfig;
+
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
@@ -79,6 +81,8 @@ pub struct CoreConfig {
     pub media: MediaConfig,
     /// Bounds of the tables of the core.
     pub bounds: CoreBounds,
+    /// The clocks of RFC 3261.
+    pub timers: TimerConfig,
     /// Value of `Server` and `User-Agent`, and the middle of `X-MS-SBC`.
     pub software: Arc<str>,
 }
@@ -236,6 +240,9 @@ pub struct OptionsPing {
     /// Longest silence of the peer's own OPTIONS before the trunk counts as not reachable from
     /// its side; `None` where the peer sends none.
     pub expect_inbound: Option<Duration>,
+    /// Without an OPTIONS or a TLS handshake for this long, Azure calls a trunk expired (P-07,
+    /// H-02).
+    pub expired_after: Duration,
 }
 
 /// Time limits of the calls of one trunk.

@@ -228,6 +228,7 @@ impl Default for OptionsPing {
             interval_down: Duration::from_secs(30),
             losses: 3,
             expect_inbound: None,
+            expired_after: Duration::from_secs(15 * 60),
         }
     }
 }

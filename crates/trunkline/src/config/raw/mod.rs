@@ -10,6 +10,7 @@
 //! trunk's profile, called from `resolve/features.rs`.
 
 mod auth;
+mod connection;
 mod dtmf;
 mod early;
 mod gateway;
@@ -22,13 +23,15 @@ mod register;
 mod route;
 mod scalars;
 mod session;
+mod sip;
 mod transfer;
 mod trunk;
 
 pub use auth::Auth;
+pub use connection::Connection;
 pub use dtmf::Dtmf;
 pub use early::Early;
-pub use gateway::{Certificate, Gateway, Interface, Media, Tls};
+pub use gateway::{Certificate, Dns, Gateway, Interface, Media, Tls};
 pub use hold::Hold;
 pub use identity::Identity;
 pub use media::TrunkMedia;
@@ -38,5 +41,6 @@ pub use register::Register;
 pub use route::Route;
 pub use scalars::{OneOrMany, Span};
 pub use session::Session;
+pub use sip::{Limits, Sip};
 pub use transfer::Transfer;
 pub use trunk::{Numbers, Options, Trunk};
