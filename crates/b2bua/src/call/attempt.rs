@@ -17,6 +17,7 @@ use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Flows, LegMedia, default_codecs, policy};
+use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
 use crate::record::{AttemptRecord, Number};
@@ -78,8 +79,12 @@ impl Trying {
     ) -> Result<Self, AttemptFailure> {
         let profile = core.profiles.trunk(&attempt.trunk).cloned();
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
-        let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
-        let permit = permit.map_err(AttemptFailure::Limit)?;
+        let permit = if head.record.emergency {
+            core.gate.admit_emergency(&trunk.name, Share::Leg)
+        } else {
+            let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
+            permit.map_err(AttemptFailure::Limit)?
+        };
         let prefer = Some(origin.shard);
         let media = LegMedia::open(core, &trunk, (head.key, origin.side), prefer, permit);
         let mut media = media.ok_or(AttemptFailure::NoMediaPort)?;
@@ -93,7 +98,8 @@ impl Trying {
             return Err(AttemptFailure::Negotiation);
         };
         let offered = Bytes::from(offered.to_bytes());
-        let mut out = invite(core, &trunk, origin.invite, attempt, offered.clone());
+        let caller = (&mut *head, origin.trunk);
+        let mut out = invite(core, caller, &trunk, origin.invite, attempt, offered.clone());
         dress(&mut out.request);
         head.record
             .attempts

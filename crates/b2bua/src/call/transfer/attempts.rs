@@ -218,7 +218,7 @@ impl Talking {
             ring(core, self.leg(transfer.side.other()), false);
         }
         let Transferor::Waiting(dialog) = transfer.transferor else {
-            let end = End::failed(&verdict, sip_msg::Headers::new());
+            let end = End::failed(&verdict, crate::passlist::Taken::nothing());
             return self.hang_up(core, head, end, Some(transfer.side));
         };
         core.notify(dialog, verdict.status, true);

@@ -149,6 +149,7 @@ impl Core {
             to_user: referral.target.user().unwrap_or_default().to_owned(),
             from_user: calling.clone(),
             from_host: None,
+            rewritten: false,
         };
         first.into_iter().chain(last).map(attempt).collect()
     }
