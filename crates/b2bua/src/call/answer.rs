@@ -22,7 +22,7 @@ use crate::failure::{AttemptFailure, Cause};
 use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, Session, agreed, policy};
-use crate::passlist;
+use crate::passlist::{self, Taken};
 use crate::profile::HoldMusic;
 
 /// What the caller is told in the 2xx.
@@ -194,7 +194,8 @@ impl Setup {
             ToldCaller::Before(_) => {}
         }
         let phase = passlist::Phase::Answer;
-        passlist::carry(phase, &response.headers, &head.trunk, &mut reply.headers);
+        let said = Taken::new(phase, &response.headers, &callee.trunk);
+        passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
         // An interval that is too short was refused at once.
         let timer = SessionTimer::answering(&invite.headers, &head.trunk.session);
         let timer = timer.ok().flatten();

@@ -150,7 +150,7 @@ impl Talking {
         let trunk = Arc::clone(&self.leg(side).trunk);
         if request.method == Method::Bye {
             core.reply(server, &trunk, Reply::new(StatusCode::OK));
-            let end = End::bye(side, &request.headers);
+            let end = End::bye(side, &request.headers, &trunk);
             return self.hang_up(core, head, end, Some(side));
         }
         let allowed = trunk.allow_methods.contains(&request.method);

@@ -10,8 +10,9 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, DtmfPolicy, Early, FlowPolicy, HoldPolicy, IdentityPolicy, IpNet, OptionsPing,
-    PeerProfile, Preset, Redirect, SessionPolicy, TrunkProfile, TrunkTimers, Trust,
+    Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
+    IdentityProfile, IpNet, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect, Redirections,
+    SessionPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -113,7 +114,14 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust: Trust::Trusted,
-            identity: IdentityPolicy::Keep,
+            identity: IdentityProfile::default(),
+            // I-09, U-10: History-Info is preserved and on; Diversion is not known there.
+            headers: HeaderProfile {
+                redirections: Redirections::HistoryInfo,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
             allow_methods: METHODS.to_vec(),
             supported: vec![Arc::from("timer")],
             sends_methods: MICROSOFT_TAKES.to_vec(),
@@ -158,6 +166,10 @@ impl TrunkProfile {
             Preset::Pbx => Trust::Trusted,
             Preset::Acs | Preset::Teams | Preset::Carrier => Trust::Untrusted,
         };
+        let redirections = match trust {
+            Trust::Trusted => Redirections::Both,
+            Trust::Untrusted => Redirections::None,
+        };
         Self {
             name,
             preset,
@@ -189,7 +201,13 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust,
-            identity: IdentityPolicy::Keep,
+            identity: IdentityProfile::default(),
+            headers: HeaderProfile {
+                redirections,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
             allow_methods: [METHODS.as_slice(), &PLAIN_METHODS].concat(),
             supported: vec![Arc::from("timer")],
             sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
