@@ -7,6 +7,7 @@ mod reliable;
 mod script;
 mod server;
 mod strict;
+mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use server::Server;
 
 pub use call::{Call, Role, State};
 pub use script::Script;
+pub use transfer::{Farewell, Notified};
 
 /// RFC 3261 T1, as parties use it.
 const T1: Duration = Duration::from_millis(500);
@@ -143,6 +145,8 @@ pub struct Party {
     pub script: Script,
     /// What it does with OPTIONS.
     pub pong: Pong,
+    /// What it does when its transfer went through.
+    pub farewell: Farewell,
     /// Header fields of its BYEs and CANCELs.
     pub parting: Vec<(String, String)>,
     /// Answers an offer that came in a 2xx; a broken party does not.
@@ -183,6 +187,7 @@ impl Party {
             reach: Reach::Here,
             script: Script::default(),
             pong: Pong::Status(200),
+            farewell: Farewell::default(),
             parting: Vec::new(),
             answers_late: true,
             held_for: Duration::ZERO,
