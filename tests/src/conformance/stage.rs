@@ -202,8 +202,9 @@ impl<'a> Plan<'a> {
             None => None,
         };
         let (man, relay) = if watched {
+            let places_of_names = real.len();
             let man = Man::new(Arc::clone(&common), real, lab.host(34));
-            for (proxy, host) in (0..real.len()).zip(21..) {
+            for (proxy, host) in (0..places_of_names).zip(21..) {
                 man.stand_for_name(SocketAddr::new(lab.host(host), 5061), proxy)?;
             }
             man.stand_for_gateway(places.tls, gateway_tls)?;

@@ -180,11 +180,20 @@ async fn schedule(trial: Trial) -> Result<String> {
             .windows(2)
             .filter_map(|two| two[1].duration_since(two[0]).ok())
             .collect();
-        for pause in &pauses {
-            // A tenth either way, and what a busy machine adds.
-            let good = (Duration::from_millis(600)..Duration::from_millis(1420)).contains(pause);
-            ensure!(good, "{}: {pause:?} between two OPTIONS", NAMES[*name]);
-        }
+        // A tenth either way. A busy machine is forgiven one pause in four, not the schedule.
+        let good = Duration::from_millis(850)..Duration::from_millis(1150);
+        let off = pauses.iter().filter(|pause| !good.contains(pause)).count();
+        ensure!(
+            off * 4 <= pauses.len(),
+            "{}: pauses of {pauses:?}",
+            NAMES[*name]
+        );
+        let mean = pauses.iter().sum::<Duration>() / u32::try_from(pauses.len())?;
+        ensure!(
+            good.contains(&mean),
+            "{}: {mean:?} between two OPTIONS",
+            NAMES[*name]
+        );
         spread.extend(pauses);
     }
     let (least, most) = (spread.iter().min(), spread.iter().max());
@@ -238,17 +247,19 @@ async fn answered(trial: Trial) -> Result<String> {
 }
 
 async fn carrier_down(trial: Trial) -> Result<String> {
-    // The clocks of SIP a tenth of the usual, so that silence is noticed while one waits.
-    let stage = trial
-        .plan()
-        .without_carrier()
-        .replace("interval = \"0s\"", "interval = \"1s\", losses = 1")
-        .tables("[sip]\nt1 = \"50ms\"\n")
+    // On TCP, where a carrier that is down says so: nobody listens.
+    let plan = trial.plan().without_carrier();
+    let (gateway, carrier) = (plan.places.gateway, plan.places.carrier);
+    let seen = plan.places.seen_carrier;
+    let stage = plan
+        .replace(
+            &format!("udp:{gateway}:5060"),
+            &format!("tcp:{gateway}:5060"),
+        )
+        .replace(&format!("udp:{seen}"), &format!("tcp:{carrier}"))
         .online()
         .await?;
     stage.portal_online().await?;
-    let carrier = stage.places.seen_carrier.ip().to_string();
-    stage.peer_is("carrier", &carrier, false).await?;
     let call = stage
         .acs
         .call("+14255550123", FQDN, CallOptions::from("+14255550111"))
