@@ -12,6 +12,7 @@
 
 pub mod dial;
 pub mod dns;
+pub mod failures;
 pub mod mitm;
 pub mod mutant;
 pub mod rows;

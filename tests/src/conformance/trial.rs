@@ -189,8 +189,14 @@ impl Trial {
     /// Writes a configuration and has it checked.
     #[must_use]
     pub fn check(&self, text: &str) -> Said {
+        self.check_in(text, &[])
+    }
+
+    /// As [`check`](Self::check), with these variables in the environment.
+    #[must_use]
+    pub fn check_in(&self, text: &str, environment: &[(&str, &str)]) -> Said {
         self.lab.write("trunkline.toml", text);
-        self.command(&["check", "-c", "trunkline.toml"])
+        self.run(&["check", "-c", "trunkline.toml"], environment)
     }
 
     /// TLS settings of a far end with this identity, trusting the trial's root alone.
@@ -213,10 +219,15 @@ impl Trial {
     /// It cannot be run.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Said {
+        self.run(arguments, &[])
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
         let command = arguments.first().copied().unwrap_or_default();
         self.common.note(Passed::Command(command.to_owned()));
         let output = Command::new(self.executable(command))
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(self.lab.folder())
             .output()
             .expect("the executable runs");

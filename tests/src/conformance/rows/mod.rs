@@ -3,6 +3,7 @@
 pub mod connections;
 pub mod headers;
 pub mod hosting;
+pub mod operation;
 pub mod options;
 pub mod tls;
 
@@ -16,6 +17,7 @@ pub fn all() -> Vec<&'static Row> {
         connections::ROWS,
         headers::ROWS,
         hosting::ROWS,
+        operation::ROWS,
         options::ROWS,
     ]
     .into_iter()

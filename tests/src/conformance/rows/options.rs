@@ -182,7 +182,7 @@ async fn schedule(trial: Trial) -> Result<String> {
             .collect();
         // A tenth either way. A busy machine is forgiven one pause in four, not the schedule.
         let good = Duration::from_millis(850)..Duration::from_millis(1150);
-        let off = pauses.iter().filter(|pause| !good.contains(pause)).count();
+        let off = pauses.iter().filter(|pause| !good.contains(*pause)).count();
         ensure!(
             off * 4 <= pauses.len(),
             "{}: pauses of {pauses:?}",
