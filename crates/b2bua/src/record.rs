@@ -4,7 +4,9 @@
 //! The binary decides how a record is printed and whether numbers are shown.
 
 mod facts;
+mod note;
 mod number;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +20,9 @@ use sip_msg::wire::TrunkName;
 use crate::failure::{Cause, FailureClass};
 use crate::key::{CallKey, Side};
 
+pub use note::Note;
 pub use number::Number;
+pub use transfer::{TransferKind, TransferRecord};
 
 /// Everything about one call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +40,15 @@ pub struct CallRecord {
     pub called: Number,
     /// The calling number as received, unless it was withheld.
     pub calling: Option<Number>,
+    /// The number shown instead of the caller's, where screening put one in its place.
+    #[serde(default)]
+    pub shown: Option<Number>,
+    /// Whether an emergency number was called.
+    #[serde(default)]
+    pub emergency: bool,
+    /// What the operator should know; at most [`CallRecord::MOST_NOTES`].
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// When the INVITE arrived.
     #[serde(with = "wall_time")]
     pub started: WallTime,
@@ -71,6 +84,9 @@ pub struct CallRecord {
     pub media_a: Option<MediaRecord>,
     /// The called party's media.
     pub media_b: Option<MediaRecord>,
+    /// Every transfer of the call, in the order they were asked for.
+    #[serde(default)]
+    pub transfers: Vec<TransferRecord>,
     /// Whether any part of the call was carried by an earlier process.
     pub restored: bool,
 }
@@ -95,6 +111,9 @@ impl CallRecord {
             from_address,
             called,
             calling,
+            shown: None,
+            emergency: false,
+            notes: Vec::new(),
             started,
             ringing: None,
             answered: None,
@@ -110,7 +129,20 @@ impl CallRecord {
             attempts: Vec::new(),
             media_a: None,
             media_b: None,
+            transfers: Vec::new(),
             restored: false,
+        }
+    }
+
+    /// Most notes of one call.
+    pub const MOST_NOTES: usize = 16;
+
+    /// Keeps what is new of `notes`.
+    pub(crate) fn note(&mut self, notes: impl IntoIterator<Item = Note>) {
+        for note in notes {
+            if self.notes.len() < Self::MOST_NOTES && !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
         }
     }
 
@@ -136,10 +168,13 @@ impl CallRecord {
         })
     }
 
-    /// The trunk that took the call: of the last attempt made.
+    /// The trunk that took the call: of the last attempt made before any transfer.
     #[must_use]
     pub fn to_trunk(&self) -> Option<&TrunkName> {
-        self.attempts.last().map(|attempt| &attempt.trunk)
+        let made = self.transfers.first().map(|first| first.attempts_before);
+        let made = made.unwrap_or(self.attempts.len());
+        let attempts = self.attempts.get(..made).unwrap_or_default();
+        attempts.last().map(|attempt| &attempt.trunk)
     }
 
     /// The final response that the caller saw.

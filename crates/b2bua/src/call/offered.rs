@@ -10,19 +10,21 @@ use sip_ua::DialogKey;
 
 use super::ending::{End, Ending};
 use super::talking::Talking;
+use super::upkeep::Upkeep;
 use super::{Event, Head, Phase};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, LegMedia, Session};
 use crate::passlist;
-use crate::profile::TrunkProfile;
+use crate::profile::{HoldMusic, TrunkProfile};
 
 /// The caller's side of a call that has been answered.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) dialog: DialogKey,
     pub(crate) media: LegMedia,
+    pub(crate) upkeep: Upkeep,
 }
 
 impl Caller {
@@ -36,6 +38,8 @@ impl Caller {
             session,
             exchange: Exchange::AwaitAck { offer: None },
             recode: false,
+            upkeep: self.upkeep,
+            playing: HoldMusic::None,
         }
     }
 }
@@ -80,7 +84,7 @@ impl Offered {
                 };
                 if request.method == Method::Bye {
                     core.reply(server, &trunk, Reply::new(StatusCode::OK));
-                    let end = End::bye(side, &request.headers);
+                    let end = End::bye(side, &request.headers, &trunk);
                     return self.hang_up(core, head, end, Some(side));
                 }
                 core.answer_unwanted(server, &trunk, &request);

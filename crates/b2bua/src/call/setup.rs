@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use media_relay::MediaEvent;
+use media_relay::{MediaCommand, MediaEvent};
 use routing::Attempt;
 use sdp::SessionDescription;
-use sip_msg::{Headers, Method, Request, Response, StatusCode};
-use sip_ua::{ClientFailure, ClientKey, ServerKey};
+use sip_msg::{Method, Request, Response, StatusCode};
+use sip_ua::{ClientKey, ServerKey};
 
-use super::attempt::Trying;
+use super::attempt::{Origin, Trying};
 use super::early::EarlyLeg;
 use super::ending::{End, Ending};
 use super::{Event, Head, Phase, Timer};
@@ -18,7 +18,8 @@ use crate::core::{Core, Reply};
 use crate::failure::{self, AttemptFailure, FailureClass, Verdict};
 use crate::key::Side;
 use crate::leg::LegMedia;
-use crate::passlist;
+use crate::passlist::{self, Taken};
+use crate::profile::TrunkProfile;
 
 /// The phase in which the caller's INVITE has no final response.
 #[derive(Debug)]
@@ -48,7 +49,27 @@ pub(crate) struct Setup {
 pub(crate) struct Tried {
     verdict: Verdict,
     /// The final response, if one came.
-    said: Option<Box<Response>>,
+    said: Option<Box<Said>>,
+}
+
+/// What a final response said.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// As its trunk means it.
+    status: StatusCode,
+    phrase: Bytes,
+    headers: Taken<'static>,
+}
+
+impl Said {
+    fn new(response: &Response, trunk: &TrunkProfile) -> Box<Self> {
+        let headers = Taken::new(passlist::Phase::Failure, &response.headers, trunk);
+        Box::new(Self {
+            status: trunk.reasons.status(response.status),
+            phrase: response.reason.clone(),
+            headers: headers.into_owned(),
+        })
+    }
 }
 
 impl Setup {
@@ -66,17 +87,23 @@ impl Setup {
             } if self.is_trying(client) => {
                 if response.status.is_success() {
                     self.accepted(core, head, dialog, &response)
+                } else if self.try_again(core, head, &response) {
+                    Phase::Setup(self)
                 } else {
+                    let said = self.said(&response);
                     let failure = AttemptFailure::Final {
-                        status: response.status,
+                        status: said.as_ref().map_or(response.status, |said| said.status),
                         retry_after: response.headers.retry_after(),
-                        cause: super::ending::q850(&response.headers),
+                        cause: said
+                            .as_ref()
+                            .and_then(|said| super::ending::q850(said.headers.headers())),
                     };
-                    self.failed(core, head, failure, Some(Box::new(response)))
+                    self.failed(core, head, failure, said)
                 }
             }
             Event::Failed { client, error } if self.is_trying(client) => {
-                let failure = self.failure_of(error);
+                let spoke = self.trying.as_ref().is_some_and(|trying| trying.spoke);
+                let failure = AttemptFailure::of(error, spoke);
                 self.failed(core, head, failure, None)
             }
             Event::Timer(Timer::Attempt) => self.failed(core, head, AttemptFailure::Silent, None),
@@ -86,7 +113,10 @@ impl Setup {
             Event::Timer(Timer::NoAnswer) => {
                 self.failed(core, head, AttemptFailure::NoAnswer, None)
             }
-            Event::Cancelled { headers } => self.over(core, head, End::cancelled(headers)),
+            Event::Cancelled { headers } => {
+                let end = End::cancelled(&headers, &head.trunk);
+                self.over(core, head, end)
+            }
             Event::Request {
                 server,
                 side,
@@ -115,9 +145,26 @@ impl Setup {
             | Event::Acked { .. }
             | Event::AckTimeout
             | Event::RetryInvite { .. }
-            | Event::Timer(Timer::Duration | Timer::Session(_) | Timer::Closing)
+            | Event::Timer(
+                Timer::Duration
+                | Timer::Session(_)
+                | Timer::Refresh(_)
+                | Timer::Transfer
+                | Timer::Closing,
+            )
             | Event::Media { .. } => Phase::Setup(self),
         }
+    }
+
+    fn try_again(&mut self, core: &mut Core, head: &Head, refusal: &Response) -> bool {
+        let trying = self.trying.as_mut();
+        trying.is_some_and(|trying| trying.try_again(core, head, refusal))
+    }
+
+    /// What a final response to the attempt under way said.
+    fn said(&self, response: &Response) -> Option<Box<Said>> {
+        let trying = self.trying.as_ref()?;
+        Some(Said::new(response, &trying.trunk))
     }
 
     fn is_trying(&self, client: ClientKey) -> bool {
@@ -132,7 +179,7 @@ impl Setup {
         core: &mut Core,
         head: &mut Head,
         failure: AttemptFailure,
-        said: Option<Box<Response>>,
+        said: Option<Box<Said>>,
     ) -> Phase {
         let verdict = failure::judge(&failure);
         if let Some(trying) = self.trying.take() {
@@ -150,8 +197,20 @@ impl Setup {
     /// Makes the next attempt that can be made.
     pub(crate) fn advance(mut self: Box<Self>, core: &mut Core, head: &mut Head) -> Phase {
         while let Some(attempt) = self.plan.pop_front() {
-            match Trying::start(core, head, &self, &attempt) {
+            let caller = Arc::clone(&head.trunk);
+            let origin = Origin {
+                trunk: &caller,
+                shard: self.media.pair.shard,
+                audio: self.offer.as_ref().and_then(SessionDescription::audio),
+                invite: &self.invite,
+                side: Side::B,
+            };
+            match Trying::start(core, head, &origin, &attempt, |_| {}) {
                 Ok(trying) => {
+                    core.media(MediaCommand::Join {
+                        a: self.media.id,
+                        b: trying.media.id,
+                    });
                     core.arm(
                         head.key,
                         Timer::Attempt,
@@ -183,9 +242,9 @@ impl Setup {
         // What was said with a response that the caller does not see would contradict the one
         // that it does see.
         let Some(said) = said.filter(|said| said.status == verdict.status) else {
-            return self.give_up(core, head, End::failed(&verdict, Headers::new()));
+            return self.give_up(core, head, End::failed(&verdict, Taken::nothing()));
         };
-        let phrase = passlist::carry_phrase(&said.reason, &head.trunk);
+        let phrase = passlist::carry_phrase(&said.phrase, &head.trunk);
         self.refuse(core, head, End::failed(&verdict, said.headers), phrase)
     }
 
@@ -248,7 +307,8 @@ impl Setup {
                 core.reply(server, &head.trunk, Reply::new(StatusCode::OK));
                 let reply = Reply::new(StatusCode::REQUEST_TERMINATED);
                 core.reply(self.server, &head.trunk, reply);
-                self.over(core, head, End::cancelled(request.headers.clone()))
+                let end = End::cancelled(&request.headers, &head.trunk);
+                self.over(core, head, end)
             }
             (Method::Prack, Side::A) => self.pracked(core, head, server, request),
             (Method::Update, _) => {
@@ -271,21 +331,6 @@ impl Setup {
                 let trunk = Arc::clone(trunk);
                 core.answer_unwanted(server, &trunk, request);
                 Phase::Setup(self)
-            }
-        }
-    }
-}
-
-impl Setup {
-    fn failure_of(&self, error: ClientFailure) -> AttemptFailure {
-        let spoke = self.trying.as_ref().is_some_and(|trying| trying.spoke);
-        match error {
-            ClientFailure::TimedOut if spoke => AttemptFailure::TimerC,
-            ClientFailure::TimedOut => AttemptFailure::Silent,
-            ClientFailure::Transport(error) => AttemptFailure::Transport(error),
-            ClientFailure::NoHop(_) => AttemptFailure::NoHop,
-            ClientFailure::TooMany | ClientFailure::Cancelled | ClientFailure::Incomplete => {
-                AttemptFailure::Internal
             }
         }
     }

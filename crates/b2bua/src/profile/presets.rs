@@ -10,8 +10,9 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, Early, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
-    Redirect, TrunkProfile, TrunkTimers, Trust,
+    Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
+    IdentityProfile, IpNet, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect, Redirections,
+    SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -44,8 +45,9 @@ const METHODS: [Method; 6] = [
     Method::Notify,
 ];
 
-/// What is done on the trunks of carriers and PBXs besides (RFC 3262).
-const EARLY_METHODS: [Method; 1] = [Method::Prack];
+/// What is done on the trunks of carriers and PBXs besides (RFC 3262, RFC 3311, RFC 6086). None of
+/// it goes on to Microsoft, which has no use for it (M-01, M-02).
+const PLAIN_METHODS: [Method; 3] = [Method::Prack, Method::Update, Method::Info];
 
 /// What Microsoft says it takes (M-01).
 const MICROSOFT_TAKES: [Method; 6] = [
@@ -96,7 +98,9 @@ impl TrunkProfile {
             flows: FlowPolicy::OneWay,
             srtp: true,
             rtcp_mux: true,
-            hold: HoldDialect::InactiveOnly,
+            hold: HoldPolicy::new(HoldDialect::InactiveOnly),
+            session: SessionPolicy::default(),
+            dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
@@ -110,11 +114,19 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust: Trust::Trusted,
-            identity: IdentityPolicy::Keep,
+            identity: IdentityProfile::default(),
+            // I-09, U-10: History-Info is preserved and on; Diversion is not known there.
+            headers: HeaderProfile {
+                redirections: Redirections::HistoryInfo,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
             allow_methods: METHODS.to_vec(),
-            supported: Vec::new(),
+            supported: vec![Arc::from("timer")],
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
+            transfer: TransferPolicy::of(preset),
         }
     }
 
@@ -155,6 +167,10 @@ impl TrunkProfile {
             Preset::Pbx => Trust::Trusted,
             Preset::Acs | Preset::Teams | Preset::Carrier => Trust::Untrusted,
         };
+        let redirections = match trust {
+            Trust::Trusted => Redirections::Both,
+            Trust::Untrusted => Redirections::None,
+        };
         Self {
             name,
             preset,
@@ -173,7 +189,9 @@ impl TrunkProfile {
             flows: FlowPolicy::Reuse,
             srtp: false,
             rtcp_mux: false,
-            hold: HoldDialect::Standard,
+            hold: HoldPolicy::default(),
+            session: SessionPolicy::default(),
+            dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
@@ -184,11 +202,18 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust,
-            identity: IdentityPolicy::Keep,
-            allow_methods: [METHODS.as_slice(), &EARLY_METHODS].concat(),
-            supported: Vec::new(),
-            sends_methods: [MICROSOFT_TAKES.as_slice(), &[Method::Prack]].concat(),
+            identity: IdentityProfile::default(),
+            headers: HeaderProfile {
+                redirections,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
+            allow_methods: [METHODS.as_slice(), &PLAIN_METHODS].concat(),
+            supported: vec![Arc::from("timer")],
+            sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
             x_ms_sbc: false,
+            transfer: TransferPolicy::of(preset),
         }
     }
 }
