@@ -10,6 +10,9 @@
 //! place of the executable. Where a mutant changes nothing that a row ever sees, the row is not
 //! played again.
 
+pub mod dial;
+pub mod dns;
+pub mod failures;
 pub mod mitm;
 pub mod mutant;
 pub mod rows;

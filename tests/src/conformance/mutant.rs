@@ -180,10 +180,32 @@ pub struct Shown {
     pub proxy: usize,
     /// Leaf first; empty when nothing is shown.
     pub chain: Vec<CertificateDer<'static>>,
+    /// The name of the identity that the row has set aside, if it has.
+    pub spare: Option<&'static str>,
     /// Another identity is shown: the one of this [`Trial::spare`](super::Trial::spare) name.
     pub instead: Option<&'static str>,
     /// The connection ends here.
     pub refuse: bool,
+}
+
+impl Shown {
+    /// Whether the leaf holds these bytes: an object identifier, say.
+    #[must_use]
+    pub fn leaf_holds(&self, bytes: &[u8]) -> bool {
+        self.chain.first().is_some_and(|leaf| holds(leaf, bytes))
+    }
+
+    /// Whether any certificate holds these bytes.
+    #[must_use]
+    pub fn chain_holds(&self, bytes: &[u8]) -> bool {
+        self.chain.iter().any(|one| holds(one, bytes))
+    }
+}
+
+fn holds(certificate: &[u8], bytes: &[u8]) -> bool {
+    certificate
+        .windows(bytes.len())
+        .any(|window| window == bytes)
 }
 
 /// What a change keeps in mind while a row is played.

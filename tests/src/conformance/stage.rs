@@ -1,6 +1,7 @@
 //! A gateway process between Microsoft's side and a carrier, all on one trial's loopback network.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,11 @@ use acs_sim::{AcsConfig, AcsSim, CallHandle, CallOptions, Logged, Party, PartyCo
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::time::sleep;
 
+use super::dial::Dial;
 use super::mitm::{Man, Relay};
 use super::trial::{Common, Interference, Trial};
 use crate::certificates::{Leaf, Usage, Wish};
-use crate::gateway::{self, FQDN, MICROSOFT};
+use crate::gateway::{FQDN, MICROSOFT};
 use crate::process::Process;
 use crate::sip::Sip;
 use crate::{daemon, lab::Lab};
@@ -128,6 +130,18 @@ impl<'a> Plan<'a> {
         self
     }
 
+    /// One more place of Microsoft's under this name; gives where the gateway finds it.
+    pub fn further_name(&mut self, name: &str) -> SocketAddr {
+        let number = u8::try_from(self.acs.proxies.len()).unwrap_or(0) + 1;
+        self.acs.proxies.push(ProxyConfig {
+            name: name.to_owned(),
+            bind: SocketAddr::new(self.trial.lab.host(10 + number), 5061),
+        });
+        let watched = !matches!(self.trial.common.interference, Interference::None);
+        let shift = if watched { 20 } else { 10 };
+        SocketAddr::new(self.trial.lab.host(shift + number), 5061)
+    }
+
     /// The gateway's identity, chain and key.
     #[must_use]
     pub fn identity(self, leaf: &Leaf) -> Self {
@@ -188,9 +202,10 @@ impl<'a> Plan<'a> {
             None => None,
         };
         let (man, relay) = if watched {
+            let places_of_names = real.len();
             let man = Man::new(Arc::clone(&common), real, lab.host(34));
-            for (proxy, place) in places.names.iter().enumerate() {
-                man.stand_for_name(*place, proxy)?;
+            for (proxy, host) in (0..places_of_names).zip(21..) {
+                man.stand_for_name(SocketAddr::new(lab.host(host), 5061), proxy)?;
             }
             man.stand_for_gateway(places.tls, gateway_tls)?;
             let relay = Relay::start(
@@ -222,24 +237,18 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// Something does not start, or Microsoft is not up for the gateway in time.
     pub async fn online(self) -> Result<Stage> {
-        let lab = &self.trial.lab;
         let stage = self.start().await?;
-        stage
-            .until("Microsoft is up for the gateway", || {
-                up(&gateway::metrics(lab)).then_some(())
-            })
-            .await?;
+        stage.peer_is("acs", MICROSOFT, true).await?;
         Ok(stage)
     }
 }
 
-/// Whether the gateway counts one of Microsoft's names as up.
-fn up(page: &str) -> bool {
-    page.lines().any(|line| {
-        line.starts_with("trunkline_peer_up{trunk=\"acs\"")
-            && line.contains(MICROSOFT)
-            && line.ends_with(" 1")
-    })
+/// Whether the gateway counts this peer of a trunk as up; `None` when it does not know it.
+fn up(page: &str, trunk: &str, peer: &str) -> Option<bool> {
+    let head = format!("trunkline_peer_up{{trunk=\"{trunk}\"");
+    let mut lines = page.lines();
+    let line = lines.find(|line| line.starts_with(&head) && line.contains(peer))?;
+    Some(line.ends_with(" 1"))
 }
 
 /// Everything running.
@@ -343,6 +352,57 @@ impl Stage {
         Ok(())
     }
 
+    /// A connection to the gateway as Microsoft makes one.
+    #[must_use]
+    pub fn dial<'a>(&self, from: IpAddr, identity: &'a Leaf) -> Dial<'a> {
+        Dial {
+            to: self.places.tls,
+            from,
+            server_name: Some(FQDN),
+            identity: Some(identity),
+        }
+    }
+
+    /// The gateway's metrics.
+    ///
+    /// # Errors
+    /// They are not served.
+    pub fn metrics(&self) -> Result<String> {
+        let mut stream = TcpStream::connect((self.places.gateway, 9090))?;
+        stream.set_read_timeout(Some(SOON))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        Ok(page)
+    }
+
+    /// Waits until the gateway counts this peer of a trunk as up, or as down.
+    ///
+    /// # Errors
+    /// It does not in time.
+    pub async fn peer_is(&self, trunk: &str, peer: &str, wanted: bool) -> Result<()> {
+        let word = if wanted { "up" } else { "down" };
+        self.until(
+            &format!("{peer} of {trunk} is {word} for the gateway"),
+            || {
+                let page = self.metrics().ok()?;
+                (up(&page, trunk, peer) == Some(wanted)).then_some(())
+            },
+        )
+        .await
+    }
+
+    /// Waits until all of Microsoft's names are up for the gateway.
+    ///
+    /// # Errors
+    /// They are not in time.
+    pub async fn names_up(&self) -> Result<()> {
+        for name in NAMES {
+            self.peer_is("acs", name, true).await?;
+        }
+        Ok(())
+    }
+
     /// A call from the carrier to Microsoft; both ends, confirmed.
     ///
     /// # Errors
@@ -411,17 +471,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Where a further gateway, which is really at `at`, is found by Microsoft.
+    /// The man in the middle, if there is one, stands at `place` for a further gateway.
     ///
-    /// # Errors
-    /// The man in the middle finds no place.
-    pub fn seen(&self, at: SocketAddr, place: SocketAddr) -> Result<SocketAddr> {
-        match &self.man {
-            Some(man) => {
-                man.stand_for_gateway(place, at)?;
-                Ok(place)
-            }
-            None => Ok(at),
+    /// # Panics
+    /// Somebody else is there.
+    pub fn stand_for(&self, place: SocketAddr, gateway: SocketAddr) {
+        if let Some(man) = &self.man {
+            let stood = man.stand_for_gateway(place, gateway);
+            stood.expect("the place is the trial's own");
         }
     }
 }

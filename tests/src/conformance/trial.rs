@@ -35,7 +35,7 @@ pub struct Common {
     trail: Mutex<Vec<Passed>>,
     /// Key by leaf, DER.
     keys: Mutex<HashMap<Vec<u8>, PrivateKeyDer<'static>>>,
-    spares: Mutex<HashMap<&'static str, Leaf>>,
+    spare: Mutex<Option<(&'static str, Leaf)>>,
     log: Mutex<String>,
 }
 
@@ -53,7 +53,7 @@ impl Common {
             memory: Mutex::default(),
             trail: Mutex::default(),
             keys: Mutex::default(),
-            spares: Mutex::default(),
+            spare: Mutex::default(),
             log: Mutex::default(),
         }
     }
@@ -98,10 +98,20 @@ impl Common {
             .map(PrivateKeyDer::clone_key)
     }
 
-    /// An identity set aside under this name.
+    /// The identity set aside, if this is its name.
     #[must_use]
     pub fn spare(&self, name: &str) -> Option<Leaf> {
-        locked(&self.spares).get(name).cloned()
+        let spare = locked(&self.spare);
+        spare
+            .as_ref()
+            .filter(|(known, _)| *known == name)
+            .map(|(_, leaf)| leaf.clone())
+    }
+
+    /// The name of the identity set aside.
+    #[must_use]
+    pub fn spare_name(&self) -> Option<&'static str> {
+        locked(&self.spare).as_ref().map(|(name, _)| *name)
     }
 
     /// What is changed, if anything.
@@ -171,9 +181,22 @@ impl Trial {
         leaf
     }
 
-    /// Sets an identity aside for a mutant that shows another one.
+    /// Sets an identity aside for a mutant that shows another one, in place of the last.
     pub fn spare(&self, name: &'static str, leaf: &Leaf) {
-        locked(&self.common.spares).insert(name, self.known(leaf.clone()));
+        *locked(&self.common.spare) = Some((name, self.known(leaf.clone())));
+    }
+
+    /// Writes a configuration and has it checked.
+    #[must_use]
+    pub fn check(&self, text: &str) -> Said {
+        self.check_in(text, &[])
+    }
+
+    /// As [`check`](Self::check), with these variables in the environment.
+    #[must_use]
+    pub fn check_in(&self, text: &str, environment: &[(&str, &str)]) -> Said {
+        self.lab.write("trunkline.toml", text);
+        self.run(&["check", "-c", "trunkline.toml"], environment)
     }
 
     /// TLS settings of a far end with this identity, trusting the trial's root alone.
@@ -196,10 +219,15 @@ impl Trial {
     /// It cannot be run.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Said {
+        self.run(arguments, &[])
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
         let command = arguments.first().copied().unwrap_or_default();
         self.common.note(Passed::Command(command.to_owned()));
         let output = Command::new(self.executable(command))
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(self.lab.folder())
             .output()
             .expect("the executable runs");

@@ -71,6 +71,8 @@ pub struct AcsConfig {
     pub probes: bool,
     /// How long a trunk may take to answer OPTIONS.
     pub options_patience: Duration,
+    /// After this long without OPTIONS a trunk counts as expired.
+    pub expired_after: Duration,
     /// How long a trunk may take to send 18x or a final response to an INVITE.
     pub progress_patience: Duration,
     /// Repeat the description of a confirmed call unchanged after this.
@@ -110,6 +112,7 @@ impl AcsConfig {
             options_interval: Duration::from_secs(60),
             probes: true,
             options_patience: Duration::from_secs(1),
+            expired_after: Duration::from_secs(15 * 60),
             progress_patience: Duration::from_secs(10),
             refresh_after: None,
             bye_on_new_connection: false,

@@ -176,12 +176,15 @@ impl AcsSim {
     /// How a trunk stands.
     pub fn trunk(&self, fqdn: &str) -> TrunkState {
         let fqdn = fqdn.to_ascii_lowercase();
-        self.side
+        let mut state = self
+            .side
             .ledger()
             .trunks
             .get(&fqdn)
             .copied()
-            .unwrap_or_default()
+            .unwrap_or_default();
+        state.window = Some(self.side.config.expired_after);
+        state
     }
 
     /// Waits until a trunk is Online, at most `limit`; says whether it is.

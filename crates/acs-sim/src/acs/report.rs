@@ -8,8 +8,6 @@ use serde::Serialize;
 
 /// Violations kept; more than this and the first ones tell enough.
 const KEPT: usize = 10_000;
-/// After this long without OPTIONS a trunk counts as expired.
-const EXPIRY: Duration = Duration::from_secs(15 * 60);
 
 /// One thing the gateway did against a rule of the SIP Interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +44,7 @@ pub enum PingStatus {
     Unknown,
     /// Seen, and answered in the other direction.
     Ok,
-    /// Seen last more than 15 minutes ago.
+    /// Seen last longer ago than [`AcsConfig::expired_after`](super::AcsConfig::expired_after).
     Expired,
     /// Its own OPTIONS was not answered with 200 in time.
     Error,
@@ -75,6 +73,8 @@ pub struct TrunkState {
     answered: Option<bool>,
     /// The trunk's last OPTIONS.
     seen: Option<Instant>,
+    /// How long that counts; no end when absent.
+    pub(crate) window: Option<Duration>,
     /// OPTIONS received from the trunk.
     pub pings_received: u32,
     /// OPTIONS sent to it and answered in time.
@@ -86,7 +86,9 @@ impl TrunkState {
     pub fn ping(&self) -> PingStatus {
         match (self.seen, self.answered) {
             (None, _) => PingStatus::Unknown,
-            (Some(seen), _) if seen.elapsed() > EXPIRY => PingStatus::Expired,
+            (Some(seen), _) if self.window.is_some_and(|window| seen.elapsed() > window) => {
+                PingStatus::Expired
+            }
             (Some(_), Some(false)) => PingStatus::Error,
             (Some(_), Some(true)) => PingStatus::Ok,
             (Some(_), None) => PingStatus::Unknown,

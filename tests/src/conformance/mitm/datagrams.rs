@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::media::Relays;
@@ -17,6 +18,7 @@ use crate::sip::Sip;
 #[derive(Debug)]
 pub struct Relay {
     gone: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
     /// Towards the gateway he is the carrier.
     as_carrier: SocketAddr,
     /// Towards the carrier he is the gateway.
@@ -57,12 +59,13 @@ impl Relay {
             as_gateway: UdpSocket::bind(as_gateway)?,
             gone: Arc::clone(&gone),
         });
-        for towards in [Side::Gateway, Side::Peer] {
+        let threads = [Side::Gateway, Side::Peer].map(|towards| {
             let desk = Arc::clone(&desk);
-            std::thread::spawn(move || desk.carry(towards));
-        }
+            std::thread::spawn(move || desk.carry(towards))
+        });
         Ok(Self {
             gone,
+            threads: threads.into(),
             as_carrier,
             as_gateway,
         })
@@ -89,6 +92,9 @@ impl Drop for Relay {
             if let Ok(socket) = UdpSocket::bind((place.ip(), 0)) {
                 let _ = socket.send_to(b"", place);
             }
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
         }
     }
 }

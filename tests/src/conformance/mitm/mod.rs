@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 pub use datagrams::Relay;
 
@@ -27,7 +28,7 @@ use pump::Span;
 #[derive(Debug)]
 pub struct Man {
     desk: Arc<Desk>,
-    doors: Mutex<Vec<SocketAddr>>,
+    doors: Mutex<Vec<(SocketAddr, JoinHandle<()>)>>,
 }
 
 /// What all his connections share.
@@ -108,9 +109,8 @@ impl Man {
 
     fn stand(&self, place: SocketAddr, door: Door) -> std::io::Result<()> {
         let listener = TcpListener::bind(place)?;
-        locked(&self.doors).push(place);
         let desk = Arc::clone(&self.desk);
-        std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if desk.gone.load(Ordering::Acquire) {
                     return;
@@ -119,6 +119,7 @@ impl Man {
                 std::thread::spawn(move || shake::carry(&desk, stream, door));
             }
         });
+        locked(&self.doors).push((place, thread));
         Ok(())
     }
 }
@@ -129,9 +130,10 @@ impl Drop for Man {
         for span in locked(&self.desk.spans).drain(..) {
             span.cut();
         }
-        for place in locked(&self.doors).drain(..) {
-            // Wakes the door; nobody needs the connection.
+        for (place, thread) in locked(&self.doors).drain(..) {
+            // Wakes the door; nobody needs the connection. The place is free afterwards.
             let _ = TcpStream::connect(place);
+            let _ = thread.join();
         }
     }
 }

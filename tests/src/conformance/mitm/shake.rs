@@ -5,13 +5,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
-};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, WantsClientCert};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -26,6 +22,7 @@ use rustls::{
 
 use super::pump::{self, Span};
 use super::{Desk, Door};
+use crate::conformance::dial::connect_from;
 use crate::conformance::mutant::{Change, Hello, Passed, Shown, Side};
 use crate::conformance::trial::{der, locked};
 
@@ -202,6 +199,7 @@ fn judge(
         towards: door.towards,
         proxy: door.proxy,
         chain,
+        spare: desk.common.spare_name(),
         instead: None,
         refuse: false,
     };
@@ -313,26 +311,6 @@ fn far_config(
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(watcher)))
-}
-
-/// Connects from this address.
-fn connect_from(source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let (IpAddr::V4(source), SocketAddr::V4(to)) = (source, to) else {
-        return TcpStream::connect(to);
-    };
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-    bind(
-        socket.as_raw_fd(),
-        &SockaddrIn::from(std::net::SocketAddrV4::new(source, 0)),
-    )?;
-    connect(socket.as_raw_fd(), &SockaddrIn::from(to))?;
-    Ok(TcpStream::from(socket))
 }
 
 /// Keeps what the far end shows and believes it, or breaks off.

@@ -1,6 +1,9 @@
 //! The checklist, in its own order; one module a subject.
 
+pub mod connections;
 pub mod headers;
+pub mod hosting;
+pub mod operation;
 pub mod options;
 pub mod tls;
 
@@ -9,10 +12,17 @@ use super::Row;
 /// Every row, in the checklist's order.
 #[must_use]
 pub fn all() -> Vec<&'static Row> {
-    let mut rows: Vec<&'static Row> = [tls::ROWS, headers::ROWS, options::ROWS]
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut rows: Vec<&'static Row> = [
+        tls::ROWS,
+        connections::ROWS,
+        headers::ROWS,
+        hosting::ROWS,
+        operation::ROWS,
+        options::ROWS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     rows.sort_by_key(|row| number(row.id));
     rows
 }
