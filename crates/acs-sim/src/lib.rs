@@ -13,6 +13,7 @@ mod call;
 mod callee;
 mod caller;
 mod client;
+mod connections;
 mod dialog;
 mod link;
 mod live;
@@ -42,6 +43,7 @@ pub use call::{
     By, CallError, CallHandle, CallState, Ending, Exchanged, InDialogRequest, Notified, Parties,
     Phase, Progress, connected_within, exchange, exchange_digits,
 };
+pub use connections::Connection;
 pub use log::Logged;
 pub use media::{Faults, MediaConfig};
 pub use party::{Party, PartyConfig, StartError};

@@ -67,6 +67,8 @@ pub struct AcsConfig {
     pub idle: Duration,
     /// Time between two OPTIONS to a trunk.
     pub options_interval: Duration,
+    /// Whether it sends OPTIONS of its own at all; without, nothing of it reaches the trunk.
+    pub probes: bool,
     /// How long a trunk may take to answer OPTIONS.
     pub options_patience: Duration,
     /// How long a trunk may take to send 18x or a final response to an INVITE.
@@ -106,6 +108,7 @@ impl AcsConfig {
             timers: Timers::default(),
             idle: Duration::from_secs(120),
             options_interval: Duration::from_secs(60),
+            probes: true,
             options_patience: Duration::from_secs(1),
             progress_patience: Duration::from_secs(10),
             refresh_after: None,

@@ -24,6 +24,7 @@ pub use report::{Ping, PingStatus, TlsStatus, TrunkState, TrunkStatus, Violation
 use crate::agent::{Agent, AgentConfig, locked};
 use crate::call::{CallHandle, Phase};
 use crate::caller::{self, Destination};
+use crate::connections::Connection;
 use crate::log::Logged;
 use crate::manner::{Manner, supply};
 use crate::media::MediaConfig;
@@ -212,6 +213,16 @@ impl AcsSim {
     /// Every message sent and received, in order.
     pub fn messages(&self) -> Vec<Logged> {
         self.agent.log.all()
+    }
+
+    /// Every connection so far, in the order they ended their handshakes, failed ones included.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.agent.wire.connections.all()
+    }
+
+    /// Closes every connection in both directions, as Microsoft does in maintenance; calls go on.
+    pub fn close_connections(&self) {
+        self.agent.wire.close_connections();
     }
 
     /// Ends every call without a word and closes every socket.

@@ -1,0 +1,1 @@
+//! TLS connections that a row makes itself.
