@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "ambient",
     "b2bua",
     "e164",
@@ -18,6 +18,7 @@ const PURE: [&str; 10] = [
     "sim",
     "sip-msg",
     "sip-ua",
+    "voice",
 ];
 
 fn root() -> PathBuf {

@@ -407,6 +407,7 @@ impl B2bua {
             MediaEvent::Closed { leg, .. }
             | MediaEvent::Dtmf { leg, .. }
             | MediaEvent::Failed { leg, .. }
+            | MediaEvent::FirstAudio { leg }
             | MediaEvent::FirstPacket { leg, .. }
             | MediaEvent::LegState { leg, .. }
             | MediaEvent::Resumed { leg }

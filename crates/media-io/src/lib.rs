@@ -210,6 +210,7 @@ impl MediaIo {
                 Ok(())
             }
             MediaCommand::Checkpoint { leg }
+            | MediaCommand::SendDtmf { leg, .. }
             | MediaCommand::Source { leg, .. }
             | MediaCommand::Split { leg }
             | MediaCommand::UpdateLeg { leg, .. } => self.to_leg(leg, command),

@@ -202,6 +202,7 @@ impl Shard {
             | MediaCommand::Join { .. }
             | MediaCommand::OpenLeg { .. }
             | MediaCommand::RestoreLeg { .. }
+            | MediaCommand::SendDtmf { .. }
             | MediaCommand::Source { .. }
             | MediaCommand::Split { .. }
             | MediaCommand::UpdateLeg { .. } => {
@@ -474,6 +475,7 @@ fn leg_of(command: &MediaCommand) -> Option<LegId> {
         | MediaCommand::CloseLeg { leg }
         | MediaCommand::OpenLeg { leg, .. }
         | MediaCommand::RestoreLeg { leg, .. }
+        | MediaCommand::SendDtmf { leg, .. }
         | MediaCommand::Source { leg, .. }
         | MediaCommand::Split { leg }
         | MediaCommand::UpdateLeg { leg, .. } => Some(*leg),

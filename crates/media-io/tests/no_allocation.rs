@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use media_io::{MediaInterface, MediaIo, MediaIoConfig};
 use media_relay::{
-    Arrival, DropReason, G711, LegId, LegParams, MasterKey, MediaCommand, MediaEvent, Moment, Now,
-    PortPair, PortPairId, PtMap, Relay, RelayConfig, RemoteCandidate, ShardId, Source, SrtpParams,
-    Suite, TAILROOM, ToneCodec, ToneKind, Verdict, WallTime,
+    Arrival, Cadence, DropReason, Law, LegId, LegParams, MasterKey, MediaCommand, MediaEvent,
+    Moment, Now, PortPair, PortPairId, PtMap, Relay, RelayConfig, RemoteCandidate, ShardId, Source,
+    SrtpParams, Suite, TAILROOM, TelephoneEvent, ToneCodec, Verdict, WallTime,
 };
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
@@ -95,11 +95,15 @@ fn params(n: u64, secure: bool) -> LegParams {
             inbound,
         }],
         outbound: secure.then(|| srtp(n as u8 + 100)),
-        telephone_event: Some(101),
+        telephone_event: Some(TelephoneEvent {
+            heard: 101,
+            sent: 96,
+            clock: 8000,
+        }),
         silence_after: Some(Duration::from_secs(2)),
         pt_map: PtMap::empty().with(0, 0).with(101, 96),
         tone: Some(ToneCodec {
-            law: G711::Ulaw,
+            law: Law::Ulaw,
             payload_type: 0,
         }),
         ..LegParams::new(n as u32)
@@ -213,7 +217,7 @@ fn a_million_mixed_packets_allocate_nothing() {
             },
         );
     }
-    let source = Source::Tone(ToneKind::Ringback);
+    let source = Source::Tone(Cadence::RINGBACK);
     relay.handle_command(
         now,
         MediaCommand::Source {

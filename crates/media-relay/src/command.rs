@@ -6,7 +6,8 @@ use std::time::Duration;
 use rtp::{MasterKey, Suite};
 
 use crate::event::LegCheckpoint;
-use crate::{LegId, PortPair, PortPairId, ShardId};
+use crate::source::{Source, ToneCodec};
+use crate::{Digit, LegId, PortPair, PortPairId, ShardId};
 
 /// A command from the signalling side. Every outcome that matters comes back as a
 /// [`MediaEvent`](crate::MediaEvent).
@@ -63,6 +64,16 @@ pub enum MediaCommand {
         /// Where the packet streams stood.
         state: Box<LegCheckpoint>,
     },
+    /// Let the leg hear a digit: as an event of RFC 4733 where the leg has them, else as its two
+    /// tones in G.711. Digits wait for each other; meanwhile the leg hears nothing else.
+    SendDtmf {
+        /// The leg.
+        leg: LegId,
+        /// The digit.
+        digit: Digit,
+        /// How long it is held, 40 ms to 5 s; ITU-T Q.24 has receivers hear 40 ms.
+        duration: Duration,
+    },
     /// Send a source of our own to the leg instead of the joined leg's packets.
     Source {
         /// The leg that is to hear it.
@@ -103,10 +114,12 @@ pub struct LegParams {
     pub latch: LatchPolicy,
     /// The payload type sent to this leg for each payload type the joined leg sends.
     pub pt_map: PtMap,
-    /// The payload type of `telephone-event` that this leg sends (RFC 4733).
-    pub telephone_event: Option<u8>,
+    /// The leg's `telephone-event` (RFC 4733).
+    pub telephone_event: Option<TelephoneEvent>,
     /// What tones are encoded with towards this leg; `None` where no G.711 was negotiated.
     pub tone: Option<ToneCodec>,
+    /// What of the sound that the leg sends is looked into.
+    pub listen: Listen,
     /// Milliseconds of sound in a packet, 10..=60; 0 means 20.
     pub ptime_ms: u8,
     /// RTP clock rate in Hz of the negotiated codec; 0 means 8000.
@@ -136,6 +149,7 @@ impl LegParams {
             pt_map: PtMap::identity(),
             telephone_event: None,
             tone: None,
+            listen: Listen::default(),
             ptime_ms: 20,
             clock: 8000,
             silence_after: None,
@@ -154,6 +168,35 @@ pub struct RemoteCandidate {
     pub rtcp: SocketAddr,
     /// Its key; required on an SRTP leg, where a candidate without one is never heard.
     pub inbound: Option<SrtpParams>,
+}
+
+/// One format of events: the payload type of each direction and the clock rate of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TelephoneEvent {
+    /// The payload type that the leg sends.
+    pub heard: u8,
+    /// The payload type that the leg is sent.
+    pub sent: u8,
+    /// Units of a duration in a second.
+    pub clock: u32,
+}
+
+/// What of the sound that a leg sends is looked into, and how it is encoded. The default looks into
+/// nothing, which is what costs a packet nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listen {
+    /// The payload type of µ-law that the leg sends.
+    pub ulaw: Option<u8>,
+    /// The payload type of A-law that the leg sends.
+    pub alaw: Option<u8>,
+    /// The payload type of comfort noise (RFC 3389) that the leg sends.
+    pub comfort_noise: Option<u8>,
+    /// Tell once, as [`MediaEvent::FirstAudio`](crate::MediaEvent::FirstAudio), that the leg is no
+    /// longer silent. What is no G.711 cannot be judged and counts as sound.
+    pub first_audio: bool,
+    /// Hear digits in the sound: take their tones out and tell them as
+    /// [`MediaEvent::Dtmf`](crate::MediaEvent::Dtmf).
+    pub digits: bool,
 }
 
 /// Suite, master key and MKI of one direction (RFC 4568 §6.1).
@@ -239,44 +282,4 @@ impl std::fmt::Debug for PtMap {
         let pairs = (0..128u8).filter_map(|from| Some((from, self.map(from)?)));
         f.debug_map().entries(pairs).finish()
     }
-}
-
-/// What a leg hears instead of the leg it is joined to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The joined leg again.
-    Off,
-    /// Packets of silence, so that the stream goes on.
-    Silence,
-    /// A tone.
-    Tone(ToneKind),
-}
-
-/// Call progress tones with the cadence of ITU-T E.180 / North America.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToneKind {
-    /// 480 and 620 Hz, half a second on and off.
-    Busy,
-    /// 480 and 620 Hz, a quarter of a second on and off.
-    Congestion,
-    /// 440 and 480 Hz, two seconds on, four off.
-    Ringback,
-}
-
-/// The codec and payload type of tones towards a leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ToneCodec {
-    /// The companding law.
-    pub law: G711,
-    /// Its payload type on this leg.
-    pub payload_type: u8,
-}
-
-/// The two laws of ITU-T G.711.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum G711 {
-    /// A-law, `PCMA`.
-    Alaw,
-    /// µ-law, `PCMU`.
-    Ulaw,
 }

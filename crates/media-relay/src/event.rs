@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::stats::LegStats;
-use crate::{LegId, PortPair, ShardId};
+use crate::{Digit, LegId, PortPair, ShardId};
 
 /// News from a shard.
 ///
@@ -19,14 +19,17 @@ pub enum MediaEvent {
         /// Its final counters.
         stats: LegStats,
     },
-    /// A telephone event ended (RFC 4733); once for each digit.
+    /// A digit was let go; once for each.
     Dtmf {
         /// The leg that sent it.
         leg: LegId,
-        /// `0`-`9`, `*`, `#`, `A`-`D`, or `!` for a flash.
-        digit: char,
+        /// The digit.
+        digit: Digit,
         /// How long it was held, in milliseconds.
         duration_ms: u32,
+        /// It was heard in the sound and taken out of it, so that the joined leg knows nothing of
+        /// it yet; else it was an event of RFC 4733, carried over where the joined leg has those.
+        in_band: bool,
     },
     /// A command or a packet met a fault that the leg or the command is to blame for.
     Failed {
@@ -34,6 +37,11 @@ pub enum MediaEvent {
         leg: LegId,
         /// What failed.
         error: MediaError,
+    },
+    /// The leg is no longer silent; once, where [`Listen::first_audio`](crate::Listen) asks for it.
+    FirstAudio {
+        /// The leg.
+        leg: LegId,
     },
     /// The first packet that was accepted from the leg.
     FirstPacket {
@@ -88,6 +96,9 @@ pub enum MediaEvent {
 /// Why a command or a leg failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaError {
+    /// A digit was asked for on a leg that has neither events nor G.711, or too many digits wait.
+    #[error("the leg takes no digit: neither events nor G.711, or too many wait")]
+    DtmfUnsupported,
     /// An internal fault ended the leg; the other legs go on.
     #[error("internal fault in the media plane; the leg was ended")]
     Internal,
@@ -145,6 +156,14 @@ pub struct LegCheckpoint {
     pub heard_index: u64,
     /// Highest SRTCP index heard.
     pub heard_srtcp_index: u32,
+}
+
+impl MediaError {
+    /// Whether the leg is as well as before: what was asked for was not possible, and that is all.
+    #[must_use]
+    pub fn is_harmless(self) -> bool {
+        matches!(self, Self::DtmfUnsupported | Self::ToneUnsupported)
+    }
 }
 
 impl LegCheckpoint {

@@ -136,7 +136,8 @@ impl Leg {
         self.stats.received_octets += payload.len() as u64;
         self.on_heard(source, heard.extended);
         self.news.state |= heard.new_stream;
-        self.detect(&header, &buf[payload.clone()]);
+        self.detect(now, &header, &buf[payload.clone()]);
+        self.listen(header.payload_type, &mut buf[payload.clone()]);
         if !self.params.receive {
             return Err(DropReason::Direction);
         }
@@ -248,16 +249,17 @@ impl Leg {
         Ok(len)
     }
 
-    fn detect(&mut self, header: &Header, payload: &[u8]) {
-        let clock = self.params.clock;
-        let digit = if Some(header.payload_type) == self.params.telephone_event {
-            self.detector
-                .on_event(header.ssrc, header.timestamp, payload, clock)
-        } else {
-            self.detector.on_end(clock)
+    fn detect(&mut self, now: Moment, header: &Header, payload: &[u8]) {
+        let event = self.params.telephone_event;
+        let held = match event.filter(|event| event.heard == header.payload_type) {
+            Some(event) => {
+                let beginning = (header.ssrc, header.timestamp);
+                self.detector.on_event(now, beginning, payload, event.clock)
+            }
+            None => self.detector.on_end(),
         };
-        if let Some(digit) = digit {
-            self.push_digit(digit);
+        if let Some(held) = held {
+            self.push_digit(held);
         }
     }
 
@@ -273,7 +275,7 @@ impl Leg {
         if !peer.params.send {
             return Err(DropReason::Direction);
         }
-        if peer.source.source != Source::Off {
+        if peer.source.source != Source::Off || peer.digits.is_active() {
             return Err(DropReason::Replaced);
         }
         let to = peer.destination().ok_or(DropReason::NoDestination)?;
@@ -286,7 +288,8 @@ impl Leg {
             peer.outbound
                 .place(now, accepted.speaker, accepted.extended, header.timestamp)?;
         // The marker of an event says that it begins, not that the speaker is another.
-        let event = Some(header.payload_type) == self.params.telephone_event;
+        let event = self.params.telephone_event;
+        let event = event.is_some_and(|event| event.heard == header.payload_type);
         let edit = HeaderEdit {
             marker: header.marker || place.switched && !event,
             payload_type,

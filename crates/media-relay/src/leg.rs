@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ambient::Moment;
 
-use crate::dtmf::{Detector, Digit};
+use crate::dtmf::{Detector, Held, Sender};
 use crate::event::LegCheckpoint;
+use crate::listen::Ear;
 use crate::outbound::{CHECKPOINT_EVERY, Outbound};
 use crate::remote::Remote;
 use crate::report::Reporting;
@@ -29,6 +30,8 @@ pub(crate) struct Leg {
     pub(crate) outbound: Outbound,
     pub(crate) reporting: Reporting,
     pub(crate) detector: Detector,
+    pub(crate) ear: Ear,
+    pub(crate) digits: Sender,
     /// The slot of the joined leg.
     pub(crate) peer: Option<u32>,
     pub(crate) source: OwnSource,
@@ -38,11 +41,13 @@ pub(crate) struct Leg {
 }
 
 /// A source of our own that the leg hears.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OwnSource {
     pub(crate) source: Source,
     /// Tells one use from the next.
     pub(crate) epoch: u32,
+    /// The same for digits, whose epochs have the top bit.
+    pub(crate) digit_epoch: u32,
     /// Packets made.
     pub(crate) packets: u64,
     /// When the next one is due; `None` while off.
@@ -58,7 +63,8 @@ pub(crate) struct News {
     pub(crate) stats: bool,
     pub(crate) state: bool,
     pub(crate) failed: Option<MediaError>,
-    digits: [Option<Digit>; MAX_DIGITS],
+    digits: [Option<Held>; MAX_DIGITS],
+    pub(crate) first_audio: bool,
     /// The leg stands in the relay's list of legs with news.
     pub(crate) listed: bool,
 }
@@ -95,10 +101,13 @@ impl Leg {
             outbound,
             reporting: Reporting::new(now),
             detector: Detector::default(),
+            ear: Ear::default(),
+            digits: Sender::default(),
             peer: None,
             source: OwnSource {
                 source: Source::Off,
                 epoch: 0,
+                digit_epoch: 0,
                 packets: 0,
                 next: None,
             },
@@ -173,6 +182,7 @@ impl Leg {
             self.timers.listening_since = now;
             self.timers.silence_told = false;
         }
+        self.ear.attend(&params.listen);
         params.remotes.clear(); // `self.remotes` holds what is needed, the keys once
         params.outbound = None;
         self.params = params;
@@ -243,8 +253,8 @@ impl Leg {
     /// When `handle_timeout` is wanted next.
     pub(crate) fn deadline(&self) -> Moment {
         let mut next = self.timers.stats.min(self.reporting.next);
-        if let Some(tone) = self.source.next {
-            next = next.min(tone);
+        for own in [self.source.next, self.digits.next, self.detector.deadline()] {
+            next = own.map_or(next, |own| next.min(own));
         }
         self.silence_deadline()
             .map_or(next, |silence| next.min(silence))
@@ -272,6 +282,11 @@ impl Leg {
             self.news.stats = true;
         }
         self.reporting.on_timeout(now);
+        if self.detector.deadline().is_some_and(|lost| lost <= now)
+            && let Some(held) = self.detector.on_end()
+        {
+            self.push_digit(held);
+        }
         if self
             .silence_deadline()
             .is_some_and(|deadline| deadline <= now)
@@ -298,7 +313,7 @@ impl Leg {
         self.news.state |= index.is_multiple_of(CHECKPOINT_EVERY);
     }
 
-    pub(crate) fn push_digit(&mut self, digit: Digit) {
+    pub(crate) fn push_digit(&mut self, digit: Held) {
         self.stats.dtmf += 1;
         if let Some(free) = self.news.digits.iter_mut().find(|slot| slot.is_none()) {
             *free = Some(digit);
@@ -308,6 +323,7 @@ impl Leg {
     pub(crate) fn has_news(&self) -> bool {
         let news = &self.news;
         news.first_packet.is_some()
+            || news.first_audio
             || news.silence.is_some()
             || news.resumed
             || news.stats
@@ -326,12 +342,16 @@ impl Leg {
         if let Some(source) = news.first_packet.take() {
             return Some(MediaEvent::FirstPacket { leg, source });
         }
-        if let Some(Digit { digit, duration_ms }) = news.digits[0].take() {
+        if std::mem::take(&mut news.first_audio) {
+            return Some(MediaEvent::FirstAudio { leg });
+        }
+        if let Some(held) = news.digits[0].take() {
             news.digits.rotate_left(1);
             return Some(MediaEvent::Dtmf {
                 leg,
-                digit,
-                duration_ms,
+                digit: held.digit,
+                duration_ms: held.duration_ms,
+                in_band: held.in_band,
             });
         }
         if let Some(duration) = news.silence.take() {

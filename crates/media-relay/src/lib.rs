@@ -26,30 +26,33 @@ mod dtmf;
 mod event;
 mod forward;
 mod leg;
+mod listen;
 mod outbound;
 mod own;
 mod relay;
 mod remote;
 mod report;
+mod source;
 mod stats;
 mod streams;
-mod tone;
 
 #[cfg(test)]
 mod tests;
 
 pub use command::{
-    G711, LatchPolicy, LegParams, MediaCommand, PtMap, RemoteCandidate, Source, SrtpParams,
-    ToneCodec, ToneKind,
+    LatchPolicy, LegParams, Listen, MediaCommand, PtMap, RemoteCandidate, SrtpParams,
+    TelephoneEvent,
 };
 pub use event::{LegCheckpoint, MediaError, MediaEvent};
 pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verdict};
+pub use source::{Source, ToneCodec};
 pub use stats::{DropReason, Dropped, LegStats};
 
 use std::net::SocketAddr;
 
 pub use ambient::{Moment, Now, WallTime};
 pub use rtp::{MasterKey, Suite};
+pub use voice::{Cadence, Clip, Digit, Law};
 
 /// A datagram that makes the relay panic, so that a test can see its leg, and nothing else, end.
 #[cfg(feature = "planted-fault")]

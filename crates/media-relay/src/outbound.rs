@@ -171,7 +171,8 @@ impl Outbound {
                     WindowError::Used => DropReason::Duplicate,
                 })?;
                 sent.window.insert(index);
-                if sent.window.highest() == index {
+                // An event keeps the timestamp of its beginning for as long as it lasts.
+                if sent.window.highest() == index && sent.timestamp != timestamp {
                     (sent.timestamp, sent.at) = (timestamp, now);
                 }
             }
@@ -251,7 +252,8 @@ impl Outbound {
             .srtp
             .as_ref()
             .map_or(0, |secure| secure.0.next_rtcp_index());
-        if let Some(mapping) = &self.mapping {
+        // What was made here is made anew after a restore, and leaps ahead.
+        if let Some(mapping) = self.mapping.filter(|mapping| mapping.ssrc != self.ssrc) {
             state.source_ssrc = Some(mapping.ssrc);
             state.sequence_offset = mapping.sequence_offset;
             state.timestamp_offset = mapping.timestamp_offset;

@@ -9,7 +9,7 @@ use ambient::{Moment, Now};
 
 use crate::leg::Leg;
 use crate::{
-    Dropped, LegId, LegParams, LegStats, MediaCommand, MediaError, MediaEvent, PortPair,
+    Digit, Dropped, LegId, LegParams, LegStats, MediaCommand, MediaError, MediaEvent, PortPair,
     PortPairId, Source,
 };
 
@@ -179,6 +179,11 @@ impl Relay {
                 let restore = |leg: &mut Leg| leg.restore(now.moment, &state);
                 (leg, opened.and_then(|()| self.with_leg(leg, restore)))
             }
+            MediaCommand::SendDtmf {
+                leg,
+                digit,
+                duration,
+            } => (leg, self.send_digit(now.moment, leg, digit, duration)),
             MediaCommand::Source { leg, source } => (leg, self.set_source(now.moment, leg, source)),
             MediaCommand::Split { leg } => (leg, self.slot(leg).map(|slot| self.split(slot))),
             MediaCommand::UpdateLeg { leg, params } => (
@@ -273,7 +278,9 @@ impl Relay {
                 continue;
             };
             leg.on_timeout(now.moment, stats_every);
-            let due = leg.reporting.due || leg.source.next.is_some_and(|next| next <= now.moment);
+            let sounds = [leg.source.next, leg.digits.next];
+            let sounds = sounds.into_iter().flatten().any(|next| next <= now.moment);
+            let due = leg.reporting.due || sounds;
             let idle = due && !std::mem::replace(&mut leg.timers.sending, due);
             if idle {
                 self.sending.push_back(slot);
@@ -409,12 +416,29 @@ impl Relay {
             return Err(MediaError::ToneUnsupported);
         }
         if leg.source.source != source {
-            leg.source.source = source;
-            leg.source.epoch = leg.source.epoch.wrapping_add(1);
-            leg.source.packets = 0;
             leg.source.next = (source != Source::Off).then_some(now);
+            leg.source.source = source;
+            leg.source.epoch = leg.source.epoch.wrapping_add(1) & 0x7fff_ffff;
+            leg.source.packets = 0;
         }
         Ok(())
+    }
+
+    fn send_digit(
+        &mut self,
+        now: Moment,
+        id: LegId,
+        digit: Digit,
+        duration: Duration,
+    ) -> Result<(), MediaError> {
+        let slot = self.slot(id)?;
+        let leg = self.leg_at_slot(slot).ok_or(MediaError::NoLeg)?;
+        let possible = leg.params.telephone_event.is_some() || leg.params.tone.is_some();
+        if possible && leg.digits.push(now, digit, duration) {
+            Ok(())
+        } else {
+            Err(MediaError::DtmfUnsupported)
+        }
     }
 
     fn with_leg(&mut self, id: LegId, act: impl FnOnce(&mut Leg)) -> Result<(), MediaError> {

@@ -1,6 +1,7 @@
 //! The relay driven in virtual time by parties of another library.
 
 mod carry;
+mod digits;
 mod latch;
 mod link;
 mod model;

@@ -227,6 +227,7 @@ impl Gateway {
             }
             MediaCommand::Checkpoint { leg }
             | MediaCommand::CloseLeg { leg }
+            | MediaCommand::SendDtmf { leg, .. }
             | MediaCommand::Source { leg, .. }
             | MediaCommand::Split { leg }
             | MediaCommand::UpdateLeg { leg, .. } => self.relay(now, leg, command),

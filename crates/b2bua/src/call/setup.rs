@@ -101,9 +101,9 @@ impl Setup {
             } => self.asked(core, head, server, side, &request),
             Event::HangUp(end) => self.give_up(core, head, end),
             Event::Media {
-                event: MediaEvent::Failed { .. },
+                event: MediaEvent::Failed { error, .. },
                 ..
-            } => {
+            } if !error.is_harmless() => {
                 let end = End::refused(StatusCode::SERVICE_UNAVAILABLE, FailureClass::Internal);
                 self.give_up(core, head, end)
             }

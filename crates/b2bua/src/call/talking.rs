@@ -213,6 +213,7 @@ fn heard_of_media(core: &mut Core, head: &mut Head, side: Side, event: MediaEven
             let by_us = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
             Some(by_us)
         }
+        MediaEvent::Failed { error, .. } if error.is_harmless() => None,
         MediaEvent::Failed { .. } => Some(End::gateway(
             FailureClass::Internal,
             Cause::RESOURCE_UNAVAILABLE,
@@ -227,6 +228,7 @@ fn heard_of_media(core: &mut Core, head: &mut Head, side: Side, event: MediaEven
         }
         MediaEvent::Closed { .. }
         | MediaEvent::Dtmf { .. }
+        | MediaEvent::FirstAudio { .. }
         | MediaEvent::FirstPacket { .. }
         | MediaEvent::PortsBound { .. }
         | MediaEvent::PortsFailed { .. }

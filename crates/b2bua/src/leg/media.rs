@@ -2,10 +2,10 @@
 //! parameters that the relay is told.
 
 use media_relay::{
-    G711, LegId, LegParams, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate, ShardId,
-    SrtpParams, Suite, ToneCodec,
+    Law, LegId, LegParams, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate, ShardId,
+    SrtpParams, Suite, TelephoneEvent, ToneCodec,
 };
-use sdp::{LocalCrypto, LocalMedia, Negotiated, payload_type_map};
+use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_map};
 
 use crate::core::Core;
 use crate::key::{CallKey, Side};
@@ -130,7 +130,7 @@ impl LegMedia {
             send: flows.send,
             receive: flows.receive,
             pt_map: pairs.into_iter().fold(PtMap::empty(), map),
-            telephone_event: own.telephone_event().map(|event| event.our_pt),
+            telephone_event: own.telephone_event().map(event),
             tone: tone(own),
             ptime_ms: u8::try_from(own.ptime_ms()).unwrap_or(20),
             clock: voice.format.clock,
@@ -183,10 +183,18 @@ fn suite(suite: sdp::Suite) -> Suite {
     }
 }
 
+fn event(format: &NegotiatedFormat) -> TelephoneEvent {
+    TelephoneEvent {
+        heard: format.our_pt,
+        sent: format.their_pt,
+        clock: format.format.clock,
+    }
+}
+
 fn tone(negotiated: &Negotiated) -> Option<ToneCodec> {
     let law = |name: &str| match name {
-        _ if name.eq_ignore_ascii_case("PCMA") => Some(G711::Alaw),
-        _ if name.eq_ignore_ascii_case("PCMU") => Some(G711::Ulaw),
+        _ if name.eq_ignore_ascii_case("PCMA") => Some(Law::Alaw),
+        _ if name.eq_ignore_ascii_case("PCMU") => Some(Law::Ulaw),
         _ => None,
     };
     negotiated.formats.iter().find_map(|format| {

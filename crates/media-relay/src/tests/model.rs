@@ -46,7 +46,7 @@ struct Model {
 
 fn params(leg: u64) -> LegParams {
     let tone = Some(ToneCodec {
-        law: G711::Ulaw,
+        law: Law::Ulaw,
         payload_type: 0,
     });
     // Two legs are plain, two are secure.
@@ -232,7 +232,7 @@ proptest! {
             1..50,
         ),
     ) {
-        let a = LegParams { rtcp_mux: true, telephone_event: Some(101), ..plain(1) };
+        let a = LegParams { rtcp_mux: true, telephone_event: Some(TelephoneEvent { heard: 101, sent: 101, clock: 8000 }), ..plain(1) };
         let mut world = World::joined(a, secure(2, 1, 2));
         for (leg, rtcp, first, mut bytes) in datagrams {
             if let Some(byte) = bytes.first_mut() {

@@ -1,16 +1,16 @@
 use super::*;
 
-fn tone_leg(n: u64) -> LegParams {
+pub(super) fn tone_leg(n: u64) -> LegParams {
     LegParams {
         tone: Some(ToneCodec {
-            law: G711::Ulaw,
+            law: Law::Ulaw,
             payload_type: 0,
         }),
         ..plain(n)
     }
 }
 
-fn rtp_only(sent: Vec<(Moment, Transmit, Vec<u8>)>) -> Vec<(Moment, Transmit, Vec<u8>)> {
+pub(super) fn rtp_only(sent: Vec<(Moment, Transmit, Vec<u8>)>) -> Vec<(Moment, Transmit, Vec<u8>)> {
     sent.into_iter()
         .filter(|(_, transmit, _)| !transmit.rtcp)
         .collect()
@@ -21,7 +21,7 @@ fn a_tone_is_paced_and_the_stream_goes_on_around_it() {
     let mut world = World::joined(plain(1), tone_leg(2));
     let before = header(&world.rtp(1, &packet(7, 500)).unwrap());
     world.pass_ms(20);
-    let source = Source::Tone(ToneKind::Ringback);
+    let source = Source::Tone(Cadence::RINGBACK);
     world.command(MediaCommand::Source { leg: B, source });
     let start = world.now.moment;
     let sent = rtp_only(world.run(Duration::from_secs(2)));
@@ -55,7 +55,7 @@ fn a_tone_is_paced_and_the_stream_goes_on_around_it() {
 #[test]
 fn silence_keeps_a_secure_stream_alive_and_nothing_sounds_on_hold() {
     let tone = Some(ToneCodec {
-        law: G711::Alaw,
+        law: Law::Alaw,
         payload_type: 8,
     });
     let mut world = World::new();
@@ -111,7 +111,7 @@ fn a_long_sleep_is_not_made_up_for() {
     assert!(rtp_only(world.run(Duration::ZERO)).len() <= 11);
 }
 
-fn told(events: Vec<MediaEvent>) -> Vec<MediaEvent> {
+pub(super) fn told(events: Vec<MediaEvent>) -> Vec<MediaEvent> {
     let rare = |event: &MediaEvent| {
         !matches!(
             event,
@@ -172,56 +172,6 @@ fn silence_is_told_once_and_knows_hold() {
     assert_eq!(told(world.events()), []);
     world.run(Duration::from_secs(2));
     assert_eq!(told(world.events()), [silence(Duration::from_secs(10))]);
-}
-
-#[test]
-fn digits_are_told_once_and_carried_whole() {
-    let a = LegParams {
-        telephone_event: Some(101),
-        ..plain(1)
-    };
-    let b = LegParams {
-        pt_map: PtMap::empty().with(0, 0).with(101, 96),
-        ..plain(2)
-    };
-    let mut world = World::joined(a, b);
-    let mut index = 0;
-    let mut carried = 0;
-    for (digit, start) in [(1u8, 1600u32), (2, 8000), (2, 16_000), (11, 24_000)] {
-        for n in 0..10u16 {
-            world.pass_ms(20);
-            let mut event = with_payload_type(packet(7, index), 101);
-            event[4..8].copy_from_slice(&start.to_be_bytes());
-            event.truncate(12);
-            let duration = (160 * (n.min(7) + 1)).to_be_bytes();
-            event.extend([digit, u8::from(n >= 7) << 7, duration[0], duration[1]]);
-            index += 1;
-            // The first two of three end packets are lost once.
-            if start == 8000 && (n == 7 || n == 8) {
-                continue;
-            }
-            let seen = world.rtp(1, &event).unwrap();
-            assert_eq!(
-                (header(&seen).payload_type, &seen[12..]),
-                (96, &event[12..])
-            );
-            carried += 1;
-        }
-    }
-    assert_eq!(carried, 38);
-    let mut digits = Vec::new();
-    for event in world.events() {
-        if let MediaEvent::Dtmf {
-            leg: A,
-            digit,
-            duration_ms,
-        } = event
-        {
-            digits.push((digit, duration_ms));
-        }
-    }
-    assert_eq!(digits, [('1', 160), ('2', 160), ('2', 160), ('#', 160)]);
-    assert_eq!(world.stats(A).dtmf, 4);
 }
 
 #[test]
