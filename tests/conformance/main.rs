@@ -1,25 +1,28 @@
-//! Plays the conformance suite: `conformance [--json] [--mutants] [--log] [ROW…]`.
+//! Plays the conformance suite: `conformance [--json] [--mutants] [--witness] [--log] [ROW…]`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use trunkline_tests::conformance::suite::{self, Verdict};
+use trunkline_tests::conformance::trial::Interference;
 use trunkline_tests::conformance::{Row, rows};
 
 const USAGE: &str = "\
-conformance [--json] [--mutants] [--log] [ROW…]
+conformance [--json] [--mutants] [--witness] [--log] [ROW…]
 
 Plays the rows (all of them, or those named: CK-24) against the gateway and prints
 `id · requirement · verdict · seconds · detail`.
 
   --json      print one list of objects instead
   --mutants   play each row's mutants against every row that goes through what they change
+  --witness   with a man in the middle who changes nothing
   --log       print what a failing row's gateway and far ends said
 ";
 
 struct Wish {
     json: bool,
     mutants: bool,
+    witness: bool,
     log: bool,
     rows: Vec<&'static Row>,
 }
@@ -28,6 +31,7 @@ fn wish() -> Result<Wish, String> {
     let mut wish = Wish {
         json: false,
         mutants: false,
+        witness: false,
         log: false,
         rows: Vec::new(),
     };
@@ -35,6 +39,7 @@ fn wish() -> Result<Wish, String> {
         match argument.as_str() {
             "--json" => wish.json = true,
             "--mutants" => wish.mutants = true,
+            "--witness" => wish.witness = true,
             "--log" => wish.log = true,
             "--help" | "-h" => return Err(USAGE.to_owned()),
             id => {
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // A row that panics says so in its verdict.
+    std::panic::set_hook(Box::new(|_| {}));
     let played = if wish.mutants {
         hunt(&wish)
     } else {
@@ -75,7 +82,12 @@ fn main() -> ExitCode {
 }
 
 fn play(wish: &Wish) -> anyhow::Result<bool> {
-    let reports = suite::run(&wish.rows, |report| {
+    let between = if wish.witness {
+        Interference::Witness
+    } else {
+        Interference::None
+    };
+    let reports = suite::run(&wish.rows, between, |report| {
         if !wish.json {
             let _ = writeln!(std::io::stdout(), "{}", suite::line(report));
         }

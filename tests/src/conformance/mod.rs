@@ -10,13 +10,11 @@
 //! place of the executable. Where a mutant changes nothing that a row ever sees, the row is not
 //! played again.
 
-pub mod failures;
 pub mod mitm;
 pub mod mutant;
 pub mod rows;
 pub mod stage;
 pub mod suite;
-pub mod tls;
 pub mod trial;
 
 use std::future::Future;

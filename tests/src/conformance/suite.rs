@@ -146,12 +146,16 @@ fn index_of<T>(items: &[T], item: &T) -> usize {
         .unwrap_or_default()
 }
 
-/// Plays rows with nobody in the middle.
+/// Plays rows, several at once, telling of each as it ends.
 #[must_use]
-pub fn run(rows: &[&'static Row], mut tell: impl FnMut(&Report) + Send) -> Vec<Report> {
+pub fn run(
+    rows: &[&'static Row],
+    between: Interference,
+    mut tell: impl FnMut(&Report) + Send,
+) -> Vec<Report> {
     let tell = Mutex::new(&mut tell);
     side_by_side(rows, |row| {
-        let report = play(row, Interference::None);
+        let report = play(row, between);
         (*locked(&tell))(&report);
         report
     })

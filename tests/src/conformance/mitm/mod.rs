@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex};
 
 pub use datagrams::Relay;
 
+use rustls::pki_types::CertificateDer;
+
 use super::mutant::{Change, Fate, Passed, Passing, Side};
 use super::trial::{Common, locked};
 use pump::Span;
@@ -37,6 +39,8 @@ struct Desk {
     spans: Mutex<Vec<Arc<Span>>>,
     numbers: Mutex<HashMap<(bool, usize), usize>>,
     media: media::Relays,
+    /// What was shown last, by the name asked for and the place.
+    chains: Mutex<HashMap<(Option<String>, SocketAddr), Vec<CertificateDer<'static>>>>,
     gone: AtomicBool,
 }
 
@@ -58,6 +62,7 @@ impl Man {
             names,
             spans: Mutex::default(),
             numbers: Mutex::default(),
+            chains: Mutex::default(),
             gone: AtomicBool::new(false),
         };
         Self {

@@ -1,28 +1,27 @@
 //! Two handshakes that mirror each other.
 //!
-//! The far one runs on a thread of its own: its verifier hands over what the far end showed, and
-//! it waits with its own certificate until the near end has shown one.
+//! The near one needs what the far end shows, the far one what the near end shows. So the far end
+//! is looked at once, by a handshake that is broken off; what it showed is remembered by name.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
 };
-use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WantsClientCert};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{Accepted, Acceptor};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    ClientConfig, ClientConnection, Connection, DigitallySignedStruct, DistinguishedName, Error,
-    ServerConfig, SignatureScheme, SupportedCipherSuite,
+    ClientConfig, ClientConnection, ConfigBuilder, Connection, DigitallySignedStruct,
+    DistinguishedName, Error, ServerConfig, SignatureScheme, SupportedCipherSuite,
 };
 
 use super::pump::{self, Span};
@@ -130,39 +129,64 @@ fn mirror(
     hello: &Hello,
     door: Door,
 ) -> io::Result<(Connection, Connection)> {
-    let (shows, shown) = channel();
-    let (answers, answer) = channel();
-    let config = far_config(&hello.suites, shows, answer)?;
-    let far = far_connection(config, hello, up)?;
-    let mut socket = up.try_clone()?;
-    let shaking = std::thread::spawn(move || {
-        let mut far = far;
-        while far.is_handshaking() {
-            far.complete_io(&mut socket)?;
-        }
-        while far.wants_write() {
-            far.write_tls(&mut socket)?;
-        }
-        io::Result::Ok(far)
-    });
-    let gone = || io::Error::other("the far end showed no certificate");
-    let chain = shown.recv_timeout(PATIENCE).map_err(|_| gone())?;
-    let shown = judge(desk, door, chain, Passed::Server, |change| change.server)?;
-    let key = certified(desk, &shown)?.ok_or_else(gone)?;
-    let near = near_connection(accepted, key, down);
-    let near = near.inspect_err(|_| {
-        // The far handshake would wait for an answer that does not come.
-        let _ = answers.send(None);
+    let key = (hello.server_name.clone(), door.upstream);
+    let known = locked(&desk.chains).get(&key).cloned();
+    let chain = match known {
+        Some(chain) => chain,
+        None => look(hello, door.upstream)?,
+    };
+    let shown = judge(desk, door, chain.clone(), Passed::Server, |change| {
+        change.server
     })?;
-    let chain = near.peer_certificates().unwrap_or_default();
-    let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
-    let shown = judge(desk, door, chain, Passed::Client, |change| change.client)?;
-    // A far end that asks for none has not waited.
-    let _ = answers.send(certified(desk, &shown)?);
-    let far = shaking
-        .join()
-        .map_err(|_| io::Error::other("a thread failed"))??;
+    let nothing = || io::Error::other("the far end shows no certificate");
+    let near = near_connection(
+        accepted,
+        certified(desk, &shown)?.ok_or_else(nothing)?,
+        down,
+    )?;
+    let presented = near.peer_certificates().unwrap_or_default();
+    let presented = presented
+        .iter()
+        .map(|one| one.clone().into_owned())
+        .collect();
+    let shown = judge(desk, door, presented, Passed::Client, |change| {
+        change.client
+    })?;
+    let seen = Seen::default();
+    let config = far_config(&hello.suites, Arc::clone(&seen.0), true)?
+        .with_client_cert_resolver(Arc::new(Presented(certified(desk, &shown)?)));
+    let mut far = far_connection(config, hello, up)?;
+    while far.is_handshaking() {
+        far.complete_io(&mut &*up)?;
+    }
+    while far.wants_write() {
+        far.write_tls(&mut &*up)?;
+    }
+    let really = locked(&seen.0).clone();
+    locked(&desk.chains).insert(key, really.clone());
+    if really != chain {
+        // The near end was shown what is no longer true; it will ask again.
+        return Err(io::Error::other(
+            "the far end has another certificate by now",
+        ));
+    }
     Ok((near, Connection::Client(far)))
+}
+
+/// What the far end shows, learnt by a handshake that is broken off.
+fn look(hello: &Hello, upstream: SocketAddr) -> io::Result<Vec<CertificateDer<'static>>> {
+    let up = connect_from(hello.source, upstream)?;
+    up.set_read_timeout(Some(PATIENCE))?;
+    let seen = Seen::default();
+    let config = far_config(&hello.suites, Arc::clone(&seen.0), false)?;
+    let mut far = far_connection(config.with_no_client_auth(), hello, &up)?;
+    // It is to fail.
+    while far.is_handshaking() && far.complete_io(&mut &up).is_ok() {}
+    let chain = locked(&seen.0).clone();
+    if chain.is_empty() {
+        return Err(io::Error::other("the far end shows no certificate"));
+    }
+    Ok(chain)
 }
 
 fn judge(
@@ -261,31 +285,34 @@ fn near_connection(
     Ok(Connection::Server(near))
 }
 
+type Chain = Arc<Mutex<Vec<CertificateDer<'static>>>>;
+
+/// Where the certificates of a handshake are put.
+#[derive(Default)]
+struct Seen(Chain);
+
 fn far_config(
     offered: &[rustls::CipherSuite],
-    shows: Sender<Vec<CertificateDer<'static>>>,
-    answer: Receiver<Option<Arc<CertifiedKey>>>,
-) -> io::Result<ClientConfig> {
+    seen: Chain,
+    go_on: bool,
+) -> io::Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
     let mut provider = aws_lc_rs::default_provider();
     let wanted = |suite: &SupportedCipherSuite| offered.contains(&suite.suite());
     provider.cipher_suites.retain(wanted);
-    let mut versions: Vec<_> = provider
-        .cipher_suites
-        .iter()
-        .map(|suite| suite.version())
-        .collect();
+    let suites = provider.cipher_suites.iter();
+    let mut versions: Vec<_> = suites.map(|suite| suite.version()).collect();
     versions.dedup();
     let provider = Arc::new(provider);
     let watcher = Watcher {
         provider: Arc::clone(&provider),
-        shows: Mutex::new(shows),
+        seen,
+        go_on,
     };
-    let builder = ClientConfig::builder_with_provider(provider)
+    Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(io::Error::other)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(watcher));
-    Ok(builder.with_client_cert_resolver(Arc::new(Patient(Mutex::new(answer)))))
+        .with_custom_certificate_verifier(Arc::new(watcher)))
 }
 
 /// Connects from this address.
@@ -308,11 +335,12 @@ fn connect_from(source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
-/// Tells what the far end shows and believes it.
+/// Keeps what the far end shows and believes it, or breaks off.
 #[derive(Debug)]
 struct Watcher {
     provider: Arc<CryptoProvider>,
-    shows: Mutex<Sender<Vec<CertificateDer<'static>>>>,
+    seen: Chain,
+    go_on: bool,
 }
 
 impl ServerCertVerifier for Watcher {
@@ -325,10 +353,12 @@ impl ServerCertVerifier for Watcher {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let chain = std::iter::once(leaf).chain(intermediates);
-        let chain = chain.map(|one| one.clone().into_owned()).collect();
-        // The one who waits for it has his own patience.
-        let _ = locked(&self.shows).send(chain);
-        Ok(ServerCertVerified::assertion())
+        *locked(&self.seen) = chain.map(|one| one.clone().into_owned()).collect();
+        if self.go_on {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(Error::General("only looking".to_owned()))
+        }
     }
 
     fn verify_tls12_signature(
@@ -357,13 +387,13 @@ impl ServerCertVerifier for Watcher {
     }
 }
 
-/// Shows the far end what the near one shows, once it has.
+/// Shows the far end what the near one has shown.
 #[derive(Debug)]
-struct Patient(Mutex<Receiver<Option<Arc<CertifiedKey>>>>);
+struct Presented(Option<Arc<CertifiedKey>>);
 
-impl ResolvesClientCert for Patient {
+impl ResolvesClientCert for Presented {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        locked(&self.0).recv_timeout(PATIENCE).ok().flatten()
+        self.0.clone()
     }
 
     fn has_certs(&self) -> bool {

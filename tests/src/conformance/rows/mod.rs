@@ -1,18 +1,32 @@
 //! The checklist, in its own order; one module a subject.
 
 pub mod headers;
+pub mod identity;
+pub mod media;
 pub mod options;
+pub mod refusals;
+pub mod sessions;
+pub mod setup;
 pub mod tls;
+pub mod transfers;
 
 use super::Row;
 
 /// Every row, in the checklist's order.
 #[must_use]
 pub fn all() -> Vec<&'static Row> {
-    let mut rows: Vec<&'static Row> = [tls::ROWS, headers::ROWS, options::ROWS]
-        .into_iter()
-        .flatten()
-        .collect();
+    let modules = [
+        tls::ROWS,
+        headers::ROWS,
+        options::ROWS,
+        setup::ROWS,
+        refusals::ROWS,
+        sessions::ROWS,
+        identity::ROWS,
+        media::ROWS,
+        transfers::ROWS,
+    ];
+    let mut rows: Vec<&'static Row> = modules.into_iter().flatten().collect();
     rows.sort_by_key(|row| number(row.id));
     rows
 }

@@ -1,1 +1,0 @@
-//! TLS connections that a row makes itself.
