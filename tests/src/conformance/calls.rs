@@ -37,7 +37,9 @@ impl Stage {
     pub async fn inward(&self, options: CallOptions) -> Result<(CallHandle, CallHandle)> {
         let waiting = self.acs.expect(APP);
         let call = self.carrier()?.call(APP, options).await?;
-        let answered = connected(&call, waiting).await.context("carrier to Microsoft")?;
+        let answered = connected(&call, waiting)
+            .await
+            .context("carrier to Microsoft")?;
         Ok((call, answered))
     }
 
@@ -48,7 +50,9 @@ impl Stage {
     pub async fn outward(&self, options: CallOptions) -> Result<(CallHandle, CallHandle)> {
         let waiting = self.carrier()?.expect(PHONE);
         let call = self.acs.call(PHONE, FQDN, options).await?;
-        let answered = connected(&call, waiting).await.context("Microsoft to carrier")?;
+        let answered = connected(&call, waiting)
+            .await
+            .context("Microsoft to carrier")?;
         Ok((call, answered))
     }
 
@@ -137,7 +141,9 @@ pub async fn refused(call: &CallHandle, patience: Duration) -> Result<u16> {
     let ending = tokio::time::timeout(patience, call.ended())
         .await
         .with_context(|| format!("not refused within {patience:?}"))?;
-    ending.status().with_context(|| format!("ended: {ending:?}"))
+    ending
+        .status()
+        .with_context(|| format!("ended: {ending:?}"))
 }
 
 /// The first line of a description that starts so, without that start.

@@ -128,9 +128,15 @@ async fn hash(trial: Trial) -> Result<String> {
     };
     let call = stage.acs.call("*31", FQDN, options).await?;
     let answered = soon("the call at the carrier", calls.recv()).await??;
-    soon("the answer", call.connected()).await?.ok().context("not answered")?;
+    soon("the answer", call.connected())
+        .await?
+        .ok()
+        .context("not answered")?;
     let called = answered.parties().called.clone();
-    ensure!(["*31#", "*31%23"].contains(&called.as_str()), "the carrier was asked for {called}");
+    ensure!(
+        ["*31#", "*31%23"].contains(&called.as_str()),
+        "the carrier was asked for {called}"
+    );
     audio(&call, &answered, 10).await?;
     Ok(format!("called {called}"))
 }
@@ -161,13 +167,30 @@ async fn e164(trial: Trial) -> Result<String> {
         let fresh = trial.again();
         let stage = fresh.plan().trunk("carrier", plan).online().await?;
         for (dialled, wanted) in rows {
-            let caller = if plan.contains("US") { "4255550199" } else { "02079460099" };
-            let from = if plan.contains("US") { "+14255550199" } else { "+442079460099" };
+            let caller = if plan.contains("US") {
+                "4255550199"
+            } else {
+                "02079460099"
+            };
+            let from = if plan.contains("US") {
+                "+14255550199"
+            } else {
+                "+442079460099"
+            };
             let waiting = stage.acs.expect(wanted);
-            let call = stage.carrier()?.call(dialled, CallOptions::from(caller)).await?;
-            let answered = connected(&call, waiting).await.with_context(|| (*dialled).to_owned())?;
+            let call = stage
+                .carrier()?
+                .call(dialled, CallOptions::from(caller))
+                .await?;
+            let answered = connected(&call, waiting)
+                .await
+                .with_context(|| (*dialled).to_owned())?;
             let invite = stage.microsoft_invite()?;
-            ensure!(user(&invite) == *wanted, "{dialled} became {}", uri(&invite));
+            ensure!(
+                user(&invite) == *wanted,
+                "{dialled} became {}",
+                uri(&invite)
+            );
             let phone = uri(&invite).split(';').any(|one| one == "user=phone");
             ensure!(phone, "no user=phone in {}", uri(&invite));
             let is_from = invite.header("From").contains(&format!("sip:{from}@"));
@@ -192,9 +215,15 @@ async fn history(trial: Trial) -> Result<String> {
     let values = invite.all("History-Info").join(",");
     ensure!(!values.is_empty(), "no History-Info");
     let (first, last) = (values.find("+14255550177"), values.rfind("+14255550123"));
-    ensure!(first.is_some() && last.is_some() && first < last, "History-Info: {values}");
+    ensure!(
+        first.is_some() && last.is_some() && first < last,
+        "History-Info: {values}"
+    );
     for part in ["index=1,", "index=1.1", "Reason=SIP%3Bcause%3D302"] {
-        ensure!(values.replace(", ", ",").contains(part), "no {part} in {values}");
+        ensure!(
+            values.replace(", ", ",").contains(part),
+            "no {part} in {values}"
+        );
     }
     Ok(values)
 }
@@ -234,20 +263,38 @@ async fn forwarded(trial: Trial) -> Result<String> {
     let statuses = |call: &acs_sim::CallHandle| -> Vec<u16> {
         call.state().progress.iter().map(|one| one.status).collect()
     };
-    ensure!(statuses(&near).contains(&181), "the carrier was told {:?}", statuses(&near));
+    ensure!(
+        statuses(&near).contains(&181),
+        "the carrier was told {:?}",
+        statuses(&near)
+    );
     let options = CallOptions {
-        request_uri: Some(format!("sip:{PHONE}@{FQDN}:5061;user=phone;cause=302;transport=tls")),
+        request_uri: Some(format!(
+            "sip:{PHONE}@{FQDN}:5061;user=phone;cause=302;transport=tls"
+        )),
         ..CallOptions::from(AGENT)
     };
     let (caller, called) = stage.outward(options).await.context("with a cause")?;
-    ensure!(statuses(&caller).contains(&181), "Microsoft was told {:?}", statuses(&caller));
+    ensure!(
+        statuses(&caller).contains(&181),
+        "Microsoft was told {:?}",
+        statuses(&caller)
+    );
     audio(&caller, &called, 5).await?;
     let invite = stage.carrier_invite()?;
-    ensure!(user(&invite) == PHONE, "the carrier was asked for {}", uri(&invite));
+    ensure!(
+        user(&invite) == PHONE,
+        "the carrier was asked for {}",
+        uri(&invite)
+    );
     let told = uri(&invite).contains("cause=302")
         || invite.all("History-Info").join(",").contains("302")
         || invite.all("Diversion").join(",").contains("reason=");
-    ensure!(told, "the carrier does not learn that the call was forwarded: {}", uri(&invite));
+    ensure!(
+        told,
+        "the carrier does not learn that the call was forwarded: {}",
+        uri(&invite)
+    );
     Ok("181 both ways, cause=302".to_owned())
 }
 
@@ -278,18 +325,31 @@ async fn numbers(trial: Trial) -> Result<String> {
         let stage = fresh.plan().trunk("carrier", plan).online().await?;
         for (called, wanted) in rows {
             let mut calls = stage.carrier()?.incoming();
-            let call = stage.acs.call(called, FQDN, CallOptions::from(AGENT)).await?;
+            let call = stage
+                .acs
+                .call(called, FQDN, CallOptions::from(AGENT))
+                .await?;
             let answered = soon(called, calls.recv()).await??;
-            soon("the answer", call.connected()).await?.ok().context("not answered")?;
+            soon("the answer", call.connected())
+                .await?
+                .ok()
+                .context("not answered")?;
             let invite = stage.carrier_invite()?;
-            ensure!(user(&invite) == *wanted, "{plan}: {called} became {}", uri(&invite));
+            ensure!(
+                user(&invite) == *wanted,
+                "{plan}: {called} became {}",
+                uri(&invite)
+            );
             let from = invite.header("From").to_owned();
             let caller = match wanted.strip_prefix('+') {
                 Some(_) => AGENT,
                 None if plan.contains("digits") => &AGENT[1..],
                 None => &AGENT[2..],
             };
-            ensure!(from.contains(&format!("sip:{caller}@")), "{plan}: {AGENT} became {from}");
+            ensure!(
+                from.contains(&format!("sip:{caller}@")),
+                "{plan}: {AGENT} became {from}"
+            );
             call.hang_up().await;
             ended(&answered).await?;
             seen += 1;

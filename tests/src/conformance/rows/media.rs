@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use acs_sim::{
-    Behaviour, CallOptions, Codec, HoldDialect, MediaConfig, Provisional, SdpEdit, Sound,
-    exchange_digits,
+    Behaviour, CallOptions, Codec, HoldDialect, InDialogRequest, MediaConfig, Provisional, SdpEdit,
+    Sound, exchange_digits,
 };
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
@@ -86,7 +86,10 @@ pub const ROWS: &[Row] = &[
             change: Change::Sip(|passing, memory| {
                 let message = &mut passing.message;
                 let key = message.first("Call-ID").unwrap_or_default().to_owned();
-                let crypto = message.body.lines().rfind(|line| line.starts_with("a=crypto"));
+                let crypto = message
+                    .body
+                    .lines()
+                    .rfind(|line| line.starts_with("a=crypto"));
                 if let (Side::Gateway, Some(crypto)) = (passing.towards, crypto) {
                     if memory.kept(&key).is_some_and(|before| before != crypto) {
                         memory.keep(&format!("new {key}"), "");
@@ -129,6 +132,21 @@ pub const ROWS: &[Row] = &[
                 let media = line(body, "m=audio ").unwrap_or_default().to_owned();
                 if passing.towards == Side::Peer && media.split(' ').any(|one| one == "96") {
                     *body = body.replacen(&media, &format!("{media} 96"), 1);
+                }
+                Fate::Pass
+            }),
+            group: &[],
+        }]
+    ),
+    row!(
+        "CK-85",
+        "D-09: RFC 4733 both ways; tones and INFO of the carrier are turned into it and back",
+        digits,
+        &[Mutant {
+            what: "the carrier's INFO is refused",
+            change: Change::Carrier(|passing, _| {
+                if passing.message.method() == Some("INFO") && passing.towards == Side::Gateway {
+                    passing.message.body = "Signal=x\r\n".to_owned();
                 }
                 Fate::Pass
             }),
@@ -278,7 +296,10 @@ async fn ringback(trial: Trial) -> Result<String> {
             heard.statuses,
             heard.tone
         );
-        told.push(format!("{policy}: {:?}, tone {}", heard.statuses, heard.tone));
+        told.push(format!(
+            "{policy}: {:?}, tone {}",
+            heard.statuses, heard.tone
+        ));
     }
     Ok(told.join("; "))
 }
@@ -291,22 +312,33 @@ struct Ringing {
 
 /// A call whose 183 has a description and silence behind it.
 async fn ringing_of(stage: &Stage) -> Result<Ringing> {
-    stage.acs.set_behaviour(APP, Behaviour::Manual { trying: true });
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::Manual { trying: true });
     let expected = stage.acs.expect(APP);
-    let near = stage.carrier()?.call(APP, CallOptions::from(CALLER)).await?;
+    let near = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
     let far = soon("the call", expected).await??;
     far.progress(Provisional::early_media(Duration::ZERO));
     soon("ringing", near.ringing()).await?;
     far.play(Sound::Silence, 60).await;
     let tone = near.media().sound;
     let progress = near.state().progress;
-    let above: Vec<_> = progress.into_iter().filter(|one| one.status > 100).collect();
+    let above: Vec<_> = progress
+        .into_iter()
+        .filter(|one| one.status > 100)
+        .collect();
     let statuses: Vec<u16> = above.iter().map(|one| one.status).collect();
     // Either the caller's own telephone rings, told so by a response without a description, or
     // the gateway rings in its ear.
     let reached = above.iter().any(|one| !one.early_media) || tone > 10;
     far.answer(Vec::new());
-    soon("the answer", near.connected()).await?.ok().context("not answered")?;
+    soon("the answer", near.connected())
+        .await?
+        .ok()
+        .context("not answered")?;
     audio(&near, &far, 20).await.context("after the answer")?;
     Ok(Ringing {
         statuses,
@@ -347,10 +379,17 @@ async fn crypto(trial: Trial) -> Result<String> {
         audio(&caller, &called, 10).await.context(what)?;
         let bodies = stage.descriptions(&caller.parties().call_id);
         let answer = bodies.last().context("no answer")?;
-        let lines: Vec<_> = answer.lines().filter(|one| one.starts_with("a=crypto:")).collect();
+        let lines: Vec<_> = answer
+            .lines()
+            .filter(|one| one.starts_with("a=crypto:"))
+            .collect();
         ensure!(lines.len() == 1, "{what}: {} crypto lines", lines.len());
         let wanted = format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:");
-        ensure!(lines[0].starts_with(&wanted), "{what}: tag and suite of {}", &lines[0][..34]);
+        ensure!(
+            lines[0].starts_with(&wanted),
+            "{what}: tag and suite of {}",
+            &lines[0][..34]
+        );
     }
     stage.keeps(&["D-03", "D-01"])?;
     Ok("tags 1 and 2".to_owned())
@@ -372,7 +411,11 @@ async fn plain(trial: Trial) -> Result<String> {
     stage.inward(CallOptions::from(CALLER)).await?;
     stage.outward(CallOptions::from(AGENT)).await?;
     for (_, message) in stage.from_gateway() {
-        ensure!(!message.body.contains("RTP/AVP"), "{}: RTP/AVP", message.start);
+        ensure!(
+            !message.body.contains("RTP/AVP"),
+            "{}: RTP/AVP",
+            message.start
+        );
     }
     stage.keeps(&["D-01"])?;
     Ok("refused, never offered".to_owned())
@@ -389,13 +432,21 @@ async fn near_the_end(trial: &Trial) -> Result<Stage> {
 async fn rollover(trial: Trial) -> Result<String> {
     let stage = near_the_end(&trial).await?;
     let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
-    audio(&caller, &called, 60).await.context("across the wrap")?;
+    audio(&caller, &called, 60)
+        .await
+        .context("across the wrap")?;
     soon("a refresh", caller.refresh()).await??;
-    audio(&caller, &called, 30).await.context("after the refresh")?;
+    audio(&caller, &called, 30)
+        .await
+        .context("after the refresh")?;
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    audio(&near, &far, 60).await.context("across the wrap, inward")?;
+    audio(&near, &far, 60)
+        .await
+        .context("across the wrap, inward")?;
     soon("a refresh", far.refresh()).await??;
-    audio(&near, &far, 30).await.context("after the refresh, inward")?;
+    audio(&near, &far, 30)
+        .await
+        .context("after the refresh, inward")?;
     stage.keeps(&["G-01"])?;
     Ok("wrap, refresh, both directions".to_owned())
 }
@@ -403,13 +454,21 @@ async fn rollover(trial: Trial) -> Result<String> {
 async fn new_key(trial: Trial) -> Result<String> {
     let stage = near_the_end(&trial).await?;
     let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
-    audio(&caller, &called, 60).await.context("across the wrap")?;
+    audio(&caller, &called, 60)
+        .await
+        .context("across the wrap")?;
     soon("a new key", caller.rekey()).await??;
-    audio(&caller, &called, 30).await.context("under the new key")?;
+    audio(&caller, &called, 30)
+        .await
+        .context("under the new key")?;
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    audio(&near, &far, 60).await.context("across the wrap, inward")?;
+    audio(&near, &far, 60)
+        .await
+        .context("across the wrap, inward")?;
     soon("a new key", far.rekey()).await??;
-    audio(&near, &far, 30).await.context("under the new key, inward")?;
+    audio(&near, &far, 30)
+        .await
+        .context("under the new key, inward")?;
     let damaged = caller.media().undecryptable + far.media().undecryptable;
     ensure!(damaged == 0, "{damaged} packets could not be opened");
     Ok("wrap, new key, both directions".to_owned())
@@ -426,7 +485,9 @@ async fn codecs(trial: Trial) -> Result<String> {
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     audio(&near, &far, 10).await?;
     let invite = stage.microsoft_invite()?;
-    let media = line(&invite.body, "m=audio ").context("no audio")?.to_owned();
+    let media = line(&invite.body, "m=audio ")
+        .context("no audio")?
+        .to_owned();
     let formats: Vec<&str> = media.split(' ').skip(2).collect();
     ensure!(formats.starts_with(&["8", "0"]), "offered {formats:?}");
     ensure!(!formats.contains(&"9"), "offered {formats:?}");
@@ -446,7 +507,9 @@ async fn codecs(trial: Trial) -> Result<String> {
     ensure!(heard, "PCMU to PCMA: {} packets", far.media().sound);
     let heard = near.media_until(SOON, |counts| counts.sound >= 40).await;
     ensure!(heard, "PCMA to PCMU: {} packets", near.media().sound);
-    Ok(format!("offered {formats:?}; PCMU and PCMA turned into each other"))
+    Ok(format!(
+        "offered {formats:?}; PCMU and PCMA turned into each other"
+    ))
 }
 
 async fn payload_types(trial: Trial) -> Result<String> {
@@ -496,6 +559,88 @@ async fn payload_types(trial: Trial) -> Result<String> {
     Ok(format!("{seen} descriptions"))
 }
 
+async fn digits(trial: Trial) -> Result<String> {
+    let keys = "159*0#";
+    let fresh = trial.again();
+    let stage = fresh.plan().online().await?;
+    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
+    for (from, to) in [(&near, &far), (&far, &near)] {
+        let heard = exchange_digits(from, to, keys).await;
+        ensure!(heard == keys, "events: {keys} became {heard:?}");
+    }
+    drop(stage);
+    // A carrier that knows no events: tones in the audio, both ways.
+    let fresh = trial.again();
+    let stage = fresh
+        .plan()
+        .trunk("carrier", "dtmf = { mode = \"inband\" }")
+        .carrier(|carrier| carrier.media.telephone_event = None)
+        .online()
+        .await?;
+    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
+    for key in keys.chars() {
+        near.play(Sound::Key(key), 6).await;
+        near.play(Sound::Silence, 4).await;
+    }
+    let heard = far.digits(keys.len(), SOON).await;
+    ensure!(
+        heard == keys,
+        "tones of the carrier: {keys} became {heard:?}"
+    );
+    far.send_digits(keys).await;
+    near.media_until(SOON, |counts| counts.keys.len() >= keys.len())
+        .await;
+    let heard = near.media().keys;
+    ensure!(
+        heard == keys,
+        "tones for the carrier: {keys} became {heard:?}"
+    );
+    drop(stage);
+    // A carrier that sends INFO.
+    let fresh = trial.again();
+    let stage = fresh
+        .plan()
+        .trunk("carrier", "dtmf = { mode = \"info\" }")
+        .online()
+        .await?;
+    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
+    for key in keys.chars() {
+        let body = format!("Signal={key}\r\nDuration=160\r\n");
+        let info = InDialogRequest::new("INFO").body("application/dtmf-relay", &body);
+        let answer = soon("INFO", near.request(info))
+            .await?
+            .context("INFO was not answered")?;
+        ensure!(
+            answer.status.code() == 200,
+            "INFO was answered {}",
+            answer.status.code()
+        );
+    }
+    let heard = far.digits(keys.len(), SOON).await;
+    ensure!(
+        heard == keys,
+        "INFO of the carrier: {keys} became {heard:?}"
+    );
+    far.send_digits(keys).await;
+    let signals = stage
+        .until("INFO at the carrier", || {
+            let infos = stage.asked_of_carrier("INFO").ok()?;
+            let signals: String = infos
+                .iter()
+                .filter_map(|(_, info)| line(&info.body, "Signal="))
+                .map(str::trim)
+                .collect();
+            (signals.len() >= keys.len()).then_some(signals)
+        })
+        .await?;
+    ensure!(
+        signals == keys,
+        "INFO for the carrier: {keys} became {signals:?}"
+    );
+    stage.keeps(&["M-01"])?;
+    Ok(format!("{keys} as events, tones and INFO, both ways"))
+}
+
 async fn comfort_noise(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
     let without = SdpEdit::new(|text| {
@@ -513,7 +658,10 @@ async fn comfort_noise(trial: Trial) -> Result<String> {
         caller.play(Sound::ComfortNoise, 5).await;
         audio(&caller, &called, 10).await.context(what)?;
         let wrong = called.media().wrong_type;
-        ensure!(wrong == 0, "{what}: {wrong} packets of a type not agreed on");
+        ensure!(
+            wrong == 0,
+            "{what}: {wrong} packets of a type not agreed on"
+        );
     }
     Ok("with and without".to_owned())
 }
@@ -537,13 +685,25 @@ async fn control(trial: Trial) -> Result<String> {
         sleep(Duration::from_secs(11)).await;
         let times = caller.media().rtcp_times;
         let held = &times[before.min(times.len())..];
-        ensure!(held.len() >= 2, "mux {mux}: {} reports in 11 s of hold", held.len());
-        let gaps = held.windows(2).filter_map(|two| two[1].duration_since(two[0]).ok());
+        ensure!(
+            held.len() >= 2,
+            "mux {mux}: {} reports in 11 s of hold",
+            held.len()
+        );
+        let gaps = held
+            .windows(2)
+            .filter_map(|two| two[1].duration_since(two[0]).ok());
         let longest = gaps.max().unwrap_or_default();
-        ensure!(longest <= Duration::from_secs(5), "mux {mux}: {longest:?} without a report");
+        ensure!(
+            longest <= Duration::from_secs(5),
+            "mux {mux}: {longest:?} without a report"
+        );
         soon("resume", caller.resume()).await??;
         audio(&caller, &called, 10).await?;
-        told.push(format!("mux {mux}: {} reports, longest gap {longest:.1?}", held.len()));
+        told.push(format!(
+            "mux {mux}: {} reports, longest gap {longest:.1?}",
+            held.len()
+        ));
     }
     Ok(told.join("; "))
 }
@@ -592,15 +752,25 @@ async fn candidates(trial: Trial) -> Result<String> {
 async fn sources(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
     // Media before the answer.
-    stage.acs.set_behaviour(APP, Behaviour::Manual { trying: true });
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::Manual { trying: true });
     let expected = stage.acs.expect(APP);
-    let near = stage.carrier()?.call(APP, CallOptions::from(CALLER)).await?;
+    let near = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
     let far = soon("the call", expected).await??;
     far.listen();
     far.play(Sound::Tone(1000), 10).await;
     far.answer(Vec::new());
-    soon("the answer", near.connected()).await?.ok().context("not answered")?;
-    audio(&near, &far, 20).await.context("after early packets")?;
+    soon("the answer", near.connected())
+        .await?
+        .ok()
+        .context("not answered")?;
+    audio(&near, &far, 20)
+        .await
+        .context("after early packets")?;
     // Another source under the same key.
     far.change_source();
     audio(&near, &far, 20).await.context("after a new source")?;
@@ -612,6 +782,10 @@ async fn sources(trial: Trial) -> Result<String> {
     forged?;
     talked.context("amid forged packets")?;
     let heard = near.media();
-    ensure!(heard.heard.len() == 1, "{} streams were heard", heard.heard.len());
+    ensure!(
+        heard.heard.len() == 1,
+        "{} streams were heard",
+        heard.heard.len()
+    );
     Ok("early, new, forged".to_owned())
 }

@@ -67,7 +67,9 @@ pub const ROWS: &[Row] = &[
                     false => Fate::Pass,
                 }
             }),
-            group: &["CK-51", "CK-53", "CK-58", "CK-62", "CK-79", "CK-83", "CK-86", "CK-87"],
+            group: &[
+                "CK-51", "CK-53", "CK-58", "CK-62", "CK-79", "CK-83", "CK-86", "CK-87"
+            ],
         }]
     ),
     row!(
@@ -106,11 +108,20 @@ async fn silent_carrier(trial: Trial) -> Result<String> {
     for behaviour in [Behaviour::NeverAnswer { ring: false }, Behaviour::Ignore] {
         stage.carrier()?.set_behaviour(PHONE, behaviour);
         let start = Instant::now();
-        let call = stage.acs.call(PHONE, FQDN, CallOptions::from(AGENT)).await?;
+        let call = stage
+            .acs
+            .call(PHONE, FQDN, CallOptions::from(AGENT))
+            .await?;
         let status = refused(&call, PATIENCE).await?;
         ensure!(start.elapsed() < PATIENCE, "after {:?}", start.elapsed());
-        ensure!([408, 503, 504].contains(&status), "Microsoft is told {status}");
-        told.push(format!("{status} after {:.1} s", start.elapsed().as_secs_f64()));
+        ensure!(
+            [408, 503, 504].contains(&status),
+            "Microsoft is told {status}"
+        );
+        told.push(format!(
+            "{status} after {:.1} s",
+            start.elapsed().as_secs_f64()
+        ));
         let trying = call.state().progress.first().cloned().context("no 100")?;
         ensure!(trying.status == 100, "first came {}", trying.status);
         let limit = Duration::from_millis(200);
@@ -121,7 +132,10 @@ async fn silent_carrier(trial: Trial) -> Result<String> {
 }
 
 async fn answered_with(stage: &Stage) -> Result<u16> {
-    let call = stage.acs.call(PHONE, FQDN, CallOptions::from(AGENT)).await?;
+    let call = stage
+        .acs
+        .call(PHONE, FQDN, CallOptions::from(AGENT))
+        .await?;
     refused(&call, PATIENCE).await
 }
 
@@ -139,9 +153,14 @@ async fn codes(trial: Trial) -> Result<String> {
         let status = answered_with(&stage).await?;
         ensure!(status == wanted, "{wanted} of the carrier becomes {status}");
     }
-    stage.carrier()?.set_behaviour(PHONE, Behaviour::NeverAnswer { ring: false });
+    stage
+        .carrier()?
+        .set_behaviour(PHONE, Behaviour::NeverAnswer { ring: false });
     let status = answered_with(&stage).await?;
-    ensure!([408, 504].contains(&status), "a silent carrier becomes {status}");
+    ensure!(
+        [408, 504].contains(&status),
+        "a silent carrier becomes {status}"
+    );
     // Nobody at all at the carrier's place.
     stage.carrier()?.shutdown();
     let status = answered_with(&stage).await?;
@@ -176,8 +195,14 @@ async fn again(trial: Trial) -> Result<String> {
     ensure!(fates.iter().any(|fate| fate == "answered"), "{fates:?}");
     let asked = stage.asked_of_carrier("INVITE")?.len();
     let answered = fates.iter().filter(|fate| *fate == "answered").count();
-    ensure!(asked <= 2 && answered <= asked, "{asked} INVITEs, {fates:?}");
-    Ok(format!("{}; the carrier was called {asked} times", fates.join(", ")))
+    ensure!(
+        asked <= 2 && answered <= asked,
+        "{asked} INVITEs, {fates:?}"
+    );
+    Ok(format!(
+        "{}; the carrier was called {asked} times",
+        fates.join(", ")
+    ))
 }
 
 async fn redirected(trial: Trial) -> Result<String> {
@@ -187,7 +212,10 @@ async fn redirected(trial: Trial) -> Result<String> {
     let place = stage.places.seen_carrier;
     carrier.set_behaviour(PHONE, Behaviour::redirect(&format!("sip:{other}@{place}")));
     let waiting = carrier.expect(other);
-    let call = stage.acs.call(PHONE, FQDN, CallOptions::from(AGENT)).await?;
+    let call = stage
+        .acs
+        .call(PHONE, FQDN, CallOptions::from(AGENT))
+        .await?;
     let answered = crate::conformance::stage::connected(&call, waiting).await?;
     audio(&call, &answered, 10).await?;
     call.hang_up().await;
@@ -205,13 +233,22 @@ async fn redirected(trial: Trial) -> Result<String> {
 }
 
 async fn overload(trial: Trial) -> Result<String> {
-    let stage = trial.plan().trunk("acs", "calls_per_second = 5").online().await?;
+    let stage = trial
+        .plan()
+        .trunk("acs", "calls_per_second = 5")
+        .online()
+        .await?;
     let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
     let talk = audio(&caller, &called, 100);
     let flood = async {
         let mut calls = Vec::new();
         for _ in 0..40 {
-            calls.push(stage.acs.call(PHONE, FQDN, CallOptions::from(AGENT)).await?);
+            calls.push(
+                stage
+                    .acs
+                    .call(PHONE, FQDN, CallOptions::from(AGENT))
+                    .await?,
+            );
         }
         let (mut answered, mut refused) = (0, 0);
         for call in &calls {
@@ -238,13 +275,18 @@ async fn overload(trial: Trial) -> Result<String> {
         let of_call = |sip: &crate::sip::Sip| {
             sip.method() == Some("INVITE") && sip.first("Call-ID") == answer.first("Call-ID")
         };
-        let (asked, _) = invites.iter().find(|(_, sip)| of_call(sip)).context("no INVITE")?;
+        let (asked, _) = invites
+            .iter()
+            .find(|(_, sip)| of_call(sip))
+            .context("no INVITE")?;
         slowest = slowest.max(at.at.duration_since(asked.at)?);
     }
-    ensure!(slowest < Duration::from_millis(200), "503 after {slowest:?}");
+    ensure!(
+        slowest < Duration::from_millis(200),
+        "503 after {slowest:?}"
+    );
     Ok(format!(
         "{answered} answered, {refused} refused, slowest {} ms",
         slowest.as_millis()
     ))
 }
-

@@ -126,7 +126,8 @@ pub const ROWS: &[Row] = &[
             what: "BYE is answered 481",
             change: Change::Sip(|passing, _| {
                 if passing.answers("BYE", 200) {
-                    passing.message.start = "SIP/2.0 481 Call/Transaction Does Not Exist".to_owned();
+                    passing.message.start =
+                        "SIP/2.0 481 Call/Transaction Does Not Exist".to_owned();
                 }
                 Fate::Pass
             }),
@@ -163,7 +164,10 @@ fn later_answer(passing: &Passing, memory: &mut Memory) -> bool {
     let to_be_counted = passing.answers("INVITE", 200);
     if passing.towards == Side::Gateway
         && passing.message.method() == Some("INVITE")
-        && passing.message.first("To").is_some_and(|to| to.contains(";tag="))
+        && passing
+            .message
+            .first("To")
+            .is_some_and(|to| to.contains(";tag="))
     {
         memory.keep(&format!("again {key}"), "");
     }
@@ -178,7 +182,11 @@ fn one_address_in(stage: &Stage, call_id: &str) -> Result<usize> {
     };
     let first = place(all.first().context("no description")?);
     for body in &all {
-        ensure!(place(body) == first, "media moved from {first:?} to {:?}", place(body));
+        ensure!(
+            place(body) == first,
+            "media moved from {first:?} to {:?}",
+            place(body)
+        );
     }
     Ok(all.len())
 }
@@ -205,7 +213,10 @@ async fn refreshed(trial: Trial) -> Result<String> {
         anyhow::bail!("{} descriptions", bodies.len());
     };
     ensure!(first == second, "{first} and then {second}");
-    ensure!(line(offer, "a=crypto:") == line(first, "a=crypto:"), "another key");
+    ensure!(
+        line(offer, "a=crypto:") == line(first, "a=crypto:"),
+        "another key"
+    );
     let reinvited = called.state().reinvites + near.state().reinvites;
     ensure!(reinvited == 0, "the carrier was asked {reinvited} times");
     stage.keeps(&["G-01", "G-03"])?;
@@ -221,7 +232,11 @@ async fn carrier_refresh(trial: Trial) -> Result<String> {
     audio(&near, &far, 10).await?;
     let invites = stage.requests("INVITE").len();
     ensure!(invites == 1, "{invites} INVITEs at Microsoft");
-    ensure!(far.state().reinvites == 0, "{} re-INVITEs", far.state().reinvites);
+    ensure!(
+        far.state().reinvites == 0,
+        "{} re-INVITEs",
+        far.state().reinvites
+    );
     Ok("three refreshes stayed here".to_owned())
 }
 
@@ -230,7 +245,11 @@ async fn one_address(trial: Trial) -> Result<String> {
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     let call_id = far.parties().call_id.clone();
     audio(&near, &far, 5).await?;
-    for dialect in [HoldDialect::SendOnly, HoldDialect::Inactive, HoldDialect::BlackHole] {
+    for dialect in [
+        HoldDialect::SendOnly,
+        HoldDialect::Inactive,
+        HoldDialect::BlackHole,
+    ] {
         soon("hold", near.hold(dialect)).await??;
         soon("resume", near.resume()).await??;
     }
@@ -259,22 +278,30 @@ async fn carrier_hold(trial: Trial) -> Result<String> {
     ];
     for dialect in dialects {
         let what = format!("{dialect:?}");
-        soon(&what, near.hold(dialect)).await?.context(what.clone())?;
+        soon(&what, near.hold(dialect))
+            .await?
+            .context(what.clone())?;
         if dialect != HoldDialect::RecvOnly {
-            let held = stage.until(&format!("{what} at Microsoft"), || far.state().held.then_some(()));
-            held.await?;
+            stage
+                .until(&what, || far.state().held.then_some(()))
+                .await?;
         }
         soon(&what, near.resume()).await?.context(what.clone())?;
-        let resumed = stage.until(&format!("{what} over at Microsoft"), || {
-            (!far.state().held).then_some(())
-        });
-        resumed.await?;
+        stage
+            .until("its end", || (!far.state().held).then_some(()))
+            .await?;
         audio(&near, &far, 5).await.context(what)?;
     }
     soon("hold", near.hold(HoldDialect::Inactive)).await??;
     soon("resume without an offer", near.resume_without_offer()).await??;
-    stage.until("resumed without an offer", || (!far.state().held).then_some(())).await?;
-    audio(&near, &far, 5).await.context("resume without an offer")?;
+    stage
+        .until("resumed without an offer", || {
+            (!far.state().held).then_some(())
+        })
+        .await?;
+    audio(&near, &far, 5)
+        .await
+        .context("resume without an offer")?;
     for body in stage.descriptions(&call_id) {
         for wrong in ["a=sendonly", "a=recvonly", "c=IN IP4 0.0.0.0"] {
             ensure!(!body.contains(wrong), "{wrong} in {body}");
@@ -282,7 +309,10 @@ async fn carrier_hold(trial: Trial) -> Result<String> {
     }
     one_address_in(&stage, &call_id)?;
     stage.keeps(&["G-04", "G-03", "M-03"])?;
-    Ok(format!("{} dialects and a resume without an offer", dialects.len()))
+    Ok(format!(
+        "{} dialects and a resume without an offer",
+        dialects.len()
+    ))
 }
 
 async fn microsoft_hold(trial: Trial) -> Result<String> {
@@ -296,7 +326,9 @@ async fn microsoft_hold(trial: Trial) -> Result<String> {
         };
         for _ in 0..2 {
             soon("hold", app.hold(HoldDialect::Inactive)).await??;
-            stage.until("hold at the carrier", || phone.state().held.then_some(())).await?;
+            stage
+                .until("hold at the carrier", || phone.state().held.then_some(()))
+                .await?;
             soon("resume", app.resume()).await??;
             let resumed = stage.until("resume at the carrier", || {
                 (!phone.state().held).then_some(())
@@ -304,7 +336,11 @@ async fn microsoft_hold(trial: Trial) -> Result<String> {
             resumed.await?;
             audio(&app, &phone, 10).await?;
         }
-        ensure!(app.media().while_held == 0, "{} packets while held", app.media().while_held);
+        ensure!(
+            app.media().while_held == 0,
+            "{} packets while held",
+            app.media().while_held
+        );
         phone.hang_up().await;
         ended(&app).await?;
     }
@@ -329,16 +365,27 @@ async fn odd_contact(trial: Trial) -> Result<String> {
             .find_map(|(_, sip)| sip.first("Contact").map(str::to_owned))
             .context("Microsoft gave no Contact")?;
         let contact = contact.trim_matches(['<', '>']).to_owned();
-        ensure!(contact.contains(":443;") && contact.contains('/'), "{contact}");
+        ensure!(
+            contact.contains(":443;") && contact.contains('/'),
+            "{contact}"
+        );
         for method in ["ACK", "BYE"] {
             let of_call = stage
                 .requests(method)
                 .into_iter()
                 .find(|(_, sip)| sip.first("Call-ID") == Some(call_id));
             // Microsoft acknowledges the calls it placed itself.
-            let Some((_, request)) = of_call else { continue };
-            ensure!(uri(&request) == contact, "{method} {} for {contact}", uri(&request));
-            let route = request.first("Route").with_context(|| format!("{method} without Route"))?;
+            let Some((_, request)) = of_call else {
+                continue;
+            };
+            ensure!(
+                uri(&request) == contact,
+                "{method} {} for {contact}",
+                uri(&request)
+            );
+            let route = request
+                .first("Route")
+                .with_context(|| format!("{method} without Route"))?;
             ensure!(route.contains("pstnhub.microsoft.com"), "Route: {route}");
             seen += 1;
         }
@@ -358,17 +405,26 @@ async fn bye_from_elsewhere(trial: Trial) -> Result<String> {
     let [a, b, c, _] = own.octets();
     let elsewhere = IpAddr::V4(Ipv4Addr::new(a, b, c, 19));
     soon("BYE", far.hang_up_from(elsewhere)).await?;
-    ensure!(ended(&near).await? == Ending::HungUp(By::Them), "{:?}", near.ended().await);
+    ensure!(
+        ended(&near).await? == Ending::HungUp(By::Them),
+        "{:?}",
+        near.ended().await
+    );
     let bye = stage
         .from_microsoft()
         .into_iter()
         .find(|(_, sip)| sip.method() == Some("BYE"))
         .context("no BYE")?
         .0;
-    ensure!(bye.local.ip() == elsewhere, "BYE came from {}", bye.local.ip());
-    let answered = stage.from_gateway().iter().any(|(at, sip)| {
-        sip.answers("BYE", 200) && at.connection == bye.connection
-    });
+    ensure!(
+        bye.local.ip() == elsewhere,
+        "BYE came from {}",
+        bye.local.ip()
+    );
+    let answered = stage
+        .from_gateway()
+        .iter()
+        .any(|(at, sip)| sip.answers("BYE", 200) && at.connection == bye.connection);
     ensure!(answered, "BYE was not answered 200 on its connection");
     Ok(format!("from {elsewhere}"))
 }
@@ -383,7 +439,10 @@ async fn fax(trial: Trial) -> Result<String> {
     ensure!(refusal == Err(CallError::Refused(488)), "{refusal:?}");
     sleep(Duration::from_millis(300)).await;
     audio(&near, &far, 20).await?;
-    ensure!(stage.requests("INVITE").len() == 1, "a re-INVITE reached Microsoft");
+    ensure!(
+        stage.requests("INVITE").len() == 1,
+        "a re-INVITE reached Microsoft"
+    );
     stage.keeps(&["D-19"])?;
     let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
     let refusal = soon("an answer to T.38", called.reoffer(&image)).await?;

@@ -101,7 +101,11 @@ pub const ROWS: &[Row] = &[
                 }
                 let silent = passing.is_own("ACK") && memory.kept(key).is_none();
                 let failed = passing.message.first("To").is_none();
-                if silent && !failed { Fate::Drop } else { Fate::Pass }
+                if silent && !failed {
+                    Fate::Drop
+                } else {
+                    Fate::Pass
+                }
             }),
             group: &["CK-41", "CK-44", "CK-50", "CK-61"],
         }]
@@ -194,7 +198,9 @@ async fn methods(trial: Trial) -> Result<String> {
         }
     }
     let elsewhere = Transfer::to("sip:+14255550155@carrier.example");
-    soon("REFER", near.refer(elsewhere)).await?.context("REFER was not answered")?;
+    soon("REFER", near.refer(elsewhere))
+        .await?
+        .context("REFER was not answered")?;
     audio(&caller, &called, 10).await?;
     near.hang_up().await;
     ended(&far).await?;
@@ -206,10 +212,16 @@ async fn methods(trial: Trial) -> Result<String> {
         .filter_map(|(_, sip)| sip.method().map(str::to_owned))
         .collect();
     let known = ["ACK", "BYE", "CANCEL", "INVITE", "NOTIFY", "OPTIONS"];
-    let strange: Vec<_> = sent.iter().filter(|one| !known.contains(&one.as_str())).collect();
+    let strange: Vec<_> = sent
+        .iter()
+        .filter(|one| !known.contains(&one.as_str()))
+        .collect();
     ensure!(strange.is_empty(), "sent to Microsoft: {strange:?}");
     ensure!(sent.contains("BYE"), "no BYE came");
-    Ok(format!("{} requests of the carrier stayed here", emitted + 1))
+    Ok(format!(
+        "{} requests of the carrier stayed here",
+        emitted + 1
+    ))
 }
 
 async fn reliable(trial: Trial) -> Result<String> {
@@ -222,8 +234,13 @@ async fn reliable(trial: Trial) -> Result<String> {
         Duration::from_millis(600),
     );
     stage.acs.set_behaviour(APP, ringing);
-    let (near, far) = stage.inward(with_headers(CALLER, &[("Require", "100rel")])).await?;
-    ensure!(near.state().pracks > 0, "the caller was sent nothing reliable");
+    let (near, far) = stage
+        .inward(with_headers(CALLER, &[("Require", "100rel")]))
+        .await?;
+    ensure!(
+        near.state().pracks > 0,
+        "the caller was sent nothing reliable"
+    );
     audio(&near, &far, 10).await?;
     let reliable = Behaviour::answer(
         vec![Provisional::early_media(Duration::ZERO).reliably()],
@@ -231,14 +248,24 @@ async fn reliable(trial: Trial) -> Result<String> {
     );
     stage.carrier()?.set_behaviour(PHONE, reliable);
     let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
-    ensure!(called.state().pracks == 1, "the carrier's 183 was not acknowledged");
+    ensure!(
+        called.state().pracks == 1,
+        "the carrier's 183 was not acknowledged"
+    );
     audio(&caller, &called, 10).await?;
     stage.keeps(&["M-01"])?;
     for (_, message) in stage.from_gateway() {
         let required = message.all("Require").join(",");
-        ensure!(!required.contains("100rel"), "{}: Require: {required}", message.start);
+        ensure!(
+            !required.contains("100rel"),
+            "{}: Require: {required}",
+            message.start
+        );
     }
-    Ok(format!("{} acknowledged to the caller", near.state().pracks))
+    Ok(format!(
+        "{} acknowledged to the caller",
+        near.state().pracks
+    ))
 }
 
 async fn late_offer(trial: Trial) -> Result<String> {
@@ -251,23 +278,38 @@ async fn late_offer(trial: Trial) -> Result<String> {
     audio(&near, &far, 20).await?;
     stage.keeps(&["M-03", "D-01"])?;
     let invite = stage.microsoft_invite()?;
-    ensure!(invite.body.contains("RTP/SAVP"), "the INVITE offers {:?}", invite.body);
+    ensure!(
+        invite.body.contains("RTP/SAVP"),
+        "the INVITE offers {:?}",
+        invite.body
+    );
     Ok("the gateway made the offer".to_owned())
 }
 
 async fn forks(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
-    stage.acs.set_behaviour(APP, Behaviour::forked(Duration::from_millis(500)));
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::forked(Duration::from_millis(500)));
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     audio(&near, &far, 20).await?;
-    let mut tags: Vec<_> = near.state().progress.into_iter().filter_map(|one| one.tag).collect();
+    let mut tags: Vec<_> = near
+        .state()
+        .progress
+        .into_iter()
+        .filter_map(|one| one.tag)
+        .collect();
     tags.extend(near.state().remote_tag);
     tags.sort_unstable();
     tags.dedup();
     ensure!(tags.len() == 1, "the caller saw {} endpoints", tags.len());
     let (_, ack) = stage.requests("ACK").pop().context("no ACK")?;
     let tag = format!(";tag={}", far.parties().tag);
-    ensure!(ack.first("To").is_some_and(|to| to.contains(&tag)), "ACK: {:?}", ack.first("To"));
+    ensure!(
+        ack.first("To").is_some_and(|to| to.contains(&tag)),
+        "ACK: {:?}",
+        ack.first("To")
+    );
     Ok("five endpoints there, one here".to_owned())
 }
 
@@ -276,7 +318,11 @@ async fn odd_progress(trial: Trial) -> Result<String> {
     let after = Duration::from_millis(150);
     let scripts = [
         ("200 without 18x", vec![], Duration::ZERO),
-        ("183 without 180", vec![Provisional::early_media(Duration::ZERO)], after),
+        (
+            "183 without 180",
+            vec![Provisional::early_media(Duration::ZERO)],
+            after,
+        ),
         ("181", vec![Provisional::new(181, Duration::ZERO)], after),
         (
             "181, then 183 with an empty body",
@@ -289,8 +335,13 @@ async fn odd_progress(trial: Trial) -> Result<String> {
     ];
     let count = scripts.len();
     for (what, provisionals, after) in scripts {
-        stage.acs.set_behaviour(APP, Behaviour::answer(provisionals, after));
-        let (near, far) = stage.inward(CallOptions::from(CALLER)).await.context(what)?;
+        stage
+            .acs
+            .set_behaviour(APP, Behaviour::answer(provisionals, after));
+        let (near, far) = stage
+            .inward(CallOptions::from(CALLER))
+            .await
+            .context(what)?;
         audio(&near, &far, 10).await.context(what)?;
         near.hang_up().await;
         ended(&far).await.context(what)?;
@@ -336,7 +387,10 @@ async fn acknowledged(trial: Trial) -> Result<String> {
 async fn declined(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
     stage.acs.set_behaviour(APP, Behaviour::decline());
-    let call = stage.carrier()?.call(APP, CallOptions::from(CALLER)).await?;
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
     let status = refused(&call, SOON).await?;
     ensure!(status == 603, "the caller is told {status}");
     // Whoever would try elsewhere does so at once.
@@ -351,25 +405,49 @@ async fn cancelled(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
     let cancels = || stage.requests("CANCEL").len();
     // After ringing.
-    stage.acs.set_behaviour(APP, Behaviour::NeverAnswer { ring: true });
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::NeverAnswer { ring: true });
     let expected = stage.acs.expect(APP);
-    let call = stage.carrier()?.call(APP, CallOptions::from(CALLER)).await?;
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
     soon("ringing", call.ringing()).await?;
-    ensure!(call.hang_up().await == Ending::Cancelled(By::Us), "no 487 to the caller");
+    ensure!(
+        call.hang_up().await == Ending::Cancelled(By::Us),
+        "no 487 to the caller"
+    );
     let far = soon("the call", expected).await??;
-    ensure!(ended(&far).await? == Ending::Cancelled(By::Them), "{:?}", far.ended().await);
+    ensure!(
+        ended(&far).await? == Ending::Cancelled(By::Them),
+        "{:?}",
+        far.ended().await
+    );
     // Before anything was heard.
-    stage.acs.set_behaviour(APP, Behaviour::Manual { trying: false });
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::Manual { trying: false });
     let expected = stage.acs.expect(APP);
-    let call = stage.carrier()?.call(APP, CallOptions::from(CALLER)).await?;
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
     let far = soon("the call", expected).await??;
     let before = cancels();
     call.cancel();
     ended(&call).await?;
     sleep(Duration::from_millis(500)).await;
-    ensure!(cancels() == before, "CANCEL before any provisional response");
+    ensure!(
+        cancels() == before,
+        "CANCEL before any provisional response"
+    );
     far.progress(Provisional::new(100, Duration::ZERO));
-    ensure!(ended(&far).await? == Ending::Cancelled(By::Them), "{:?}", far.ended().await);
+    ensure!(
+        ended(&far).await? == Ending::Cancelled(By::Them),
+        "{:?}",
+        far.ended().await
+    );
     // The answer crosses it.
     let crossing = Answer {
         provisionals: vec![Provisional::ringing(Duration::ZERO)],
@@ -379,23 +457,47 @@ async fn cancelled(trial: Trial) -> Result<String> {
     };
     stage.acs.set_behaviour(APP, Behaviour::Answer(crossing));
     let expected = stage.acs.expect(APP);
-    let call = stage.carrier()?.call(APP, CallOptions::from(CALLER)).await?;
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
     soon("ringing", call.ringing()).await?;
     call.cancel();
     let far = soon("the call", expected).await??;
-    ensure!(ended(&far).await? == Ending::HungUp(By::Them), "{:?}", far.ended().await);
+    ensure!(
+        ended(&far).await? == Ending::HungUp(By::Them),
+        "{:?}",
+        far.ended().await
+    );
     // Microsoft gives up.
-    stage.carrier()?.set_behaviour(PHONE, Behaviour::NeverAnswer { ring: true });
+    stage
+        .carrier()?
+        .set_behaviour(PHONE, Behaviour::NeverAnswer { ring: true });
     let expected = stage.carrier()?.expect(PHONE);
-    let call = stage.acs.call(PHONE, FQDN, CallOptions::from(AGENT)).await?;
+    let call = stage
+        .acs
+        .call(PHONE, FQDN, CallOptions::from(AGENT))
+        .await?;
     soon("ringing", call.ringing()).await?;
-    ensure!(call.hang_up().await == Ending::Cancelled(By::Us), "no 487 to Microsoft");
+    ensure!(
+        call.hang_up().await == Ending::Cancelled(By::Us),
+        "no 487 to Microsoft"
+    );
     let far = soon("the call", expected).await??;
-    ensure!(ended(&far).await? == Ending::Cancelled(By::Them), "{:?}", far.ended().await);
+    ensure!(
+        ended(&far).await? == Ending::Cancelled(By::Them),
+        "{:?}",
+        far.ended().await
+    );
     // A call after all that is as any other.
-    stage.acs.set_behaviour(APP, Behaviour::answer_after(Duration::ZERO));
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::answer_after(Duration::ZERO));
     let waiting = stage.acs.expect(APP);
-    let call = stage.carrier()?.call(APP, CallOptions::from(CALLER)).await?;
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
     connected(&call, waiting).await?;
     Ok("late, early, crossing, from Microsoft".to_owned())
 }

@@ -6,9 +6,7 @@ use acs_sim::{Behaviour, By, CallHandle, CallOptions, Ending, Leave, Provisional
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
 
-use crate::conformance::calls::{
-    AGENT, CALLER, PHONE, audio, ended, soon, uri, with_headers,
-};
+use crate::conformance::calls::{AGENT, CALLER, PHONE, audio, ended, soon, uri, with_headers};
 use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
 use crate::conformance::stage::{Stage, connected};
 use crate::conformance::{Row, Trial, row};
@@ -125,7 +123,11 @@ pub const ROWS: &[Row] = &[
             change: Change::Media(|packet, _| {
                 let coded = packet.bytes.get(12..16) == Some(&b"\x9dTLk"[..]);
                 if packet.carrier && packet.towards == Side::Peer && !packet.control && !coded {
-                    packet.bytes.iter_mut().skip(12).for_each(|octet| *octet = 0xff);
+                    packet
+                        .bytes
+                        .iter_mut()
+                        .skip(12)
+                        .for_each(|octet| *octet = 0xff);
                 }
                 Fate::Pass
             }),
@@ -208,26 +210,42 @@ async fn transferred(stage: &Stage, far: &CallHandle, transfer: Transfer) -> Res
     let status = soon("an answer to REFER", stage.acs.transfer(far, transfer)).await?;
     ensure!(status == Some(202), "REFER was answered {status:?}");
     let call = soon("the new INVITE", waiting).await??;
-    soon("the new call", call.connected()).await?.ok().context("not confirmed")?;
+    soon("the new call", call.connected())
+        .await?
+        .ok()
+        .context("not confirmed")?;
     Ok(call)
 }
 
 async fn replaces(trial: Trial) -> Result<String> {
-    let stage = trial.plan().trunk("carrier", "transfer = { refer = true }").online().await?;
+    let stage = trial
+        .plan()
+        .trunk("carrier", "transfer = { refer = true }")
+        .online()
+        .await?;
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     audio(&near, &far, 5).await?;
     // The carrier transfers with consultation: nothing of it may reach Microsoft.
     let other = "+14255550124";
     let waiting = stage.acs.expect(other);
-    let second = stage.carrier()?.call(other, CallOptions::from("+14255550198")).await?;
+    let second = stage
+        .carrier()?
+        .call(other, CallOptions::from("+14255550198"))
+        .await?;
     let second_far = connected(&second, waiting).await?;
     let escaped = second.replaces().replace(';', "%3B").replace('=', "%3D");
     let place = stage.places.seen_udp;
     let target = Transfer::to(&format!("sip:{other}@{place}?Replaces={escaped}"));
-    soon("REFER", near.refer(target)).await?.context("REFER was not answered")?;
+    soon("REFER", near.refer(target))
+        .await?
+        .context("REFER was not answered")?;
     sleep(Duration::from_millis(500)).await;
     for (_, message) in stage.from_gateway() {
-        ensure!(message.first("Replaces").is_none(), "{} with Replaces", message.start);
+        ensure!(
+            message.first("Replaces").is_none(),
+            "{} with Replaces",
+            message.start
+        );
         ensure!(message.method() != Some("REFER"), "REFER");
     }
     stage.keeps(&["M-04", "M-01"])?;
@@ -235,16 +253,25 @@ async fn replaces(trial: Trial) -> Result<String> {
     // Microsoft takes a call over.
     let third = "+14255550125";
     let waiting = stage.acs.expect(third);
-    let held = stage.carrier()?.call(third, CallOptions::from("+14255550197")).await?;
+    let held = stage
+        .carrier()?
+        .call(third, CallOptions::from("+14255550197"))
+        .await?;
     let before = connected(&held, waiting).await?;
     let value = before.replaces();
     let options = with_headers(AGENT, &[("Replaces", &value), ("Require", "replaces")]);
     let after = stage.acs.call("+14255550197", FQDN, options).await?;
-    soon("the replacing call", after.connected()).await?.map_err(|end| {
-        anyhow::anyhow!("INVITE with Replaces ended: {end:?}")
-    })?;
-    ensure!(ended(&before).await? == Ending::HungUp(By::Them), "{:?}", before.ended().await);
-    audio(&held, &after, 20).await.context("after the replacement")?;
+    soon("the replacing call", after.connected())
+        .await?
+        .map_err(|end| anyhow::anyhow!("INVITE with Replaces ended: {end:?}"))?;
+    ensure!(
+        ended(&before).await? == Ending::HungUp(By::Them),
+        "{:?}",
+        before.ended().await
+    );
+    audio(&held, &after, 20)
+        .await
+        .context("after the replacement")?;
     Ok("none sent, one taken".to_owned())
 }
 
@@ -263,7 +290,10 @@ async fn allow(trial: Trial) -> Result<String> {
             }
             let allowed = message.all("Allow").join(",");
             let names = |method: &str| allowed.split(',').any(|one| one.trim() == method);
-            ensure!(names("REFER") == enabled, "enabled: {enabled}, Allow: {allowed}");
+            ensure!(
+                names("REFER") == enabled,
+                "enabled: {enabled}, Allow: {allowed}"
+            );
             ensure!(names("NOTIFY"), "Allow: {allowed}");
             seen += 1;
         }
@@ -274,13 +304,19 @@ async fn allow(trial: Trial) -> Result<String> {
 
 async fn sequence(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
-    stage.acs.set_behaviour("", Behaviour::answer_after(Duration::from_millis(400)));
+    stage
+        .acs
+        .set_behaviour("", Behaviour::answer_after(Duration::from_millis(400)));
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     audio(&near, &far, 5).await?;
     let from = stage.acs.proxies()[1].1.ip();
     let transfer = stage.acs.transfer_to_itself(0).from(from);
     let call = transferred(&stage, &far, transfer).await?;
-    ensure!(ended(&far).await? == Ending::HungUp(By::Us), "{:?}", far.ended().await);
+    ensure!(
+        ended(&far).await? == Ending::HungUp(By::Us),
+        "{:?}",
+        far.ended().await
+    );
     let told = statuses(&far);
     let ordered = told.first() == Some(&100)
         && told.last() == Some(&200)
@@ -288,7 +324,9 @@ async fn sequence(trial: Trial) -> Result<String> {
     ensure!(ordered, "NOTIFY of {told:?}");
     let byes = stage.requests("BYE").len();
     ensure!(byes == 0, "the gateway sent {byes} BYE");
-    audio(&near, &call, 20).await.context("after the transfer")?;
+    audio(&near, &call, 20)
+        .await
+        .context("after the transfer")?;
     stage.keeps(&["X-02"])?;
     Ok(format!("202, NOTIFY of {told:?}"))
 }
@@ -299,7 +337,12 @@ async fn verbatim(trial: Trial) -> Result<String> {
     let transfer = stage.acs.transfer_to_itself(0);
     let call = transferred(&stage, &far, transfer.clone()).await?;
     let invite = stage.microsoft_invite()?;
-    ensure!(uri(&invite) == transfer.uri(), "{} for {}", uri(&invite), transfer.uri());
+    ensure!(
+        uri(&invite) == transfer.uri(),
+        "{} for {}",
+        uri(&invite),
+        transfer.uri()
+    );
     let referred_by = invite.first("Referred-By");
     ensure!(
         referred_by == transfer.referred_by.as_deref(),
@@ -308,7 +351,10 @@ async fn verbatim(trial: Trial) -> Result<String> {
     );
     stage.keeps(&["X-03", "M-04", "S-01", "S-02"])?;
     audio(&near, &call, 10).await?;
-    Ok(format!("{} characters", transfer.referred_by.unwrap_or_default().len()))
+    Ok(format!(
+        "{} characters",
+        transfer.referred_by.unwrap_or_default().len()
+    ))
 }
 
 async fn long(trial: Trial) -> Result<String> {
@@ -335,7 +381,9 @@ async fn long(trial: Trial) -> Result<String> {
 
 async fn hairpin(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
-    stage.acs.set_behaviour("", Behaviour::Manual { trying: true });
+    stage
+        .acs
+        .set_behaviour("", Behaviour::Manual { trying: true });
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     let waiting = stage.acs.expect("");
     let transfer = stage.acs.transfer_to_itself(0);
@@ -346,16 +394,27 @@ async fn hairpin(trial: Trial) -> Result<String> {
     let (leg, phone) = stage.outward(CallOptions::from(AGENT)).await?;
     bridge.progress(Provisional::ringing(Duration::ZERO));
     bridge.answer(Vec::new());
-    soon("the transfer", bridge.connected()).await?.ok().context("not confirmed")?;
+    soon("the transfer", bridge.connected())
+        .await?
+        .ok()
+        .context("not confirmed")?;
     leg.bridge(&bridge);
-    ensure!(ended(&far).await? == Ending::HungUp(By::Us), "{:?}", far.ended().await);
-    audio(&near, &phone, 20).await.context("from telephone to telephone")?;
+    ensure!(
+        ended(&far).await? == Ending::HungUp(By::Us),
+        "{:?}",
+        far.ended().await
+    );
+    audio(&near, &phone, 20)
+        .await
+        .context("from telephone to telephone")?;
     Ok("two legs, joined there".to_owned())
 }
 
 async fn ringing(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
-    stage.acs.set_behaviour("", Behaviour::answer_after(Duration::from_millis(1500)));
+    stage
+        .acs
+        .set_behaviour("", Behaviour::answer_after(Duration::from_millis(1500)));
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     let before = near.media().sound;
     let transfer = stage.acs.transfer_to_itself(0);
@@ -375,8 +434,15 @@ async fn direct(trial: Trial) -> Result<String> {
     let status = soon("REFER", stage.acs.transfer(&far, transfer)).await?;
     ensure!(status == Some(202), "REFER was answered {status:?}");
     let phone = soon("the target at the carrier", waiting).await??;
-    soon("its answer", phone.connected()).await?.ok().context("not confirmed")?;
-    ensure!(ended(&far).await? == Ending::HungUp(By::Us), "{:?}", far.ended().await);
+    soon("its answer", phone.connected())
+        .await?
+        .ok()
+        .context("not confirmed")?;
+    ensure!(
+        ended(&far).await? == Ending::HungUp(By::Us),
+        "{:?}",
+        far.ended().await
+    );
     audio(&near, &phone, 20).await?;
     let invites = stage.requests("INVITE").len();
     ensure!(invites == 1, "{invites} INVITEs at Microsoft");
@@ -384,34 +450,60 @@ async fn direct(trial: Trial) -> Result<String> {
 }
 
 async fn of_carrier(trial: Trial) -> Result<String> {
-    let stage = trial.plan().trunk("carrier", "transfer = { refer = true }").online().await?;
+    let stage = trial
+        .plan()
+        .trunk("carrier", "transfer = { refer = true }")
+        .online()
+        .await?;
     let place = stage.places.seen_udp;
     // Blind: the party at Microsoft is joined to whom the carrier names.
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
     let waiting = stage.acs.expect(TARGET);
     let blind = Transfer::to(&format!("sip:{TARGET}@{place}"));
-    let answer = soon("REFER", near.refer(blind)).await?.context("no answer to REFER")?;
-    ensure!(answer.status.code() == 202, "REFER was answered {}", answer.status.code());
+    let answer = soon("REFER", near.refer(blind))
+        .await?
+        .context("no answer to REFER")?;
+    ensure!(
+        answer.status.code() == 202,
+        "REFER was answered {}",
+        answer.status.code()
+    );
     let target = soon("the target", waiting).await??;
-    soon("its answer", target.connected()).await?.ok().context("not confirmed")?;
+    soon("its answer", target.connected())
+        .await?
+        .ok()
+        .context("not confirmed")?;
     ended(&near).await?;
-    audio(&far, &target, 20).await.context("after a blind transfer")?;
+    audio(&far, &target, 20)
+        .await
+        .context("after a blind transfer")?;
     // With consultation: both parties at Microsoft are joined.
     let (one, one_far) = stage.inward(CallOptions::from(CALLER)).await?;
     let other = "+14255550124";
     let waiting = stage.acs.expect(other);
-    let two = stage.carrier()?.call(other, CallOptions::from(PHONE)).await?;
+    let two = stage
+        .carrier()?
+        .call(other, CallOptions::from(PHONE))
+        .await?;
     let two_far = connected(&two, waiting).await?;
     let escaped = two.replaces().replace(';', "%3B").replace('=', "%3D");
     let attended = Transfer {
         leave: Leave::OnSuccess,
         ..Transfer::to(&format!("sip:{other}@{place}?Replaces={escaped}"))
     };
-    let answer = soon("REFER", one.refer(attended)).await?.context("no answer to REFER")?;
-    ensure!(answer.status.code() == 202, "REFER was answered {}", answer.status.code());
+    let answer = soon("REFER", one.refer(attended))
+        .await?
+        .context("no answer to REFER")?;
+    ensure!(
+        answer.status.code() == 202,
+        "REFER was answered {}",
+        answer.status.code()
+    );
     ended(&one).await?;
     ended(&two).await?;
-    audio(&one_far, &two_far, 20).await.context("after a transfer with consultation")?;
+    audio(&one_far, &two_far, 20)
+        .await
+        .context("after a transfer with consultation")?;
     stage.keeps(&["M-01", "M-04", "G-03"])?;
     Ok("blind and with consultation".to_owned())
 }
@@ -424,12 +516,17 @@ async fn failed(trial: Trial) -> Result<String> {
     let transfer = stage.acs.transfer_to_itself(0);
     let status = soon("REFER", stage.acs.transfer(&far, transfer)).await?;
     ensure!(status == Some(202), "REFER was answered {status:?}");
-    let told = soon("the last NOTIFY", far.wait(|state| {
-        state.notified.last().is_some_and(|one| one.status >= 200)
-    }))
+    let told = soon(
+        "the last NOTIFY",
+        far.wait(|state| state.notified.last().is_some_and(|one| one.status >= 200)),
+    )
     .await?;
     ensure!(told.ending.is_none(), "{:?}", told.ending);
-    ensure!(statuses(&far).last() == Some(&486), "NOTIFY of {:?}", statuses(&far));
+    ensure!(
+        statuses(&far).last() == Some(&486),
+        "NOTIFY of {:?}",
+        statuses(&far)
+    );
     audio(&near, &far, 20).await.context("the old call")?;
     stage.keeps(&["X-02"])?;
     Ok(format!("NOTIFY of {:?}", statuses(&far)))
