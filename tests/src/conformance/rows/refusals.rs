@@ -10,7 +10,7 @@ use crate::conformance::calls::{AGENT, PHONE, audio, ended, refused, soon};
 use crate::conformance::mutant::{Change, Fate, Mutant, Side};
 use crate::conformance::stage::Stage;
 use crate::conformance::{Row, Trial, row};
-use crate::gateway::FQDN;
+use crate::gateway::{FQDN, metrics};
 
 /// Microsoft's own patience for 18x or a final response.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ pub const ROWS: &[Row] = &[
         "U-12: the carrier's 302 is dealt with here",
         redirected,
         &[Mutant {
-            what: "486 after a redirection becomes 302",
+            what: "a refusal after a redirection is a redirection",
             change: Change::Sip(|passing, _| {
                 if passing.answers("INVITE", 404) {
                     passing.message.start = "SIP/2.0 302 Moved Temporarily".to_owned();
@@ -161,8 +161,26 @@ async fn codes(trial: Trial) -> Result<String> {
         [408, 504].contains(&status),
         "a silent carrier becomes {status}"
     );
-    // Nobody at all at the carrier's place.
-    stage.carrier()?.shutdown();
+    // Nobody at all at the carrier's place, which OPTIONS has found out.
+    drop(stage);
+    let fresh = trial.again();
+    let stage = fresh
+        .plan()
+        .without_carrier()
+        .replace("interval = \"0s\"", "interval = \"1s\", losses = 1")
+        .online()
+        .await?;
+    let down = || {
+        let page = metrics(&fresh.lab);
+        let carrier = |line: &str| line.starts_with("trunkline_peer_up{trunk=\"carrier\"");
+        let found = page
+            .lines()
+            .any(|line| carrier(line) && line.ends_with(" 0"));
+        found.then_some(())
+    };
+    stage
+        .within(Duration::from_secs(60), "the carrier is down", down)
+        .await?;
     let status = answered_with(&stage).await?;
     ensure!(status == 503, "a carrier that is down becomes {status}");
     Ok("six results, silence, absence".to_owned())

@@ -1,5 +1,6 @@
 //! CK-63 to CK-69, CK-91: what happens within a confirmed call.
 
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -240,6 +241,20 @@ async fn carrier_refresh(trial: Trial) -> Result<String> {
     Ok("three refreshes stayed here".to_owned())
 }
 
+/// Does something that crosses nothing once the other side is done (RFC 3261 §14.1: 491 says wait).
+async fn patiently<F>(what: &str, mut attempt: impl FnMut() -> F) -> Result<()>
+where
+    F: Future<Output = Result<(), CallError>>,
+{
+    for _ in 0..10 {
+        match soon(what, attempt()).await? {
+            Err(CallError::Refused(491)) => sleep(Duration::from_millis(200)).await,
+            done => return done.context(what.to_owned()),
+        }
+    }
+    anyhow::bail!("{what}: 491 again and again")
+}
+
 async fn one_address(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
     let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
@@ -250,17 +265,17 @@ async fn one_address(trial: Trial) -> Result<String> {
         HoldDialect::Inactive,
         HoldDialect::BlackHole,
     ] {
-        soon("hold", near.hold(dialect)).await??;
-        soon("resume", near.resume()).await??;
+        patiently("hold", || near.hold(dialect)).await?;
+        patiently("resume", || near.resume()).await?;
     }
-    soon("hold", far.hold(HoldDialect::Inactive)).await??;
-    soon("resume", far.resume()).await??;
+    patiently("hold there", || far.hold(HoldDialect::Inactive)).await?;
+    patiently("resume there", || far.resume()).await?;
     let moved = format!(
         "v=0\r\no=- 9 9 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\n\
          m=audio 40000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n",
         stage.places.carrier.ip()
     );
-    soon("another address", near.reoffer(&moved)).await??;
+    patiently("another address", || near.reoffer(&moved)).await?;
     let described = one_address_in(&stage, &call_id)?;
     stage.keeps(&["G-03"])?;
     Ok(format!("{described} descriptions, one address"))
