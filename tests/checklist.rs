@@ -40,7 +40,7 @@ const AWAITED: &[&str] = &[
 ];
 
 checklist! {
-    ck_04 ck_24 ck_29 ck_32 ck_38 ck_39 ck_40 ck_42 ck_45 ck_46 ck_47 ck_49 ck_50 ck_51 ck_52
+    ck_04 ck_24 ck_29 ck_32 ck_38 ck_39 ck_40 ck_42 ck_43 ck_44 ck_45 ck_46 ck_47 ck_49 ck_50 ck_51 ck_52
     ck_53 ck_55 ck_56 ck_57 ck_62 ck_63 ck_64 ck_65 ck_66 ck_67 ck_68 ck_69 ck_79 ck_80 ck_81
     ck_82 ck_84 ck_86 ck_87 ck_88 ck_89 ck_90 ck_91 ck_93
 }

@@ -20,7 +20,7 @@ use crate::connections::{Connection, Connections};
 pub use crate::link::Transport;
 use crate::link::{Datagrams, Out};
 pub(crate) use crate::link::{Link, Origin};
-use crate::stream::{self, Tapped};
+use crate::stream::{self, StreamLimits, Tapped};
 use crate::tap::{Carrier, Tap};
 use crate::tls;
 
@@ -101,7 +101,7 @@ impl Wire {
     pub(crate) fn new(
         tap: Tap,
         tls: Option<TlsEnds>,
-        idle: Option<Duration>,
+        limits: StreamLimits,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Arrived>) {
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let wire = Self {
@@ -307,7 +307,7 @@ impl Wire {
             Arc::clone(&link),
             queue,
             self.arrived.clone(),
-            self.idle,
+            self.limits,
         );
         let (id, connections) = (link.id, Arc::clone(&self.connections));
         let task = tokio::spawn(async move {

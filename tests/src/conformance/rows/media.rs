@@ -43,7 +43,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-63"],
         }]
     ),
     row!(

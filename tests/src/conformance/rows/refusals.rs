@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
 
 use crate::conformance::calls::{AGENT, PHONE, audio, ended, refused, soon};
-use crate::conformance::mutant::{Change, Fate, Mutant, Side};
+use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
 use crate::conformance::stage::Stage;
 use crate::conformance::{Row, Trial, row};
 use crate::gateway::{FQDN, metrics};
@@ -51,25 +51,8 @@ pub const ROWS: &[Row] = &[
         again,
         &[Mutant {
             what: "a call repeated from another address gets no answer",
-            change: Change::Sip(|passing, memory| {
-                let message = &passing.message;
-                let key = message.first("Call-ID").unwrap_or_default();
-                if passing.towards == Side::Gateway && message.method() == Some("INVITE") {
-                    let first = memory.kept(&message.start).unwrap_or(key).to_owned();
-                    memory.keep(&message.start, &first);
-                    if first != key {
-                        memory.keep(key, "again");
-                    }
-                }
-                let answer = passing.towards == Side::Peer && message.about() == "INVITE";
-                match answer && memory.kept(key) == Some("again") {
-                    true => Fate::Drop,
-                    false => Fate::Pass,
-                }
-            }),
-            group: &[
-                "CK-51", "CK-53", "CK-58", "CK-62", "CK-79", "CK-83", "CK-86", "CK-87"
-            ],
+            change: Change::Sip(deaf_to_repetition),
+            group: &[],
         }]
     ),
     row!(
@@ -101,6 +84,33 @@ pub const ROWS: &[Row] = &[
         }]
     ),
 ];
+
+/// While a call has no final response, the same call under another Call-ID is not answered.
+fn deaf_to_repetition(passing: &mut Passing, memory: &mut Memory) -> Fate {
+    let message = &passing.message;
+    let call = message.first("Call-ID").unwrap_or_default().to_owned();
+    if passing.towards == Side::Gateway && message.method() == Some("INVITE") {
+        let open = memory.kept(&message.start).unwrap_or_default().to_owned();
+        if open.is_empty() {
+            memory.keep(&message.start, &call);
+            memory.keep(&format!("line {call}"), &message.start);
+        } else if open != call {
+            memory.keep(&call, "again");
+        }
+    }
+    if passing.towards == Side::Gateway || message.about() != "INVITE" {
+        return Fate::Pass;
+    }
+    if memory.kept(&call) == Some("again") {
+        return Fate::Drop;
+    }
+    let settled = message.status().is_some_and(|status| status >= 200);
+    let line = memory.kept(&format!("line {call}")).map(str::to_owned);
+    if let (true, Some(line)) = (settled, line) {
+        memory.keep(&line, "");
+    }
+    Fate::Pass
+}
 
 async fn silent_carrier(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;

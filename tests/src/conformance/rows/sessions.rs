@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-81"],
         }]
     ),
     row!(
@@ -46,7 +46,7 @@ pub const ROWS: &[Row] = &[
                 true => Fate::Times(2),
                 false => Fate::Pass,
             }),
-            group: &["CK-50"],
+            group: &["CK-50", "CK-63", "CK-91"],
         }]
     ),
     row!(

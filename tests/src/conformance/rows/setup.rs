@@ -1,10 +1,11 @@
 //! CK-38 to CK-51: methods, offers and answers of a call that is being set up.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acs_sim::{
-    Answer, Behaviour, By, CallOptions, Ending, InDialogRequest, Offer, Provisional, Transfer,
+    Answer, Behaviour, By, CallOptions, Ending, InDialogRequest, Offer, Provisional, ProxyMode,
+    Transfer,
 };
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
@@ -33,7 +34,9 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &["CK-18", "CK-20", "CK-41", "CK-51", "CK-68"],
+            group: &[
+                "CK-18", "CK-20", "CK-41", "CK-45", "CK-47", "CK-49", "CK-51", "CK-67", "CK-68",
+            ],
         }]
     ),
     row!(
@@ -48,7 +51,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-38"],
         }]
     ),
     row!(
@@ -58,6 +61,49 @@ pub const ROWS: &[Row] = &[
         &[Mutant {
             what: "a caller who made no offer is made none",
             change: Change::Carrier(no_offer_to_who_made_none),
+            group: &["CK-66"],
+        }]
+    ),
+    row!(
+        "CK-43",
+        "M-06: an INVITE of 8,000 octets, octet by octet and in 16 TLS records",
+        pieces,
+        &[Mutant {
+            what: "an INVITE of more than 4,096 octets is 400",
+            change: Change::Sip(|passing, memory| {
+                let message = &passing.message;
+                let key = message.first("Call-ID").unwrap_or_default().to_owned();
+                let large = message.text().len() > 4096;
+                if passing.towards == Side::Gateway && message.method() == Some("INVITE") && large {
+                    memory.keep(&key, "");
+                }
+                if memory.kept(&key).is_some() && passing.answers("INVITE", 200) {
+                    passing.message.start = "SIP/2.0 400 Bad Request".to_owned();
+                    passing.message.body.clear();
+                }
+                Fate::Pass
+            }),
+            group: &[],
+        }]
+    ),
+    row!(
+        "CK-44",
+        "M-07: 503 with Retry-After: 1 closes the connection, and the next name takes the call",
+        busy_name,
+        &[Mutant {
+            what: "the next name is not tried",
+            change: Change::Sip(|passing, memory| {
+                let message = &passing.message;
+                let about_invite = message.about() == "INVITE";
+                let busy = message.status() == Some(503) && about_invite;
+                if passing.towards == Side::Gateway && busy {
+                    memory.keep("busy", "");
+                }
+                match passing.is_own("INVITE") && memory.kept("busy").is_some() {
+                    true => Fate::Drop,
+                    false => Fate::Pass,
+                }
+            }),
             group: &[],
         }]
     ),
@@ -130,7 +176,7 @@ pub const ROWS: &[Row] = &[
         &[Mutant {
             what: "an INVITE is sent twice",
             change: Change::Sip(twice),
-            group: &["CK-64"],
+            group: &["CK-63", "CK-64", "CK-91"],
         }]
     ),
     row!(
@@ -284,6 +330,60 @@ async fn late_offer(trial: Trial) -> Result<String> {
         invite.body
     );
     Ok("the gateway made the offer".to_owned())
+}
+
+async fn pieces(trial: Trial) -> Result<String> {
+    let filling = "x".repeat(500);
+    let names: Vec<String> = (0..15)
+        .map(|number| format!("X-Filling-{number}"))
+        .collect();
+    let fields: Vec<(&str, &str)> = names
+        .iter()
+        .map(|name| (name.as_str(), filling.as_str()))
+        .collect();
+    for piece in [1, 512] {
+        let fresh = trial.again();
+        let stage = fresh
+            .plan()
+            .acs(|acs| acs.piece = Some(piece))
+            .online()
+            .await?;
+        let (caller, called) = stage
+            .outward(with_headers(AGENT, &fields))
+            .await
+            .with_context(|| format!("in pieces of {piece}"))?;
+        audio(&caller, &called, 5).await?;
+        let sent = stage.from_microsoft();
+        let invite = sent.iter().find(|(_, sip)| sip.method() == Some("INVITE"));
+        let length = invite.context("no INVITE")?.0.bytes.len();
+        ensure!(length > 8000, "an INVITE of {length} octets");
+    }
+    Ok("pieces of 1 and of 512 octets".to_owned())
+}
+
+async fn busy_name(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    stage.acs.set_mode(0, ProxyMode::Busy).await?;
+    let mut seconds = Vec::new();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
+        seconds.push(format!("{:.1} s", start.elapsed().as_secs_f64()));
+        audio(&near, &far, 5).await?;
+        near.hang_up().await;
+        ended(&far).await?;
+    }
+    let busy = stage.from_microsoft();
+    let busy = busy
+        .iter()
+        .filter(|(_, sip)| sip.answers("INVITE", 503))
+        .count();
+    ensure!(busy > 0, "the first name was not tried");
+    stage.keeps(&["M-07"])?;
+    Ok(format!(
+        "{busy} refusals, calls after {}",
+        seconds.join(" and ")
+    ))
 }
 
 async fn forks(trial: Trial) -> Result<String> {
