@@ -4,13 +4,16 @@
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
 mod context;
+mod dtmf;
 mod early;
 mod headers;
+mod hold;
 mod identity;
 mod net;
 mod presets;
 mod reasons;
 mod redirect;
+mod session;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,18 +21,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media_relay::{LatchPolicy, ShardId};
-use sdp::HoldDialect;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
 use crate::limits::{GateLimits, TrunkLimits};
 
 pub use context::ContextProfile;
+pub use dtmf::{DtmfMode, DtmfPolicy};
 pub use early::{Early, EarlyPolicy, Reliable};
 pub use headers::{
     HeaderAction, HeaderProfile, HeaderRule, HeaderRuleError, MOST_RULES, Redirections, Way,
     protected,
 };
+pub use hold::{HoldMusic, HoldPolicy};
 pub use identity::{
     Assertion, Caller, IdentityProfile, Preference, Privacy, Signatures, Unscreened,
 };
@@ -39,6 +43,7 @@ pub use presets::{
 };
 pub use reasons::ReasonMap;
 pub use redirect::{Redirect, RedirectTarget};
+pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
 pub use sip_ua::TimerConfig;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
@@ -302,8 +307,12 @@ pub struct TrunkProfile {
     pub srtp: bool,
     /// RTP and RTCP on one port are offered (RFC 5761).
     pub rtcp_mux: bool,
-    /// How hold is expressed.
-    pub hold: HoldDialect,
+    /// How hold is expressed, and what a held party hears.
+    pub hold: HoldPolicy,
+    /// Session timers.
+    pub session: SessionPolicy,
+    /// How digits travel.
+    pub dtmf: DtmfPolicy,
     /// Encoding names in order of preference (`G722`, `PCMA`); empty passes every codec.
     pub codecs: Vec<Arc<str>>,
     /// The interface that media of this trunk uses.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use media_relay::{LegParams, MediaCommand};
 use routing::Attempt;
 use sdp::{Negotiated, PendingOffer, SessionDescription, offer_for, offer_from_codecs};
-use sip_msg::Headers;
+use sip_msg::{Headers, Request};
 use sip_ua::{ClientKey, DialogKey};
 
 use super::Head;
@@ -37,6 +37,10 @@ pub(crate) struct Trying {
     pub(crate) forks: Vec<Fork>,
     /// Anything at all came back.
     pub(crate) spoke: bool,
+    /// The INVITE as sent last.
+    pub(crate) request: Request,
+    /// A 422 has asked for a longer session interval.
+    pub(crate) raised: bool,
 }
 
 /// An early dialog that answered the offer in a provisional response.
@@ -88,6 +92,7 @@ impl Trying {
         head.record
             .attempts
             .push(record(core, attempt, &out.request.headers));
+        let request = out.request.clone();
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,
@@ -98,6 +103,8 @@ impl Trying {
             offered,
             forks: Vec::new(),
             spoke: false,
+            request,
+            raised: false,
         })
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn invite(
     for (name, value) in to.capability_headers(&core.software) {
         headers.push(name, value);
     }
+    super::refresh::propose(&to.session, headers);
     passlist::carry_invite(&taken, &request.uri, to, headers);
     known.identify(to, headers);
     let notes = notes(&taken, to, attempt, head, headers);

@@ -87,6 +87,8 @@ impl Setup {
             } if self.is_trying(client) => {
                 if response.status.is_success() {
                     self.accepted(core, head, dialog, &response)
+                } else if self.try_again(core, head, &response) {
+                    Phase::Setup(self)
                 } else {
                     let said = self.said(&response);
                     let failure = AttemptFailure::Final {
@@ -142,9 +144,16 @@ impl Setup {
             | Event::Acked { .. }
             | Event::AckTimeout
             | Event::RetryInvite { .. }
-            | Event::Timer(Timer::Duration | Timer::Session(_) | Timer::Closing)
+            | Event::Timer(
+                Timer::Duration | Timer::Session(_) | Timer::Refresh(_) | Timer::Closing,
+            )
             | Event::Media { .. } => Phase::Setup(self),
         }
+    }
+
+    fn try_again(&mut self, core: &mut Core, head: &Head, refusal: &Response) -> bool {
+        let trying = self.trying.as_mut();
+        trying.is_some_and(|trying| trying.try_again(core, head, refusal))
     }
 
     /// What a final response to the attempt under way said.

@@ -25,7 +25,7 @@ fn microsoft_is_three_proxies_over_tls_in_order() {
     );
     assert_eq!(trunk.flows, FlowPolicy::OneWay);
     assert!(trunk.srtp && trunk.rtcp_mux && trunk.x_ms_sbc);
-    assert_eq!(trunk.hold, HoldDialect::InactiveOnly);
+    assert_eq!(trunk.hold, HoldPolicy::new(sdp::HoldDialect::InactiveOnly));
     assert!(trunk.timers.setup_budget < Duration::from_secs(10));
     assert!(
         trunk
@@ -79,7 +79,7 @@ fn capabilities_say_what_is_done_and_no_more() {
         Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")
     );
     assert_eq!(find(&HeaderName::XMsSbc), Some("Trunkline/Trunkline/0.1.0"));
-    assert_eq!(find(&HeaderName::Supported), None);
+    assert_eq!(find(&HeaderName::Supported), Some("timer"));
 }
 
 #[test]
