@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use bytes::Bytes;
 use sip_msg::{HeaderName, Message, Request, Response, StatusCode};
@@ -17,6 +16,7 @@ use crate::manner::{Manner, Occasion, Refusal, add};
 use crate::media::MediaConfig;
 use crate::script::Timers;
 use crate::server::{Incoming, Servers};
+use crate::stream::StreamLimits;
 use crate::tap::Tap;
 use crate::wire::{Arrived, ConnectError, Hop, Link, TlsEnds, Transport, Wire};
 
@@ -32,7 +32,7 @@ pub(crate) struct AgentConfig {
     pub(crate) transport: Transport,
     pub(crate) binds: Vec<SocketAddr>,
     pub(crate) tls: Option<TlsEnds>,
-    pub(crate) idle: Option<Duration>,
+    pub(crate) limits: StreamLimits,
     pub(crate) timers: Timers,
     pub(crate) media: MediaConfig,
     pub(crate) tap: Tap,
@@ -68,7 +68,7 @@ impl Agent {
         config: AgentConfig,
         manner: impl FnOnce(&[SocketAddr]) -> Arc<dyn Manner>,
     ) -> std::io::Result<Arc<Self>> {
-        let (wire, arrivals) = Wire::new(config.tap.clone(), config.tls, config.idle);
+        let (wire, arrivals) = Wire::new(config.tap.clone(), config.tls, config.limits);
         let mut locals = Vec::new();
         for (index, bind) in config.binds.iter().enumerate() {
             locals.push(wire.listen(index, config.transport, *bind).await?);

@@ -16,6 +16,7 @@ use crate::log::Logged;
 use crate::manner::{Manner, Occasion, supply};
 use crate::media::MediaConfig;
 use crate::script::{Behaviour, Behaviours, CallOptions, Timers, same_number};
+use crate::stream::StreamLimits;
 use crate::tap::Tap;
 use crate::tls::TlsSettings;
 use crate::wire::{ConnectError, Hop, TlsEnds, Transport};
@@ -126,7 +127,7 @@ impl Party {
             transport: config.transport,
             binds: vec![config.bind],
             tls,
-            idle: None,
+            limits: StreamLimits::default(),
             timers: config.timers,
             media: config.media.clone(),
             tap: config.tap.clone(),

@@ -78,6 +78,15 @@ impl AsyncWrite for Tapped {
     }
 }
 
+/// How a stream connection is treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StreamLimits {
+    /// It is closed after this long without a byte.
+    pub(crate) idle: Option<Duration>,
+    /// Octets written at once.
+    pub(crate) piece: Option<usize>,
+}
+
 /// Reads and writes until either side closes, or nothing happened for `idle`.
 ///
 /// An empty chunk in the queue closes the connection after what was queued before it.
@@ -86,14 +95,15 @@ pub(crate) async fn run<S>(
     link: Arc<Link>,
     mut queue: mpsc::UnboundedReceiver<Bytes>,
     arrived: mpsc::UnboundedSender<Arrived>,
-    idle: Option<Duration>,
+    limits: StreamLimits,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut framer = StreamFramer::new(Limits::default());
     let mut buffer = vec![0; READ];
-    let idle = idle.unwrap_or(FOREVER);
+    let idle = limits.idle.unwrap_or(FOREVER);
+    let piece = limits.piece.unwrap_or(usize::MAX).max(1);
     let mut deadline = Instant::now() + idle;
     loop {
         tokio::select! {
@@ -108,7 +118,7 @@ pub(crate) async fn run<S>(
             chunk = queue.recv() => {
                 let Some(chunk) = chunk.filter(|chunk| !chunk.is_empty()) else { break };
                 deadline = Instant::now() + idle;
-                if writer.write_all(&chunk).await.is_err() || writer.flush().await.is_err() {
+                if write(&mut writer, &chunk, piece).await.is_err() {
                     break;
                 }
             }
@@ -119,6 +129,19 @@ pub(crate) async fn run<S>(
     // The peer may have gone first.
     let _ = writer.shutdown().await;
     let _ = arrived.send(Arrived::Closed(link));
+}
+
+/// Writes a chunk in pieces, each in a TLS record of its own where there is TLS.
+async fn write(
+    writer: &mut (impl AsyncWrite + Unpin),
+    chunk: &[u8],
+    piece: usize,
+) -> io::Result<()> {
+    for piece in chunk.chunks(piece) {
+        writer.write_all(piece).await?;
+        writer.flush().await?;
+    }
+    Ok(())
 }
 
 /// Hands on every whole frame; says whether the stream can be read further.

@@ -20,7 +20,7 @@ use crate::connections::{Connection, Connections};
 pub use crate::link::Transport;
 use crate::link::{Datagrams, Out};
 pub(crate) use crate::link::{Link, Origin};
-use crate::stream::{self, Tapped};
+use crate::stream::{self, StreamLimits, Tapped};
 use crate::tap::{Carrier, Tap};
 use crate::tls;
 
@@ -79,7 +79,7 @@ pub(crate) struct Wire {
     arrived: mpsc::UnboundedSender<Arrived>,
     tap: Tap,
     tls: Option<TlsEnds>,
-    idle: Option<Duration>,
+    limits: StreamLimits,
     pub(crate) connections: Arc<Connections>,
     next: AtomicU64,
     udp: Mutex<Vec<(usize, Datagrams)>>,
@@ -101,14 +101,14 @@ impl Wire {
     pub(crate) fn new(
         tap: Tap,
         tls: Option<TlsEnds>,
-        idle: Option<Duration>,
+        limits: StreamLimits,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Arrived>) {
         let (arrived, arrivals) = mpsc::unbounded_channel();
         let wire = Self {
             arrived,
             tap,
             tls,
-            idle,
+            limits,
             connections: Arc::default(),
             next: AtomicU64::new(1),
             udp: Mutex::default(),
@@ -307,7 +307,7 @@ impl Wire {
             Arc::clone(&link),
             queue,
             self.arrived.clone(),
-            self.idle,
+            self.limits,
         );
         let (id, connections) = (link.id, Arc::clone(&self.connections));
         let task = tokio::spawn(async move {

@@ -155,6 +155,16 @@ impl Trial {
         }
     }
 
+    /// Surroundings for a further gateway of the same playing, with the same interference.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            lab: Lab::new(),
+            authority: Authority::new(),
+            common: Arc::clone(&self.common),
+        }
+    }
+
     /// A leaf of the trial's authority, which the man in the middle can show as well.
     #[must_use]
     pub fn issue(&self, wish: Wish<'_>) -> Leaf {

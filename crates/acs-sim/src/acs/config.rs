@@ -65,6 +65,8 @@ pub struct AcsConfig {
     pub timers: Timers,
     /// A connection without messages is closed after this; Microsoft's own limit is 2 minutes.
     pub idle: Duration,
+    /// Octets sent at once, in a TLS record of their own; messages come in as many pieces (M-06).
+    pub piece: Option<usize>,
     /// Time between two OPTIONS to a trunk.
     pub options_interval: Duration,
     /// Whether it sends OPTIONS of its own at all; without, nothing of it reaches the trunk.
@@ -109,6 +111,7 @@ impl AcsConfig {
             behaviours: Behaviours::default(),
             timers: Timers::default(),
             idle: Duration::from_secs(120),
+            piece: None,
             options_interval: Duration::from_secs(60),
             probes: true,
             options_patience: Duration::from_secs(1),

@@ -30,6 +30,7 @@ use crate::manner::{Manner, supply};
 use crate::media::MediaConfig;
 use crate::party::{Announcements, StartError, tls_ends};
 use crate::script::{Behaviour, CallOptions, same_number};
+use crate::stream::StreamLimits;
 use crate::wire::{Hop, Transport};
 use probe::Probing;
 use report::Ledger;
@@ -62,7 +63,10 @@ impl AcsSim {
             transport: Transport::Tls,
             binds: config.proxies.iter().map(|proxy| proxy.bind).collect(),
             tls: tls_ends(Some(&config.tls))?,
-            idle: Some(config.idle),
+            limits: StreamLimits {
+                idle: Some(config.idle),
+                piece: config.piece,
+            },
             timers: config.timers,
             media: MediaConfig {
                 secure: true,

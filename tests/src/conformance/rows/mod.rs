@@ -3,26 +3,36 @@
 pub mod connections;
 pub mod headers;
 pub mod hosting;
+pub mod identity;
+pub mod media;
 pub mod operation;
 pub mod options;
+pub mod refusals;
+pub mod sessions;
+pub mod setup;
 pub mod tls;
+pub mod transfers;
 
 use super::Row;
 
 /// Every row, in the checklist's order.
 #[must_use]
 pub fn all() -> Vec<&'static Row> {
-    let mut rows: Vec<&'static Row> = [
+    let modules = [
         tls::ROWS,
         connections::ROWS,
         headers::ROWS,
         hosting::ROWS,
         operation::ROWS,
         options::ROWS,
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+        setup::ROWS,
+        refusals::ROWS,
+        sessions::ROWS,
+        identity::ROWS,
+        media::ROWS,
+        transfers::ROWS,
+    ];
+    let mut rows: Vec<&'static Row> = modules.into_iter().flatten().collect();
     rows.sort_by_key(|row| number(row.id));
     rows
 }

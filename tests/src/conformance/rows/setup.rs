@@ -1,0 +1,603 @@
+//! CK-38 to CK-51: methods, offers and answers of a call that is being set up.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use acs_sim::{
+    Answer, Behaviour, By, CallOptions, Ending, InDialogRequest, Offer, Provisional, ProxyMode,
+    Transfer,
+};
+use anyhow::{Context as _, Result, ensure};
+use tokio::time::sleep;
+
+use crate::conformance::calls::{
+    AGENT, APP, CALLER, PHONE, audio, ended, refused, soon, with_headers,
+};
+use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
+use crate::conformance::stage::{SOON, connected};
+use crate::conformance::{Row, Trial, row};
+use crate::gateway::FQDN;
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    row!(
+        "CK-38",
+        "M-01: no UPDATE, PRACK, INFO, REFER, SUBSCRIBE or MESSAGE is ever sent",
+        methods,
+        &[Mutant {
+            what: "a call is hung up with INFO instead of BYE",
+            change: Change::Sip(|passing, _| {
+                if passing.is_own("BYE") {
+                    let message = &mut passing.message;
+                    message.start = message.start.replacen("BYE", "INFO", 1);
+                    message.rewrite("CSeq", |value| value.replace("BYE", "INFO"));
+                }
+                Fate::Pass
+            }),
+            group: &[
+                "CK-18", "CK-20", "CK-41", "CK-45", "CK-47", "CK-49", "CK-51", "CK-67", "CK-68",
+            ],
+        }]
+    ),
+    row!(
+        "CK-39",
+        "M-01: no Require: 100rel; what the carrier requires ends here",
+        reliable,
+        &[Mutant {
+            what: "an INVITE requires 100rel",
+            change: Change::Sip(|passing, _| {
+                if passing.is_own("INVITE") {
+                    passing.message.push("Require", "100rel");
+                }
+                Fate::Pass
+            }),
+            group: &["CK-38"],
+        }]
+    ),
+    row!(
+        "CK-40",
+        "M-03: an INVITE without an offer becomes one with an offer",
+        late_offer,
+        &[Mutant {
+            what: "a caller who made no offer is made none",
+            change: Change::Carrier(no_offer_to_who_made_none),
+            group: &["CK-66"],
+        }]
+    ),
+    row!(
+        "CK-43",
+        "M-06: an INVITE of 8,000 octets, octet by octet and in 16 TLS records",
+        pieces,
+        &[Mutant {
+            what: "an INVITE of more than 4,096 octets is 400",
+            change: Change::Sip(|passing, memory| {
+                let message = &passing.message;
+                let key = message.first("Call-ID").unwrap_or_default().to_owned();
+                let large = message.text().len() > 4096;
+                if passing.towards == Side::Gateway && message.method() == Some("INVITE") && large {
+                    memory.keep(&key, "");
+                }
+                if memory.kept(&key).is_some() && passing.answers("INVITE", 200) {
+                    passing.message.start = "SIP/2.0 400 Bad Request".to_owned();
+                    passing.message.body.clear();
+                }
+                Fate::Pass
+            }),
+            group: &[],
+        }]
+    ),
+    row!(
+        "CK-44",
+        "M-07: 503 with Retry-After: 1 closes the connection, and the next name takes the call",
+        busy_name,
+        &[Mutant {
+            what: "the next name is not tried",
+            change: Change::Sip(|passing, memory| {
+                let message = &passing.message;
+                let about_invite = message.about() == "INVITE";
+                let busy = message.status() == Some(503) && about_invite;
+                if passing.towards == Side::Gateway && busy {
+                    memory.keep("busy", "");
+                }
+                match passing.is_own("INVITE") && memory.kept("busy").is_some() {
+                    true => Fate::Drop,
+                    false => Fate::Pass,
+                }
+            }),
+            group: &[],
+        }]
+    ),
+    row!(
+        "CK-46",
+        "I-04: three 180 of different tags, a 183 of a new one, a 200 of a fifth",
+        forks,
+        &[Mutant {
+            what: "ACK names the endpoint that rang first",
+            change: Change::Sip(|passing, memory| {
+                let message = &mut passing.message;
+                let key = message.first("Call-ID").unwrap_or_default().to_owned();
+                let to = message.first("To").unwrap_or_default().to_owned();
+                if message.status() == Some(180)
+                    && passing.towards == Side::Gateway
+                    && memory.kept(&key).is_none()
+                {
+                    memory.keep(&key, &to);
+                }
+                if passing.is_own("ACK")
+                    && let Some(first) = memory.kept(&key)
+                {
+                    passing.message.set("To", first);
+                }
+                Fate::Pass
+            }),
+            group: &[],
+        }]
+    ),
+    row!(
+        "CK-47",
+        "I-04: 200 without 18x; 183 without 180; 181",
+        odd_progress,
+        &[Mutant {
+            what: "an answer that nothing preceded is not acknowledged",
+            change: Change::Sip(|passing, memory| {
+                let key = passing.message.first("Call-ID").unwrap_or_default();
+                let status = passing.message.status().unwrap_or_default();
+                if passing.towards == Side::Gateway && (101..200).contains(&status) {
+                    memory.keep(key, "rang");
+                }
+                let silent = passing.is_own("ACK") && memory.kept(key).is_none();
+                let failed = passing.message.first("To").is_none();
+                if silent && !failed {
+                    Fate::Drop
+                } else {
+                    Fate::Pass
+                }
+            }),
+            group: &["CK-41", "CK-44", "CK-50", "CK-61"],
+        }]
+    ),
+    row!(
+        "CK-49",
+        "I-06: ACK within 500 ms, on a connection of the gateway's own",
+        acknowledged,
+        &[Mutant {
+            what: "ACK comes after 700 ms",
+            change: Change::Sip(|passing, _| match passing.is_own("ACK") {
+                true => Fate::Delay(Duration::from_millis(700)),
+                false => Fate::Pass,
+            }),
+            group: &[],
+        }]
+    ),
+    row!(
+        "CK-50",
+        "I-07: 603 is tried nowhere else",
+        declined,
+        &[Mutant {
+            what: "an INVITE is sent twice",
+            change: Change::Sip(twice),
+            group: &["CK-63", "CK-64", "CK-91"],
+        }]
+    ),
+    row!(
+        "CK-51",
+        "I-08: CANCEL after a provisional response only; 487; a 200 that crosses it gets BYE",
+        cancelled,
+        &[Mutant {
+            what: "a call whose answer crossed the CANCEL is left standing",
+            change: Change::Sip(|passing, memory| {
+                let key = passing.message.first("Call-ID").unwrap_or_default();
+                if passing.is_own("CANCEL") {
+                    memory.keep(key, "cancelled");
+                }
+                match passing.is_own("BYE") && memory.kept(key).is_some() {
+                    true => Fate::Drop,
+                    false => Fate::Pass,
+                }
+            }),
+            group: &[],
+        }]
+    ),
+];
+
+fn twice(passing: &mut Passing, _: &mut Memory) -> Fate {
+    match passing.is_own("INVITE") {
+        true => Fate::Times(2),
+        false => Fate::Pass,
+    }
+}
+
+fn no_offer_to_who_made_none(passing: &mut Passing, memory: &mut Memory) -> Fate {
+    let message = &mut passing.message;
+    let key = message.first("Call-ID").unwrap_or_default().to_owned();
+    if passing.towards == Side::Gateway
+        && message.method() == Some("INVITE")
+        && message.body.is_empty()
+    {
+        memory.keep(&key, "no offer");
+    }
+    if passing.towards == Side::Peer && message.status() == Some(200) && memory.kept(&key).is_some()
+    {
+        message.body.clear();
+        message.remove("Content-Type");
+    }
+    Fate::Pass
+}
+
+async fn methods(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    let (near, far) = stage.call_in(APP).await?;
+    let (called, caller) = {
+        let (call, answered) = stage.call_out(PHONE).await?;
+        (answered, call)
+    };
+    let mut emitted = 0;
+    for call in [&near, &called] {
+        for method in ["INFO", "UPDATE", "SUBSCRIBE", "MESSAGE", "PRACK", "PUBLISH"] {
+            let mut request = InDialogRequest::new(method);
+            if method == "INFO" {
+                request = request.body("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n");
+            }
+            let answer = soon(method, call.request(request)).await?;
+            answer.with_context(|| format!("{method} was not answered"))?;
+            emitted += 1;
+        }
+    }
+    let elsewhere = Transfer::to("sip:+14255550155@carrier.example");
+    soon("REFER", near.refer(elsewhere))
+        .await?
+        .context("REFER was not answered")?;
+    audio(&caller, &called, 10).await?;
+    near.hang_up().await;
+    ended(&far).await?;
+    caller.hang_up().await;
+    stage.keeps(&["M-01"])?;
+    let sent: BTreeSet<String> = stage
+        .from_gateway()
+        .iter()
+        .filter_map(|(_, sip)| sip.method().map(str::to_owned))
+        .collect();
+    let known = ["ACK", "BYE", "CANCEL", "INVITE", "NOTIFY", "OPTIONS"];
+    let strange: Vec<_> = sent
+        .iter()
+        .filter(|one| !known.contains(&one.as_str()))
+        .collect();
+    ensure!(strange.is_empty(), "sent to Microsoft: {strange:?}");
+    ensure!(sent.contains("BYE"), "no BYE came");
+    Ok(format!(
+        "{} requests of the carrier stayed here",
+        emitted + 1
+    ))
+}
+
+async fn reliable(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    let ringing = Behaviour::answer(
+        vec![
+            Provisional::ringing(Duration::ZERO),
+            Provisional::early_media(Duration::from_millis(100)),
+        ],
+        Duration::from_millis(600),
+    );
+    stage.acs.set_behaviour(APP, ringing);
+    let (near, far) = stage
+        .inward(with_headers(CALLER, &[("Require", "100rel")]))
+        .await?;
+    ensure!(
+        near.state().pracks > 0,
+        "the caller was sent nothing reliable"
+    );
+    audio(&near, &far, 10).await?;
+    let reliable = Behaviour::answer(
+        vec![Provisional::early_media(Duration::ZERO).reliably()],
+        Duration::from_millis(300),
+    );
+    stage.carrier()?.set_behaviour(PHONE, reliable);
+    let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
+    ensure!(
+        called.state().pracks == 1,
+        "the carrier's 183 was not acknowledged"
+    );
+    audio(&caller, &called, 10).await?;
+    stage.keeps(&["M-01"])?;
+    for (_, message) in stage.from_gateway() {
+        let required = message.all("Require").join(",");
+        ensure!(
+            !required.contains("100rel"),
+            "{}: Require: {required}",
+            message.start
+        );
+    }
+    Ok(format!(
+        "{} acknowledged to the caller",
+        near.state().pracks
+    ))
+}
+
+async fn late_offer(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    let options = CallOptions {
+        offer: Offer::Delayed,
+        ..CallOptions::from(CALLER)
+    };
+    let (near, far) = stage.inward(options).await?;
+    audio(&near, &far, 20).await?;
+    stage.keeps(&["M-03", "D-01"])?;
+    let invite = stage.microsoft_invite()?;
+    ensure!(
+        invite.body.contains("RTP/SAVP"),
+        "the INVITE offers {:?}",
+        invite.body
+    );
+    Ok("the gateway made the offer".to_owned())
+}
+
+async fn pieces(trial: Trial) -> Result<String> {
+    let filling = "x".repeat(500);
+    let names: Vec<String> = (0..15)
+        .map(|number| format!("X-Filling-{number}"))
+        .collect();
+    let fields: Vec<(&str, &str)> = names
+        .iter()
+        .map(|name| (name.as_str(), filling.as_str()))
+        .collect();
+    for piece in [1, 512] {
+        let fresh = trial.again();
+        let stage = fresh
+            .plan()
+            .acs(|acs| acs.piece = Some(piece))
+            .online()
+            .await?;
+        let (caller, called) = stage
+            .outward(with_headers(AGENT, &fields))
+            .await
+            .with_context(|| format!("in pieces of {piece}"))?;
+        audio(&caller, &called, 5).await?;
+        let sent = stage.from_microsoft();
+        let invite = sent.iter().find(|(_, sip)| sip.method() == Some("INVITE"));
+        let length = invite.context("no INVITE")?.0.bytes.len();
+        ensure!(length > 8000, "an INVITE of {length} octets");
+    }
+    Ok("pieces of 1 and of 512 octets".to_owned())
+}
+
+async fn busy_name(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    stage.acs.set_mode(0, ProxyMode::Busy).await?;
+    let mut seconds = Vec::new();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
+        seconds.push(format!("{:.1} s", start.elapsed().as_secs_f64()));
+        audio(&near, &far, 5).await?;
+        near.hang_up().await;
+        ended(&far).await?;
+    }
+    let busy = stage.from_microsoft();
+    let busy = busy
+        .iter()
+        .filter(|(_, sip)| sip.answers("INVITE", 503))
+        .count();
+    ensure!(busy > 0, "the first name was not tried");
+    stage.keeps(&["M-07"])?;
+    Ok(format!(
+        "{busy} refusals, calls after {}",
+        seconds.join(" and ")
+    ))
+}
+
+async fn forks(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::forked(Duration::from_millis(500)));
+    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
+    audio(&near, &far, 20).await?;
+    let mut tags: Vec<_> = near
+        .state()
+        .progress
+        .into_iter()
+        .filter_map(|one| one.tag)
+        .collect();
+    tags.extend(near.state().remote_tag);
+    tags.sort_unstable();
+    tags.dedup();
+    ensure!(tags.len() == 1, "the caller saw {} endpoints", tags.len());
+    let (_, ack) = stage.requests("ACK").pop().context("no ACK")?;
+    let tag = format!(";tag={}", far.parties().tag);
+    ensure!(
+        ack.first("To").is_some_and(|to| to.contains(&tag)),
+        "ACK: {:?}",
+        ack.first("To")
+    );
+    Ok("five endpoints there, one here".to_owned())
+}
+
+async fn odd_progress(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    let after = Duration::from_millis(150);
+    let scripts = [
+        ("200 without 18x", vec![], Duration::ZERO),
+        (
+            "183 without 180",
+            vec![Provisional::early_media(Duration::ZERO)],
+            after,
+        ),
+        ("181", vec![Provisional::new(181, Duration::ZERO)], after),
+        (
+            "181, then 183 with an empty body",
+            vec![
+                Provisional::new(181, Duration::ZERO),
+                Provisional::new(183, Duration::ZERO).forked(),
+            ],
+            after,
+        ),
+    ];
+    let count = scripts.len();
+    for (what, provisionals, after) in scripts {
+        stage
+            .acs
+            .set_behaviour(APP, Behaviour::answer(provisionals, after));
+        let (near, far) = stage
+            .inward(CallOptions::from(CALLER))
+            .await
+            .context(what)?;
+        audio(&near, &far, 10).await.context(what)?;
+        near.hang_up().await;
+        ended(&far).await.context(what)?;
+    }
+    Ok(format!("{count} scripts"))
+}
+
+async fn acknowledged(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..3 {
+        let (near, far) = stage.call_in(APP).await?;
+        let call_id = far.parties().call_id.clone();
+        let answer = stage
+            .from_microsoft()
+            .into_iter()
+            .find(|(_, sip)| sip.answers("INVITE", 200) && sip.first("Call-ID") == Some(&call_id))
+            .context("no 200")?;
+        let invite = stage
+            .requests("INVITE")
+            .into_iter()
+            .find(|(_, sip)| sip.first("Call-ID") == Some(&call_id))
+            .context("no INVITE")?;
+        let ack = stage
+            .requests("ACK")
+            .into_iter()
+            .find(|(_, sip)| sip.first("Call-ID") == Some(&call_id))
+            .context("no ACK")?;
+        let took = ack.0.at.duration_since(answer.0.at)?;
+        ensure!(took < Duration::from_millis(500), "ACK after {took:?}");
+        ensure!(
+            ack.0.connection == invite.0.connection,
+            "ACK on another connection than the INVITE's"
+        );
+        slowest = slowest.max(took);
+        near.hang_up().await;
+        ended(&far).await?;
+    }
+    stage.keeps(&["K-01", "I-06"])?;
+    Ok(format!("slowest {} ms", slowest.as_millis()))
+}
+
+async fn declined(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    stage.acs.set_behaviour(APP, Behaviour::decline());
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
+    let status = refused(&call, SOON).await?;
+    ensure!(status == 603, "the caller is told {status}");
+    // Whoever would try elsewhere does so at once.
+    sleep(Duration::from_secs(2)).await;
+    let invites = stage.requests("INVITE").len();
+    ensure!(invites == 1, "{invites} INVITEs");
+    stage.keeps(&["I-07"])?;
+    Ok("one INVITE".to_owned())
+}
+
+async fn cancelled(trial: Trial) -> Result<String> {
+    let stage = trial.plan().online().await?;
+    let cancels = || stage.requests("CANCEL").len();
+    // After ringing.
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::NeverAnswer { ring: true });
+    let expected = stage.acs.expect(APP);
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
+    soon("ringing", call.ringing()).await?;
+    ensure!(
+        call.hang_up().await == Ending::Cancelled(By::Us),
+        "no 487 to the caller"
+    );
+    let far = soon("the call", expected).await??;
+    ensure!(
+        ended(&far).await? == Ending::Cancelled(By::Them),
+        "{:?}",
+        far.ended().await
+    );
+    // Before anything was heard.
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::Manual { trying: false });
+    let expected = stage.acs.expect(APP);
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
+    let far = soon("the call", expected).await??;
+    let before = cancels();
+    call.cancel();
+    ended(&call).await?;
+    sleep(Duration::from_millis(500)).await;
+    ensure!(
+        cancels() == before,
+        "CANCEL before any provisional response"
+    );
+    far.progress(Provisional::new(100, Duration::ZERO));
+    ensure!(
+        ended(&far).await? == Ending::Cancelled(By::Them),
+        "{:?}",
+        far.ended().await
+    );
+    // The answer crosses it.
+    let crossing = Answer {
+        provisionals: vec![Provisional::ringing(Duration::ZERO)],
+        after: SOON,
+        crossing_cancel: true,
+        ..Answer::default()
+    };
+    stage.acs.set_behaviour(APP, Behaviour::Answer(crossing));
+    let expected = stage.acs.expect(APP);
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
+    soon("ringing", call.ringing()).await?;
+    call.cancel();
+    let far = soon("the call", expected).await??;
+    ensure!(
+        ended(&far).await? == Ending::HungUp(By::Them),
+        "{:?}",
+        far.ended().await
+    );
+    // Microsoft gives up.
+    stage
+        .carrier()?
+        .set_behaviour(PHONE, Behaviour::NeverAnswer { ring: true });
+    let expected = stage.carrier()?.expect(PHONE);
+    let call = stage
+        .acs
+        .call(PHONE, FQDN, CallOptions::from(AGENT))
+        .await?;
+    soon("ringing", call.ringing()).await?;
+    ensure!(
+        call.hang_up().await == Ending::Cancelled(By::Us),
+        "no 487 to Microsoft"
+    );
+    let far = soon("the call", expected).await??;
+    ensure!(
+        ended(&far).await? == Ending::Cancelled(By::Them),
+        "{:?}",
+        far.ended().await
+    );
+    // A call after all that is as any other.
+    stage
+        .acs
+        .set_behaviour(APP, Behaviour::answer_after(Duration::ZERO));
+    let waiting = stage.acs.expect(APP);
+    let call = stage
+        .carrier()?
+        .call(APP, CallOptions::from(CALLER))
+        .await?;
+    connected(&call, waiting).await?;
+    Ok("late, early, crossing, from Microsoft".to_owned())
+}
