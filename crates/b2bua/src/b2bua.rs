@@ -7,10 +7,10 @@ use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
 use media_relay::MediaEvent;
 use routing::Snapshot;
 use sip_msg::wire::Arrival;
-use sip_msg::{Message, Method, Request, StatusCode};
+use sip_msg::{HeaderName, Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, UaConfig, UaEvent, UserAgent};
 
-use crate::call::{Arrived, Call, Event, Phase, begin, beyond};
+use crate::call::{Arrived, Call, Event, Phase, Replacement, begin, beyond};
 use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::core::{Core, Due, Reply, unwanted};
 use crate::health::TrunkMonitor;
@@ -328,6 +328,14 @@ impl B2bua {
             }
         };
         match &request.method {
+            Method::Invite if request.headers.contains(&HeaderName::Replaces) => {
+                let by = Replacement {
+                    server,
+                    trunk,
+                    invite: request,
+                };
+                self.replace(&by);
+            }
             Method::Invite => {
                 let key = self.new_key();
                 let core = &mut self.core;
@@ -385,6 +393,22 @@ impl B2bua {
                 let reply = Reply::new(unwanted(&trunk, &request));
                 core.reply(server, &trunk, reply);
             }
+        }
+    }
+
+    /// Lets an INVITE with Replaces take the place of the leg that it names.
+    fn replace(&mut self, by: &Replacement) {
+        let place = by.target(&self.core, |call| !self.calls.contains_key(&call));
+        let found = place.map(|(key, side)| (key, side, self.calls.remove(&key)));
+        match found {
+            Ok((key, side, Some(call))) => {
+                self.in_hand = Some(key);
+                let call = call.replaced(&mut self.core, side, by);
+                self.calls.insert(key, call);
+                self.in_hand = None;
+            }
+            Ok((_, _, None)) => self.core.metrics.unexpected += 1,
+            Err(refusal) => by.refuse(&mut self.core, refusal),
         }
     }
 

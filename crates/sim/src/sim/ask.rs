@@ -135,6 +135,17 @@ impl Sim {
         self.at(end, Party::update);
     }
 
+    /// The Replaces that names the dialog of this end, as another party of its trunk writes it.
+    #[must_use]
+    pub fn replaces(&self, end: Handle) -> String {
+        let call = self.view(end);
+        let theirs = call.remote_tag.clone().unwrap_or_default();
+        format!(
+            "{};to-tag={theirs};from-tag={}",
+            call.call_id, call.local_tag
+        )
+    }
+
     /// The Referred-By of [`Sim::refer`].
     pub const REFERRED_BY: &str =
         "<sip:sip.pstnhub.microsoft.com:5061;x-m=8:OrgId:fA27;x-t=4dCa;x-tt=aHR0%3D>";

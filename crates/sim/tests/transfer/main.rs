@@ -1,6 +1,8 @@
 //! Transfers through the gateway on a virtual clock, one module for each way to ask for one.
 
 mod microsoft;
+mod pbx;
+mod replaces;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -482,3 +482,38 @@ fn a_sips_target_is_only_reached_over_tls() {
     let To::Hop(hop) = to else { panic!() };
     assert_eq!((hop.transport, hop.addr.port()), (TransportKind::Tls, 5071));
 }
+
+#[test]
+fn a_2xx_to_a_reinvite_is_acknowledged_also_after_the_peers_bye() {
+    let mut bench = Bench::new();
+    let (dialog, tag) = called(&mut bench);
+    bench
+        .ua
+        .dialog_request(bench.now(), dialog, Method::Invite, |_| {})
+        .unwrap();
+    let reinvite = bench.sent().remove(0);
+    bench.receive(&within("BYE", 2, "z9hG4bKbye", &tag));
+    let Some(UaEvent::Request { server, .. }) = bench.events().pop() else {
+        panic!("a BYE")
+    };
+    let ok = bench.ua.respond_to(server, StatusCode::OK).unwrap();
+    bench.ua.respond(bench.now(), server, ok, None).unwrap();
+    assert!(bench.ua.dialog(dialog).is_none());
+    bench.sent();
+    for _ in 0..2 {
+        bench.answer(&reinvite, 200, "theirs");
+        let sent = bench.sent();
+        let [ack] = sent.as_slice() else {
+            panic!("an ACK: {sent:?}")
+        };
+        assert_eq!(
+            field(ack, "CSeq"),
+            field(&reinvite, "CSeq").replace("INVITE", "ACK")
+        );
+        assert_eq!(field(ack, "To"), field(&reinvite, "To"));
+        assert_eq!(request_uri(ack), request_uri(&reinvite));
+        assert!(bench.events().is_empty(), "nobody waits for it");
+    }
+    bench.run(Duration::from_secs(64));
+    assert_eq!(bench.ua.load().clients, 0);
+}

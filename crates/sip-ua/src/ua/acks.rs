@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use ambient::Now;
 use bytes::Bytes;
 use sip_msg::wire::{Hop, To, Transmit};
-use sip_msg::{Method, Scheme};
+use sip_msg::{HeaderName, Method, Response, Scheme};
 
+use super::commands::hop_by_hop;
 use super::delivery::{on_wire, via};
 use super::lookups::Waiter;
 use super::{Deadline, Sender, UserAgent};
@@ -61,6 +62,36 @@ impl UserAgent {
         }
         self.locate_ack(now, key, dialog, Missing::Wait);
         Ok(())
+    }
+
+    /// A 2xx to a re-INVITE came after the peer's BYE had ended the dialog. Nobody above waits for
+    /// it, and without an ACK it would come for 64*T1: the ACK is made from the re-INVITE.
+    pub(super) fn ack_without_dialog(
+        &mut self,
+        now: Now,
+        key: ClientKey,
+        (dialog, remote_tag): (DialogKey, String),
+        response: &Response,
+    ) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let mut request = hop_by_hop(&client.request, Method::Ack);
+        if let Some(to) = response.headers.get(&HeaderName::To) {
+            request.headers.push(HeaderName::To, to);
+        }
+        let ack = Ack {
+            request,
+            next_hop: client.next_hop.clone(),
+            settings: client.settings.clone(),
+            delivery: Delivery::Resolving,
+        };
+        client.answers.push(Answer {
+            remote_tag,
+            dialog,
+            ack: Some(ack),
+        });
+        self.locate_ack(now, key, dialog, Missing::Wait);
     }
 
     /// The 2xx came again.

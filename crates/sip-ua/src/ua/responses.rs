@@ -178,6 +178,10 @@ impl UserAgent {
                 }
             },
         };
+        if let Some(dialog) = dialog.filter(|dialog| self.dialogs.get(*dialog).is_none()) {
+            self.ack_without_dialog(now, key, (dialog, remote_tag), &response);
+            return;
+        }
         if let Some(dialog) = dialog {
             self.confirm(key, dialog, remote_tag, &response);
         }

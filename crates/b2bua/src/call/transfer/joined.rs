@@ -78,11 +78,31 @@ impl Talking {
         core: &mut Core,
         head: &mut Head,
         transfer: Transfer,
-        mut new: Leg,
+        new: Leg,
     ) {
-        let side = transfer.side;
         core.disarm(head.key, Timer::Transfer);
         head.settle_transfer(core.now.wall, StatusCode::OK);
+        if transfer.rings {
+            ring(core, self.leg(transfer.side.other()), false);
+        }
+        let old = self.put_in_place(core, head, transfer.side, new);
+        match transfer.transferor {
+            Transferor::Waiting(dialog) => {
+                core.notify(dialog, StatusCode::OK, true);
+                old.depart(core, head.key);
+            }
+            Transferor::Gone => old.end(core, None),
+        }
+    }
+
+    /// Joins a new leg to the one that stays; the leg whose place it takes is returned.
+    pub(super) fn put_in_place(
+        &mut self,
+        core: &mut Core,
+        head: &mut Head,
+        side: Side,
+        mut new: Leg,
+    ) -> Leg {
         // The session timers are those of the leg that the side has.
         new.upkeep.begin(core, head.key, side);
         let old = std::mem::replace(self.leg_mut(side), new);
@@ -92,21 +112,12 @@ impl Talking {
             head.trunk = Arc::clone(&new.trunk);
         }
         stays.recode = stays.outruns(new);
-        if transfer.rings {
-            ring(core, stays, false);
-        }
         let (a, b) = (stays.media.id, new.media.id);
         core.media(MediaCommand::Join { a, b });
         core.media(MediaCommand::Checkpoint { leg: b });
-        match transfer.transferor {
-            Transferor::Waiting(dialog) => {
-                core.notify(dialog, StatusCode::OK, true);
-                old.depart(core, head.key);
-            }
-            Transferor::Gone => old.end(core, None),
-        }
         self.changed = true;
         self.note_codecs(head);
         self.update_media(core);
+        old
     }
 }

@@ -13,6 +13,7 @@ mod attempts;
 mod joined;
 mod refer;
 mod referral;
+mod replaces;
 
 use std::collections::VecDeque;
 
@@ -33,6 +34,7 @@ use crate::key::Side;
 use crate::leg::Leg;
 
 pub(crate) use referral::Referral;
+pub(crate) use replaces::Replacement;
 
 /// A transfer under way. Its call goes on as it was until it is through.
 #[derive(Debug)]
