@@ -92,6 +92,7 @@ fn config() -> CoreConfig {
             reserve: 256,
             cool_down: Duration::from_secs(5),
         },
+        timers: b2bua::profile::TimerConfig::default(),
         bounds: CoreBounds {
             transactions: 1_000_000,
             dialogs: 1_000_000,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
 };
 
 use crate::lab::Lab;
@@ -22,6 +22,17 @@ pub enum Usage {
     Client,
     /// Both.
     Both,
+    /// It does not say.
+    Unsaid,
+}
+
+/// What kind of key a leaf has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// RSA of 2048 bits: what Microsoft's documented cipher suites need.
+    Rsa,
+    /// ECDSA on P-256: quickly made.
+    P256,
 }
 
 /// What a leaf is to be.
@@ -31,6 +42,8 @@ pub struct Wish<'a> {
     pub names: &'a [&'a str],
     /// Its extended key usage.
     pub usage: Usage,
+    /// Its key.
+    pub key: KeyKind,
     /// How long it is still good, or `Err` of how long it has been out of date.
     pub left: Result<Duration, Duration>,
 }
@@ -42,6 +55,7 @@ impl<'a> Wish<'a> {
         Self {
             names,
             usage: Usage::Server,
+            key: KeyKind::Rsa,
             left: Ok(DAY * 90),
         }
     }
@@ -54,7 +68,7 @@ pub struct Leaf {
     pub leaf: String,
     /// The leaf, then the intermediate.
     pub chain: String,
-    /// The leaf's RSA key.
+    /// The leaf's key.
     pub key: String,
 }
 
@@ -86,7 +100,21 @@ impl Authority {
     /// There is no randomness.
     #[must_use]
     pub fn new() -> Self {
-        let key = || KeyPair::generate().expect("there is randomness");
+        Self::with_keys(|| KeyPair::generate().expect("there is randomness"))
+    }
+
+    /// A fresh root and intermediate with ECDSA keys on P-384.
+    ///
+    /// # Panics
+    /// There is no randomness.
+    #[must_use]
+    pub fn p384() -> Self {
+        Self::with_keys(|| {
+            KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).expect("there is randomness")
+        })
+    }
+
+    fn with_keys(key: impl Fn() -> KeyPair) -> Self {
         let root =
             CertifiedIssuer::self_signed(issuer("Lab root"), key()).expect("a root signs itself");
         let intermediate = CertifiedIssuer::signed_by(issuer("Lab intermediate"), key(), &root)
@@ -112,7 +140,10 @@ impl Authority {
     /// A name is no DNS name.
     #[must_use]
     pub fn issue(&self, wish: Wish<'_>) -> Leaf {
-        let key = rsa();
+        let key = match wish.key {
+            KeyKind::Rsa => rsa(),
+            KeyKind::P256 => KeyPair::generate().expect("there is randomness"),
+        };
         let leaf = leaf(wish)
             .signed_by(&key, &self.intermediate)
             .expect("an intermediate signs")
@@ -183,6 +214,7 @@ fn leaf(wish: Wish<'_>) -> CertificateParams {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ],
+        Usage::Unsaid => Vec::new(),
     };
     let now = SystemTime::now();
     params.not_before = (now - DAY * 60).into();

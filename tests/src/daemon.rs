@@ -16,8 +16,11 @@ pub fn binary() -> PathBuf {
     let path = std::env::var_os("TRUNKLINE_BIN").map_or_else(
         || {
             let mut path = std::env::current_exe().expect("a test has a path");
-            path.pop(); // deps
             path.pop();
+            // Test programs are one folder further down.
+            if path.ends_with("deps") {
+                path.pop();
+            }
             path.join("trunkline")
         },
         PathBuf::from,

@@ -7,6 +7,7 @@
 pub mod audio;
 pub mod capture;
 pub mod certificates;
+pub mod conformance;
 pub mod daemon;
 pub mod gateway;
 pub mod lab;

@@ -19,20 +19,91 @@ impl Sip {
     /// It is none.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let (head, body) = text.split_once("\r\n\r\n").expect("a message has a head");
+        Self::read(text.as_bytes()).unwrap_or_else(|| panic!("no SIP message: {text}"))
+    }
+
+    /// Reads a whole message; `None` when it is none.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text.split_once("\r\n\r\n")?;
         let mut lines = head.split("\r\n");
-        let start = lines.next().expect("a head has a first line").to_owned();
+        let start = lines.next()?.to_owned();
         let headers = lines
             .map(|line| {
-                let (name, value) = line.split_once(':').expect("a header field has a colon");
-                (name.trim().to_owned(), value.trim().to_owned())
+                let (name, value) = line.split_once(':')?;
+                Some((name.trim().to_owned(), value.trim().to_owned()))
             })
-            .collect();
-        Self {
+            .collect::<Option<_>>()?;
+        Some(Self {
             start,
             headers,
             body: body.to_owned(),
+        })
+    }
+
+    /// As it goes on the wire, its length counted afresh.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\r\n", self.start);
+        for (name, value) in &self.headers {
+            if name.eq_ignore_ascii_case("Content-Length") {
+                text += &format!("{name}: {}\r\n", self.body.len());
+            } else {
+                text += &format!("{name}: {value}\r\n");
+            }
         }
+        text + "\r\n" + &self.body
+    }
+
+    /// The first value of a header field.
+    #[must_use]
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+
+    /// Gives a header field this one value, where it stood or before the length.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let at = self
+            .headers
+            .iter()
+            .position(|(have, _)| have.eq_ignore_ascii_case(name))
+            .unwrap_or(0);
+        self.remove(name);
+        self.headers.insert(
+            at.min(self.headers.len()),
+            (name.to_owned(), value.to_owned()),
+        );
+    }
+
+    /// Adds a header field in front.
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.headers.insert(0, (name.to_owned(), value.to_owned()));
+    }
+
+    /// Removes a header field; tells whether it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.headers.len();
+        self.headers
+            .retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        before != self.headers.len()
+    }
+
+    /// Rewrites every value of a header field.
+    pub fn rewrite(&mut self, name: &str, rewrite: impl Fn(&str) -> String) {
+        for (have, value) in &mut self.headers {
+            if have.eq_ignore_ascii_case(name) {
+                *value = rewrite(value);
+            }
+        }
+    }
+
+    /// The method of a request, or the one a response answers.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        self.method()
+            .or_else(|| self.first("CSeq")?.rsplit(' ').next())
+            .unwrap_or_default()
     }
 
     /// Takes the first whole message off a stream's bytes.

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::client::Clients;
 use crate::dialog::DialogId;
 use crate::log::Log;
-use crate::manner::{Manner, Occasion, Refusal};
+use crate::manner::{Manner, Occasion, Refusal, add};
 use crate::media::MediaConfig;
 use crate::script::Timers;
 use crate::server::{Incoming, Servers};
@@ -188,6 +188,7 @@ impl Agent {
                 .headers
                 .push(HeaderName::RetryAfter, seconds.to_string());
         }
+        add(&mut response.headers, &refusal.headers);
         response
     }
 

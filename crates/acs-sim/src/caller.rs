@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::agent::{Agent, InDialog};
-use crate::call::{By, CallHandle, Command, Ending, Parties, Phase, Progress};
+use crate::call::{By, CallHandle, Command, Ending, InDialogRequest, Parties, Phase, Progress};
 use crate::client::{Exchange, Reply};
 use crate::dialog::{Dialog, DialogId, raw};
 use crate::live::{Core, Established, Live};
-use crate::manner::{Described, Occasion, Role};
+use crate::manner::{Described, Occasion, Role, add};
 use crate::media::MediaSession;
 use crate::script::{CallOptions, Offer};
 use crate::sdp::{self, Codec, Direction, Embellishment, Local, Remote};
@@ -48,6 +48,7 @@ pub(crate) async fn place(
         caller: options.caller.clone().unwrap_or_default(),
         called: destination.uri.user().unwrap_or_default().to_owned(),
         call_id: id.call_id.clone(),
+        tag: id.local_tag.clone(),
         outgoing: true,
     };
     let (handle, commands, state) = CallHandle::new(parties, Arc::clone(&media));
@@ -82,10 +83,11 @@ pub(crate) fn description(
         connection: media.local().ip(),
         rtcp_mux: config.rtcp_mux,
         codecs: config.codecs.clone(),
-        telephone_event: Some(101),
+        telephone_event: config.telephone_event,
         direction: Direction::SendRecv,
-        crypto: media.key().map(|key| (1, key.clone())),
+        crypto: media.key().map(|key| (1, key)),
         microsoft: microsoft.then(Embellishment::offer),
+        edit: config.sdp.clone(),
     }
 }
 
@@ -101,6 +103,10 @@ struct Dialling {
     cancelled: bool,
     cancel_at: Option<Instant>,
     early: Option<(Remote, Codec)>,
+    /// The dialog of the last provisional response, for requests within it.
+    early_dialog: Option<Dialog>,
+    /// The last reliable provisional response acknowledged.
+    pracked: Option<u32>,
 }
 
 async fn dial(core: Core, destination: Destination, options: CallOptions) {
@@ -132,6 +138,8 @@ async fn dial(core: Core, destination: Destination, options: CallOptions) {
         cancelled: false,
         cancel_at,
         early: None,
+        early_dialog: None,
+        pracked: None,
     };
     dialling.run().await;
 }
@@ -148,11 +156,7 @@ fn invite(core: &Core, to: Destination, options: &CallOptions, contact: &str) ->
     headers.push(HeaderName::CallId, core.id.call_id.clone());
     headers.push(HeaderName::CSeq, "1 INVITE");
     headers.push(HeaderName::Contact, contact);
-    for (name, value) in &options.headers {
-        if let Some(name) = HeaderName::parse(name.as_bytes()) {
-            headers.push(name, value.clone());
-        }
-    }
+    add(headers, &options.headers);
     request
 }
 
@@ -171,11 +175,7 @@ impl Dialling {
                     Some(Reply::Response(response)) => return self.failed(&response),
                     Some(Reply::TimedOut) | None => return self.core.end(Ending::TimedOut),
                 },
-                Some(command) = self.core.commands.recv() => {
-                    if let Command::HangUp = command {
-                        self.give_up();
-                    }
-                }
+                Some(command) = self.core.commands.recv() => self.command(command),
                 event = self.core.inbox.recv() => self.event(event),
                 () = sleep_until(self.cancel_at.unwrap_or(far)) => {
                     self.cancel_at = None;
@@ -185,7 +185,57 @@ impl Dialling {
         }
     }
 
+    fn command(&mut self, command: Command) {
+        match (command, &mut self.early_dialog) {
+            (Command::HangUp(_), _) => self.give_up(),
+            (Command::Send(request, done), Some(dialog)) => {
+                self.core.send_in_dialog(dialog, &self.link, request, done);
+            }
+            // Nothing else can be done to a call that is being set up.
+            _ => {}
+        }
+    }
+
+    /// Takes up the early dialog of a provisional response, and acknowledges a reliable one
+    /// (RFC 3262 §4).
+    fn early_dialog(&mut self, response: &Response) {
+        let Some(tag) = response.headers.to_tag() else {
+            return;
+        };
+        self.core
+            .state
+            .send_modify(|state| state.remote_tag = Some(tag.clone()));
+        if self
+            .early_dialog
+            .as_ref()
+            .is_none_or(|known| !known.is_with(&tag))
+        {
+            let own = |route: &str| self.core.agent.manner.is_own_route(route);
+            let dialog = Dialog::of_caller(&self.exchange.request, response, &self.contact, own);
+            self.early_dialog = Some(dialog);
+        }
+        let reliable = response
+            .headers
+            .require()
+            .iter()
+            .any(|tag| tag.eq_ignore_ascii_case("100rel"));
+        let rseq = response.headers.rseq().ok().flatten();
+        let (Some(rseq), true) = (rseq, reliable) else {
+            return;
+        };
+        if self.pracked == Some(rseq) {
+            return;
+        }
+        self.pracked = Some(rseq);
+        self.core.state.send_modify(|state| state.pracks += 1);
+        if let Some(dialog) = &mut self.early_dialog {
+            let prack = InDialogRequest::new("PRACK").header("RAck", &format!("{rseq} 1 INVITE"));
+            self.core.send_in_dialog(dialog, &self.link, prack, None);
+        }
+    }
+
     fn provisional(&mut self, response: &Response) {
+        self.early_dialog(response);
         let progress = Progress {
             status: response.status.code(),
             tag: response.headers.to_tag().map(|tag| tag.to_string()),
@@ -258,12 +308,18 @@ impl Dialling {
             began,
             giving_up,
             early,
+            early_dialog,
             ..
         } = self;
-        core.state
-            .send_modify(|state| state.setup = Some(began.elapsed()));
+        core.state.send_modify(|state| {
+            state.setup = Some(began.elapsed());
+            state.remote_tag = response.headers.to_tag();
+        });
         let own = |route: &str| core.agent.manner.is_own_route(route);
-        let dialog = Dialog::of_caller(&exchange.request, response, &contact, own);
+        let mut dialog = Dialog::of_caller(&exchange.request, response, &contact, own);
+        if let Some(early) = &early_dialog {
+            dialog.number_after(early);
+        }
         let parsed = sdp::parse(&response.body);
         let delayed = exchange.request.body.is_empty();
         let described = Described {

@@ -29,6 +29,18 @@ pub(crate) struct Exchange {
     pub(crate) replies: mpsc::UnboundedReceiver<Reply>,
 }
 
+impl Exchange {
+    /// The final response, if there is one.
+    pub(crate) async fn last(mut self) -> Option<Box<Response>> {
+        while let Some(Reply::Response(response)) = self.replies.recv().await {
+            if response.status.is_final() {
+                return Some(response);
+            }
+        }
+        None
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientKey {
     branch: String,

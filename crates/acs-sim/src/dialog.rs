@@ -61,6 +61,16 @@ impl Dialog {
         }
     }
 
+    /// Whether the peer's tag is this one.
+    pub(crate) fn is_with(&self, tag: &str) -> bool {
+        self.remote.ends_with(&format!(";tag={tag}"))
+    }
+
+    /// Numbers requests after those sent in the early dialog.
+    pub(crate) fn number_after(&mut self, early: &Self) {
+        self.local_seq = self.local_seq.max(early.local_seq);
+    }
+
     /// Takes up the Contact of a target refresh (RFC 3261 §12.2.2).
     pub(crate) fn refresh(&mut self, headers: &Headers) {
         if let Some(target) = contact_uri(headers) {

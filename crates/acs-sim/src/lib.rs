@@ -13,6 +13,7 @@ mod call;
 mod callee;
 mod caller;
 mod client;
+mod connections;
 mod dialog;
 mod link;
 mod live;
@@ -23,11 +24,13 @@ mod party;
 mod payload;
 mod random;
 mod receiver;
+mod refer;
 mod rtcp;
 mod script;
 mod sdp;
 mod sender;
 mod server;
+mod sound;
 mod srtp;
 mod stream;
 mod tally;
@@ -37,15 +40,21 @@ mod wire;
 
 pub use acs::{AcsConfig, AcsSim, Flavour, ProxyMode, Violation};
 pub use call::{
-    By, CallError, CallHandle, CallState, Ending, Exchanged, Parties, Phase, Progress,
-    connected_within, exchange, exchange_digits,
+    By, CallError, CallHandle, CallState, Ending, Exchanged, InDialogRequest, Notified, Parties,
+    Phase, Progress, connected_within, exchange, exchange_digits,
 };
+pub use connections::Connection;
 pub use log::Logged;
 pub use media::{Faults, MediaConfig};
 pub use party::{Party, PartyConfig, StartError};
 pub use payload::StreamId;
-pub use script::{Behaviour, Behaviours, CallOptions, HoldDialect, Offer, Provisional, Timers};
-pub use sdp::Codec;
+pub use refer::{Leave, Transfer};
+pub use script::{
+    Answer, Behaviour, Behaviours, CallOptions, Endpoint, HoldDialect, Offer, Provisional,
+    Rejection, Timers,
+};
+pub use sdp::{Codec, SdpEdit};
+pub use sound::Sound;
 pub use tally::{Audio, Heard, MediaCounts};
 pub use tap::{Carrier, Chunk, Tap};
 pub use tls::{Identity, TlsSettings, Versions};

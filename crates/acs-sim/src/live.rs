@@ -1,74 +1,34 @@
 //! A confirmed call: what its user wants, what its peer sends, repetition of what is
 //! unacknowledged.
 
+mod core;
+mod refer;
 mod reinvite;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sip_msg::{Method, Request};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::agent::{Agent, InDialog};
-use crate::call::{By, CallError, CallState, Command, Done, Ending, Phase};
+pub(crate) use self::core::Core;
+use crate::agent::InDialog;
+use crate::call::{By, CallError, Command, Done, Ending, Phase};
 use crate::client::{Exchange, Reply};
-use crate::dialog::{Dialog, DialogId};
+use crate::dialog::Dialog;
 use crate::manner::{Occasion, Refusal};
-use crate::media::{Agreed, MediaSession};
 use crate::script::HoldDialect;
 use crate::sdp::{self, Codec, Direction, Local, Remote};
 use crate::server::Incoming;
+use crate::srtp::Key;
 use crate::wire::{ConnectError, Link, Origin};
+use refer::{Referral, next_referred};
 
 /// No deadline.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// What both ways of making a call have in common, before and after it is confirmed.
-pub(crate) struct Core {
-    pub(crate) agent: Arc<Agent>,
-    pub(crate) media: Arc<MediaSession>,
-    pub(crate) state: watch::Sender<CallState>,
-    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
-    pub(crate) inbox: mpsc::UnboundedReceiver<InDialog>,
-    pub(crate) id: DialogId,
-    /// Which of our listeners this call belongs to.
-    pub(crate) side: usize,
-    pub(crate) local: Local,
-}
-
-impl Core {
-    pub(crate) fn end(&self, ending: Ending) {
-        self.media.stop();
-        self.agent.forget(&self.id);
-        self.state.send_modify(|state| {
-            state.phase = Phase::Ended;
-            state.ending.get_or_insert(ending);
-        });
-    }
-
-    /// Takes up an exchange of descriptions.
-    pub(crate) fn follow(&self, remote: &Remote, codec: Codec) {
-        let hold = self.agent.manner.holds_by_inactive_only();
-        let theirs = match remote.direction {
-            Direction::SendOnly | Direction::RecvOnly if hold => Direction::SendRecv,
-            Direction::SendRecv
-            | Direction::SendOnly
-            | Direction::RecvOnly
-            | Direction::Inactive => remote.direction,
-        };
-        let agreed = Agreed {
-            codec,
-            send: self.local.direction.sends() && theirs.receives() && !remote.black_hole(),
-            receive: self.local.direction.receives() && theirs.sends(),
-        };
-        self.media
-            .follow(remote, agreed, self.agent.manner.retargets_media());
-        let held = remote.black_hole() || !theirs.receives();
-        self.state.send_modify(|state| state.held = held);
-    }
-}
 
 /// A 2xx of ours that its ACK has not reached.
 struct Unacked {
@@ -108,6 +68,9 @@ pub(crate) struct Live {
     refresh_at: Option<Instant>,
     hang_up_at: Option<Instant>,
     hang_up_after: Option<Duration>,
+    referral: Option<Referral>,
+    /// The key of a re-INVITE under way.
+    new_key: Option<Key>,
 }
 
 /// What a call brings along when it becomes live.
@@ -150,6 +113,8 @@ impl Live {
             refresh_at: None,
             hang_up_at: None,
             hang_up_after,
+            referral: None,
+            new_key: None,
         }
     }
 
@@ -217,7 +182,7 @@ impl Live {
     /// Sends BYE now: the answer is of no use.
     pub(crate) async fn end_at_once(mut self, ending: Ending) {
         // The ending named by the caller tells more than the BYE's.
-        let _ = self.hang_up().await;
+        let _ = self.hang_up(None).await;
         self.core.end(ending);
     }
 
@@ -230,8 +195,9 @@ impl Live {
             let free = self.unacked.is_none() && self.pending.is_none();
             let next = tokio::select! {
                 Some(command) = self.core.commands.recv(), if free => self.command(command).await,
-                event = self.core.inbox.recv() => self.event(event),
+                event = self.core.inbox.recv() => self.event(event).await,
                 reply = next_reply(&mut self.pending) => self.replied(reply).await,
+                response = next_referred(&mut self.referral) => self.referred(response),
                 reply = next_early(&mut invite) => {
                     self.repeat_ack(&reply);
                     Next::Stay
@@ -242,7 +208,7 @@ impl Live {
                     self.offer(self.core.local.clone(), Purpose::Refresh, None).await;
                     Next::Stay
                 }
-                () = sleep_until(self.hang_up_at.unwrap_or(far)), if free => self.hang_up().await,
+                () = sleep_until(self.hang_up_at.unwrap_or(far)), if free => self.hang_up(None).await,
             };
             if let Next::End(ending) = next {
                 break ending;
@@ -269,13 +235,23 @@ impl Live {
 
     async fn command(&mut self, command: Command) -> Next {
         match command {
-            Command::HangUp => return self.hang_up().await,
-            Command::Send(method, body) => self.send_other(&method, body).await,
+            Command::HangUp(from) => return self.hang_up(from).await,
+            Command::Send(request, done) => {
+                if let Ok(link) = self.link().await {
+                    self.core
+                        .send_in_dialog(&mut self.dialog, &link, request, done);
+                }
+            }
+            Command::Refer(transfer, done) => self.refer(transfer, done).await,
+            Command::Rekey(done) => self.rekey(done).await,
+            // What is said to a call that rings comes too late.
+            Command::Progress(_) | Command::Listen | Command::Answer(_) | Command::Reject(_) => {}
             Command::Hold(dialect, done) => {
                 let mut proposed = self.core.local.clone();
                 proposed.version += 1;
                 proposed.direction = match dialect {
                     HoldDialect::SendOnly => Direction::SendOnly,
+                    HoldDialect::RecvOnly => Direction::RecvOnly,
                     HoldDialect::Inactive => Direction::Inactive,
                     HoldDialect::BlackHole => Direction::SendRecv,
                 };
@@ -293,7 +269,8 @@ impl Live {
             }
             Command::Reoffer(text, done) => {
                 let unchanged = self.core.local.clone();
-                self.offer_as(text.into(), unchanged, Purpose::Change, Some(done))
+                let text = text.map(Into::into);
+                self.offer_as(text, unchanged, Purpose::Change, Some(done))
                     .await;
             }
             Command::Refresh(done) => {
@@ -304,7 +281,7 @@ impl Live {
         Next::Stay
     }
 
-    fn event(&mut self, event: Option<InDialog>) -> Next {
+    async fn event(&mut self, event: Option<InDialog>) -> Next {
         match event {
             None => Next::End(Ending::Stopped),
             Some(InDialog::Ack(ack)) => {
@@ -312,6 +289,10 @@ impl Live {
                 Next::Stay
             }
             Some(InDialog::Cancel) => Next::Stay,
+            Some(InDialog::Request(incoming)) if incoming.request.method == Method::Refer => {
+                self.asked(&incoming).await;
+                Next::Stay
+            }
             Some(InDialog::Request(incoming)) => self.requested(&incoming),
         }
     }
@@ -341,6 +322,9 @@ impl Live {
         let agent = Arc::clone(&self.core.agent);
         match incoming.request.method {
             Method::Bye => {
+                if self.referral.as_ref().is_some_and(|one| !one.settled) {
+                    agent.manner.note_left_early();
+                }
                 let response = agent.response(&incoming.request, 200, None, &incoming.link);
                 agent.respond(incoming, response);
                 return Next::End(Ending::HungUp(By::Them));
@@ -349,7 +333,8 @@ impl Live {
                 agent.refuse(incoming, &Refusal::status(491));
             }
             Method::Invite => self.reinvited(incoming),
-            Method::Options | Method::Info | Method::Notify | Method::Update => {
+            Method::Notify => return self.notified(incoming),
+            Method::Options | Method::Info | Method::Update => {
                 let response = agent.response(&incoming.request, 200, None, &incoming.link);
                 agent.respond(incoming, response);
             }
@@ -396,23 +381,24 @@ impl Live {
         }
     }
 
-    async fn send_other(&mut self, method: &str, body: Option<(String, String)>) {
-        let Ok(link) = self.link().await else { return };
-        let mut request = self.dialog.request(method_named(method));
-        self.complete(&mut request, &link);
-        if let Some((kind, text)) = body {
-            request.set_body(&kind, text);
-        }
-        // Its response is in the log, and nowhere else.
-        drop(self.core.agent.send_request(request, &link));
+    /// A connection of its own to the peer, from that address.
+    async fn fresh_link(&self, from: IpAddr) -> Result<Arc<Link>, ConnectError> {
+        let agent = &self.core.agent;
+        let hop = agent
+            .manner
+            .route(&self.dialog.next_hop())
+            .ok_or(ConnectError::NotConfigured)?;
+        agent.wire.connect(&hop, SocketAddr::new(from, 0)).await
     }
 
-    async fn hang_up(&mut self) -> Next {
+    async fn hang_up(&mut self, from: Option<IpAddr>) -> Next {
         let agent = Arc::clone(&self.core.agent);
-        let fresh = agent.manner.hangs_up_on_new_connection();
-        let link = match (fresh, agent.manner.route(&self.dialog.next_hop())) {
-            (true, Some(hop)) => agent.wire.connect(&hop, agent.local(self.core.side)).await,
-            _ => self.link().await,
+        let own = agent.local(self.core.side).ip();
+        let from = from.or_else(|| agent.manner.hangs_up_on_new_connection().then_some(own));
+        let fresh = from.is_some();
+        let link = match from {
+            Some(from) => self.fresh_link(from).await,
+            None => self.link().await,
         };
         let Ok(link) = link else {
             return Next::End(Ending::HungUp(By::Us));
@@ -431,19 +417,6 @@ impl Live {
             link.close();
         }
         Next::End(Ending::HungUp(By::Us))
-    }
-}
-
-fn method_named(name: &str) -> Method {
-    match name {
-        "INFO" => Method::Info,
-        "UPDATE" => Method::Update,
-        "REFER" => Method::Refer,
-        "NOTIFY" => Method::Notify,
-        "OPTIONS" => Method::Options,
-        "PRACK" => Method::Prack,
-        "MESSAGE" => Method::Message,
-        other => Method::Other(other.into()),
     }
 }
 

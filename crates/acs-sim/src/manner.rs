@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sip_msg::{HeaderName, Headers, Message, Request, Response, Uri};
 
-use crate::call::CallHandle;
+use crate::call::{CallHandle, Notified};
 use crate::script::Behaviour;
 use crate::sdp::{Remote, SdpError};
 use crate::wire::{Hop, Link};
@@ -23,6 +23,8 @@ pub(crate) struct Refusal {
     pub(crate) reason: Option<String>,
     /// Value of a Retry-After header.
     pub(crate) retry_after: Option<u32>,
+    /// Header fields added as written.
+    pub(crate) headers: Vec<(String, String)>,
     /// Close the connection after the response.
     pub(crate) close: bool,
 }
@@ -34,6 +36,7 @@ impl Refusal {
             phrase: None,
             reason: None,
             retry_after: None,
+            headers: Vec::new(),
             close: false,
         }
     }
@@ -126,6 +129,21 @@ pub(crate) trait Manner: Send + Sync + 'static {
     /// A 2xx of ours was never acknowledged.
     fn note_no_ack(&self) {}
 
+    /// What a transfer asked for by the other side is said to come to, status by status; nothing
+    /// refuses it.
+    fn refer_outcome(&self) -> Vec<u16> {
+        Vec::new()
+    }
+
+    /// Looks at the final response to a REFER of ours.
+    fn judge_referred(&self, _status: u16) {}
+
+    /// Looks at a NOTIFY; `before` are those of the same REFER that came earlier.
+    fn judge_notify(&self, _request: &Request, _before: &[Notified]) {}
+
+    /// The other side ended the call while a transfer we asked for was under way.
+    fn note_left_early(&self) {}
+
     /// Looks at a peer's session description.
     fn judge_description(&self, described: &Described<'_>) -> Option<Refusal> {
         let unusable = described.parsed.is_err() && !described.body.is_empty();
@@ -175,5 +193,12 @@ pub(crate) trait Manner: Send + Sync + 'static {
 pub(crate) fn supply(headers: &mut Headers, name: HeaderName, value: impl AsRef<[u8]>) {
     if headers.get(&name).is_none() {
         headers.push(name, value);
+    }
+}
+
+/// Adds header fields as written.
+pub(crate) fn add(headers: &mut Headers, fields: &[(String, String)]) {
+    for (name, value) in fields {
+        headers.push_raw(name.as_bytes(), value);
     }
 }

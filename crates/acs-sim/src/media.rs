@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 
 use crate::payload::StreamId;
 use crate::receiver::{Port, listen};
-use crate::sdp::{Codec, Remote};
+use crate::sdp::{Codec, Remote, SdpEdit};
 use crate::sender::{Job, Sender};
+use crate::sound::Sound;
 use crate::srtp::{Crypto, Key, SUITE};
 use crate::tally::MediaCounts;
 use crate::tap::Tap;
@@ -36,6 +37,12 @@ pub struct MediaConfig {
     pub first_sequence: Option<u16>,
     /// Faults planted on purpose.
     pub faults: Faults,
+    /// Done to every description before it is sent.
+    pub sdp: SdpEdit,
+    /// The payload type of telephone events in offers; none offers none.
+    pub telephone_event: Option<u8>,
+    /// Send reports.
+    pub rtcp: bool,
 }
 
 impl Default for MediaConfig {
@@ -47,6 +54,9 @@ impl Default for MediaConfig {
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             first_sequence: None,
             faults: Faults::default(),
+            sdp: SdpEdit::default(),
+            telephone_event: Some(101),
+            rtcp: true,
         }
     }
 }
@@ -71,6 +81,7 @@ pub(crate) struct Path {
     pub(crate) send: bool,
     pub(crate) receive: bool,
     pub(crate) payload_type: u8,
+    pub(crate) codec: Codec,
     pub(crate) telephone_event: Option<u8>,
     pub(crate) inbound: Option<Crypto>,
     pub(crate) outbound: Option<Crypto>,
@@ -91,8 +102,10 @@ pub(crate) struct Shared {
     pub(crate) local_rtp: SocketAddr,
     pub(crate) local_rtcp: SocketAddr,
     pub(crate) tap: Tap,
-    pub(crate) ssrc: u32,
     pub(crate) faults: Faults,
+    pub(crate) reports: bool,
+    /// Who is sent what is heard, besides the account of it.
+    bridge: Mutex<Option<mpsc::UnboundedSender<Job>>>,
     path: Mutex<Path>,
     counts: Mutex<MediaCounts>,
     /// Told of every packet received.
@@ -107,12 +120,24 @@ impl Shared {
     pub(crate) fn counts(&self) -> MutexGuard<'_, MediaCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn bridge(&self) -> MutexGuard<'_, Option<mpsc::UnboundedSender<Job>>> {
+        self.bridge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands on what was heard to the call this one is bridged with.
+    pub(crate) fn hand_on(&self, payload: &[u8]) {
+        if let Some(other) = &*self.bridge() {
+            // The other call may be over.
+            let _ = other.send(Job::Payload(payload.to_vec()));
+        }
+    }
 }
 
 /// One call's media. Dropping it closes the ports and ends the tasks.
 pub(crate) struct MediaSession {
     shared: Arc<Shared>,
-    key: Option<Key>,
+    key: Mutex<Option<Key>>,
     jobs: mpsc::UnboundedSender<Job>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -138,8 +163,9 @@ impl MediaSession {
             rtp,
             rtcp,
             tap,
-            ssrc: crate::random::u32(),
             faults: config.faults,
+            reports: config.rtcp,
+            bridge: Mutex::default(),
             path: Mutex::new(Path {
                 outbound,
                 ..Path::default()
@@ -162,7 +188,7 @@ impl MediaSession {
         ];
         Ok(Self {
             shared,
-            key,
+            key: Mutex::new(key),
             jobs,
             tasks,
         })
@@ -173,9 +199,19 @@ impl MediaSession {
         self.shared.local_rtp
     }
 
-    /// Our sending key, one for the whole call (a key that never changes never resets the ROC).
-    pub(crate) fn key(&self) -> Option<&Key> {
-        self.key.as_ref()
+    /// Our sending key, one for the whole call unless [`Self::rekey`] changes it (a key that
+    /// never changes never resets the ROC).
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Sends under another key from now on, from packet index 0.
+    pub(crate) fn rekey(&self, key: &Key) {
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
+        self.shared.path().outbound = Crypto::new(SUITE, key.clone());
     }
 
     /// Takes up what an offer/answer exchange settled.
@@ -191,6 +227,7 @@ impl MediaSession {
         path.send = agreed.send;
         path.receive = agreed.receive;
         path.payload_type = agreed.codec.payload_type();
+        path.codec = agreed.codec;
         path.telephone_event = remote.telephone_event();
         if let Some(line) = remote.usable_crypto()
             && !path
@@ -226,6 +263,58 @@ impl MediaSession {
             done,
         });
         finished
+    }
+
+    /// Queues packets of a sound; resolves when the last has been sent.
+    pub(crate) fn play(&self, sound: Sound, packets: u32) -> oneshot::Receiver<()> {
+        let (done, finished) = oneshot::channel();
+        let _ = self.jobs.send(Job::Play {
+            sound,
+            packets,
+            done,
+        });
+        finished
+    }
+
+    /// Goes on under another SSRC, with another sequence number and timestamp.
+    pub(crate) fn change_source(&self) {
+        let _ = self.jobs.send(Job::NewSource);
+    }
+
+    /// What this call hears, `other` sends.
+    pub(crate) fn forward_to(&self, other: &Self) {
+        *self.shared.bridge() = Some(other.jobs.clone());
+    }
+
+    /// Sends packets which this call's peer must not take for ours.
+    pub(crate) async fn forge(&self, packets: u32) -> std::io::Result<()> {
+        let socket = UdpSocket::bind((self.shared.local_rtp.ip(), 0)).await?;
+        let local = socket.local_addr()?;
+        let (target, secure, payload_type) = {
+            let path = self.shared.path();
+            (path.rtp, path.outbound.is_some(), path.payload_type)
+        };
+        let Some(target) = target else { return Ok(()) };
+        let mut crypto = secure.then(|| Crypto::new(SUITE, Key::random())).flatten();
+        let mut forger = Sender::new(
+            Arc::clone(&self.shared),
+            StreamId(crate::random::u64()),
+            crate::random::u32() as u16,
+        );
+        for _ in 0..packets {
+            let plain = forger.coded(payload_type);
+            let sealed = match &mut crypto {
+                Some(crypto) => crypto.protect_rtp(&plain),
+                None => Some(plain.into()),
+            };
+            if let Some(sealed) = sealed {
+                socket.send_to(&sealed, target).await?;
+                self.shared
+                    .tap
+                    .record(crate::tap::Carrier::Udp, local, target, &sealed);
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn counts(&self) -> MediaCounts {

@@ -57,6 +57,11 @@ pub struct PartyConfig {
     pub headers: Vec<(String, String)>,
     /// Send in-dialog requests on connections of our own only, never on the peer's.
     pub one_way: bool,
+    /// What NOTIFY says of a transfer the peer asks for, status by status; nothing refuses it.
+    /// Nobody is transferred.
+    pub refer_outcome: Vec<u16>,
+    /// Methods named in Allow.
+    pub allow: String,
     /// Addresses of names that appear in Contact and Record-Route.
     pub host_map: BTreeMap<String, IpAddr>,
     /// Needed for [`Transport::Tls`].
@@ -83,6 +88,8 @@ impl PartyConfig {
             host: None,
             headers: Vec::new(),
             one_way: false,
+            refer_outcome: Vec::new(),
+            allow: "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY".to_owned(),
             host_map: BTreeMap::new(),
             tls: None,
             media: MediaConfig::default(),
@@ -165,7 +172,10 @@ impl Party {
             Some(name) => format!("{name}:{}", peer.port()),
             None => peer.to_string(),
         };
-        let to = format!("sip:{number}@{there}");
+        let to = match number {
+            "" => format!("sip:{there}"),
+            number => format!("sip:{number}@{there}"),
+        };
         let text = options
             .request_uri
             .clone()
@@ -173,10 +183,11 @@ impl Party {
         let uri = Uri::parse(text).map_err(|_| std::io::ErrorKind::InvalidInput)?;
         let here = self.plain.host(self.local_addr());
         let caller = options.caller.as_deref().unwrap_or("anonymous");
+        let from = options.from_uri.clone();
         let destination = Destination {
             uri,
             to,
-            from: format!("sip:{caller}@{here}"),
+            from: from.unwrap_or_else(|| format!("sip:{caller}@{here}")),
             hop: self.plain.peer_hop(),
         };
         caller::place(&self.agent, destination, options).await
@@ -339,11 +350,7 @@ impl Manner for Plain {
     }
 
     fn complete(&self, headers: &mut Headers, occasion: Occasion<'_>, _local: SocketAddr) {
-        supply(
-            headers,
-            HeaderName::Allow,
-            "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY",
-        );
+        supply(headers, HeaderName::Allow, &self.config.allow);
         let name = match occasion {
             Occasion::Request => HeaderName::UserAgent,
             Occasion::Response(..) => HeaderName::Server,
@@ -378,6 +385,10 @@ impl Manner for Plain {
             addr,
             server_name,
         })
+    }
+
+    fn refer_outcome(&self) -> Vec<u16> {
+        self.config.refer_outcome.clone()
     }
 
     fn reuses_connections(&self) -> bool {

@@ -2,14 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rtp_rs::RtpReader;
 
 use crate::media::{Path, Shared};
-use crate::payload;
+use crate::payload::{self, Decoded};
 use crate::rtcp;
+use crate::sound::{Impression, impression};
+use crate::tally::MediaCounts;
 use crate::tap::Carrier;
 
+/// The static payload type of RFC 3389.
+const COMFORT_NOISE: u8 = 13;
+/// RTCP packets whose time is kept.
+const RTCP_TIMES: usize = 1000;
 /// Largest datagram read.
 const DATAGRAM: usize = 2048;
 
@@ -54,7 +61,12 @@ fn hear_rtcp(shared: &Shared, packet: &[u8]) {
     let mut counts = shared.counts();
     match (rtcp::is_rtcp(packet), opened) {
         (false, _) => counts.malformed += 1,
-        (true, true) => counts.rtcp_received += 1,
+        (true, true) => {
+            counts.rtcp_received += 1;
+            if counts.rtcp_times.len() < RTCP_TIMES {
+                counts.rtcp_times.push(SystemTime::now());
+            }
+        }
         (true, false) => counts.undecryptable += 1,
     }
 }
@@ -65,6 +77,8 @@ struct Ear {
     audio: u32,
     /// Timestamp of the telephone event last reported; its end is sent three times.
     event: Option<u32>,
+    /// The key heard in the audio, and in how many packets in a row.
+    key: (Option<char>, u32),
 }
 
 impl Ear {
@@ -100,6 +114,8 @@ impl Ear {
             if let Some(digit) = self.digit(&rtp) {
                 counts.digits.push(digit);
             }
+        } else if rtp.payload_type() == COMFORT_NOISE {
+            counts.comfort_noise += 1;
         } else if rtp.payload_type() == path.payload_type {
             self.audio += 1;
             if shared
@@ -112,9 +128,39 @@ impl Ear {
             if !path.receive {
                 counts.while_held += 1;
             }
-            counts.note(payload::decode(rtp.payload()));
+            let decoded = payload::decode(rtp.payload());
+            if decoded == Decoded::Foreign {
+                self.listen(&mut counts, &rtp);
+            }
+            counts.note(decoded);
+            drop(counts);
+            shared.hand_on(rtp.payload());
         } else {
             counts.wrong_type += 1;
+        }
+    }
+
+    /// What an uncoded packet sounds like.
+    fn listen(&mut self, counts: &mut MediaCounts, rtp: &RtpReader<'_>) {
+        let heard = impression(rtp.payload_type(), rtp.payload());
+        let key = match heard {
+            Some(Impression::Key(key)) => Some(key),
+            _ => None,
+        };
+        match heard {
+            Some(Impression::Silence) => counts.silence += 1,
+            Some(Impression::Sound | Impression::Key(_)) => counts.sound += 1,
+            None => {}
+        }
+        // Two packets alike are a key; one may be the edge of something else.
+        match key {
+            Some(key) if self.key.0 == Some(key) => {
+                self.key.1 += 1;
+                if self.key.1 == 2 {
+                    counts.keys.push(key);
+                }
+            }
+            key => self.key = (key, u32::from(key.is_some())),
         }
     }
 

@@ -9,14 +9,28 @@ use crate::media::MediaConfig;
 pub enum HoldDialect {
     /// `a=sendonly` (RFC 6337 §5.3).
     SendOnly,
+    /// `a=recvonly`: seen from exchanges that play music themselves.
+    RecvOnly,
     /// `a=inactive`: the only one Microsoft understands.
     Inactive,
     /// The connection address 0.0.0.0 of RFC 2543.
     BlackHole,
 }
 
+/// Which endpoint of a forked call sends a response: each has a To tag of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The one that answers.
+    #[default]
+    Answering,
+    /// One that is heard of once.
+    Passing,
+    /// One of several, the same each time its number is named.
+    Numbered(u8),
+}
+
 /// A provisional response of an answering script.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provisional {
     /// Time since the INVITE.
     pub after: Duration,
@@ -24,69 +38,112 @@ pub struct Provisional {
     pub status: u16,
     /// With a session description: early media.
     pub early_media: bool,
-    /// Under a To tag of its own, as another endpoint of a fork would send it.
-    pub own_tag: bool,
+    /// Under whose To tag.
+    pub endpoint: Endpoint,
+    /// Repeated until its PRACK comes (RFC 3262); only under the tag that answers.
+    pub reliable: bool,
+    /// Header fields added as written: name and value.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Provisional {
-    /// 180 after that time.
-    pub fn ringing(after: Duration) -> Self {
+    /// This status after that time.
+    pub fn new(status: u16, after: Duration) -> Self {
         Self {
             after,
-            status: 180,
-            early_media: false,
-            own_tag: false,
+            status,
+            ..Self::default()
         }
+    }
+
+    /// 180 after that time.
+    pub fn ringing(after: Duration) -> Self {
+        Self::new(180, after)
     }
 
     /// 183 with a session description after that time.
     pub fn early_media(after: Duration) -> Self {
         Self {
-            after,
-            status: 183,
             early_media: true,
-            own_tag: false,
+            ..Self::new(183, after)
         }
     }
 
-    /// The same, from another endpoint.
+    /// The same, from an endpoint that is heard of this once.
     pub fn forked(self) -> Self {
+        self.by(Endpoint::Passing)
+    }
+
+    /// The same, from that endpoint.
+    pub fn by(self, endpoint: Endpoint) -> Self {
+        Self { endpoint, ..self }
+    }
+
+    /// The same, to be acknowledged with PRACK.
+    pub fn reliably(self) -> Self {
         Self {
-            own_tag: true,
+            reliable: true,
             ..self
         }
     }
 }
 
+/// An answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Sent before the answer, in this order.
+    pub provisionals: Vec<Provisional>,
+    /// Time from the INVITE to the 200.
+    pub after: Duration,
+    /// Header fields of the 200 added as written: name and value.
+    pub headers: Vec<(String, String)>,
+    /// Another endpoint answers as well, this long after the first.
+    pub second_after: Option<Duration>,
+    /// Answer when CANCEL comes instead of giving up: the 200 crosses it.
+    pub crossing_cancel: bool,
+    /// Send BYE this long after the call is confirmed.
+    pub hang_up_after: Option<Duration>,
+    /// Media in place of the party's own.
+    pub media: Option<MediaConfig>,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rejection {
+    /// Sent before the refusal, in this order.
+    pub provisionals: Vec<Provisional>,
+    /// Time from the INVITE to the refusal.
+    pub after: Duration,
+    /// 300 to 699.
+    pub status: u16,
+    /// A Reason header's value (RFC 3326).
+    pub reason: Option<String>,
+    /// A Retry-After header, in seconds.
+    pub retry_after: Option<u32>,
+    /// Header fields added as written: the Contact of a redirection.
+    pub headers: Vec<(String, String)>,
+    /// Close the connection behind it.
+    pub close: bool,
+}
+
 /// How an incoming call is treated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Behaviour {
     /// Answer with 200.
-    Answer {
-        /// Sent before the answer, in this order.
-        provisionals: Vec<Provisional>,
-        /// Time from the INVITE to the 200.
-        after: Duration,
-        /// Send BYE this long after the call is confirmed.
-        hang_up_after: Option<Duration>,
-    },
+    Answer(Answer),
     /// Refuse.
-    Reject {
-        /// Sent before the refusal, in this order.
-        provisionals: Vec<Provisional>,
-        /// Time from the INVITE to the refusal.
-        after: Duration,
-        /// 300 to 699.
-        status: u16,
-        /// A Reason header's value (RFC 3326).
-        reason: Option<String>,
-        /// A Retry-After header, in seconds.
-        retry_after: Option<u32>,
-    },
+    Reject(Rejection),
     /// Ring (or, without `ring`, send 100 only) until the caller gives up.
     NeverAnswer {
         /// Send 180.
         ring: bool,
+    },
+    /// Send nothing but what is asked of the [`CallHandle`](crate::CallHandle):
+    /// [`progress`](crate::CallHandle::progress), [`answer`](crate::CallHandle::answer),
+    /// [`reject`](crate::CallHandle::reject).
+    Manual {
+        /// Send 100 at once.
+        trying: bool,
     },
     /// Send nothing whatsoever.
     Ignore,
@@ -95,74 +152,78 @@ pub enum Behaviour {
 impl Behaviour {
     /// 180 at once, 200 after that time.
     pub fn answer_after(after: Duration) -> Self {
-        Self::Answer {
-            provisionals: vec![Provisional::ringing(Duration::ZERO)],
+        Self::answer(vec![Provisional::ringing(Duration::ZERO)], after)
+    }
+
+    /// These provisional responses, then 200 after that time.
+    pub fn answer(provisionals: Vec<Provisional>, after: Duration) -> Self {
+        Self::Answer(Answer {
+            provisionals,
             after,
-            hang_up_after: None,
-        }
+            ..Answer::default()
+        })
     }
 
     /// 183 with early media at once, 200 after that time.
     pub fn early_media_then_answer(after: Duration) -> Self {
-        Self::Answer {
-            provisionals: vec![Provisional::early_media(Duration::ZERO)],
-            after,
-            hang_up_after: None,
-        }
+        Self::answer(vec![Provisional::early_media(Duration::ZERO)], after)
     }
 
     /// What Microsoft does when several endpoints ring: three 180 with different To tags, a 183
     /// under a fourth, the 200 under a fifth.
     pub fn forked(after: Duration) -> Self {
         let step = after / 5;
-        Self::Answer {
-            provisionals: vec![
+        Self::answer(
+            vec![
                 Provisional::ringing(Duration::ZERO).forked(),
                 Provisional::ringing(step).forked(),
                 Provisional::ringing(step * 2).forked(),
                 Provisional::early_media(step * 3).forked(),
             ],
             after,
-            hang_up_after: None,
-        }
+        )
     }
 
     /// The same answer, with a BYE that long after it.
     pub fn hanging_up_after(self, time: Duration) -> Self {
         match self {
-            Self::Answer {
-                provisionals,
-                after,
-                ..
-            } => Self::Answer {
-                provisionals,
-                after,
+            Self::Answer(answer) => Self::Answer(Answer {
                 hang_up_after: Some(time),
-            },
-            other @ (Self::Reject { .. } | Self::NeverAnswer { .. } | Self::Ignore) => other,
+                ..answer
+            }),
+            other @ (Self::Reject(_)
+            | Self::NeverAnswer { .. }
+            | Self::Manual { .. }
+            | Self::Ignore) => other,
         }
     }
 
     /// Refuse at once with this status.
     pub fn reject(status: u16) -> Self {
-        Self::Reject {
-            provisionals: Vec::new(),
-            after: Duration::ZERO,
+        Self::Reject(Rejection {
             status,
-            reason: None,
-            retry_after: None,
-        }
+            ..Rejection::default()
+        })
+    }
+
+    /// 302 to this URI.
+    pub fn redirect(uri: &str) -> Self {
+        Self::Reject(Rejection {
+            status: 302,
+            headers: vec![("Contact".to_owned(), format!("<{uri}>"))],
+            ..Rejection::default()
+        })
     }
 
     /// 180, then 486 Busy Here.
     pub fn busy() -> Self {
-        Self::Reject {
+        Self::Reject(Rejection {
             provisionals: vec![Provisional::ringing(Duration::ZERO)],
             after: Duration::from_millis(50),
             status: 486,
             reason: Some("Q.850;cause=17;text=\"User busy\"".to_owned()),
-            retry_after: None,
-        }
+            ..Rejection::default()
+        })
     }
 
     /// 603 Decline.
@@ -172,13 +233,11 @@ impl Behaviour {
 
     /// 503 with `Retry-After`.
     pub fn unavailable(retry_after: Option<u32>) -> Self {
-        Self::Reject {
-            provisionals: Vec::new(),
-            after: Duration::ZERO,
+        Self::Reject(Rejection {
             status: 503,
-            reason: None,
             retry_after,
-        }
+            ..Rejection::default()
+        })
     }
 }
 
@@ -246,6 +305,8 @@ pub struct CallOptions {
     pub headers: Vec<(String, String)>,
     /// Request-URI in place of the usual one.
     pub request_uri: Option<String>,
+    /// URI of From in place of the usual one.
+    pub from_uri: Option<String>,
     /// Media in place of the party's own.
     pub media: Option<MediaConfig>,
     /// Which of several names calls: index into the proxies of Microsoft's side.

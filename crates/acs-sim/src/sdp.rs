@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use sdp_types::{Attribute, Bandwidth, Connection, Media, Origin, Session, Time};
 
@@ -145,12 +146,15 @@ pub(crate) enum SdpError {
 }
 
 /// The codecs whose packets can carry coded payloads unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     /// G.711 µ-law, payload type 0.
+    #[default]
     Pcmu,
     /// G.711 A-law, payload type 8.
     Pcma,
+    /// G.722, payload type 9: as many octets a packet as G.711, at a nominal clock of 8,000 Hz.
+    G722,
 }
 
 impl Codec {
@@ -159,6 +163,7 @@ impl Codec {
         match self {
             Self::Pcmu => 0,
             Self::Pcma => 8,
+            Self::G722 => 9,
         }
     }
 
@@ -166,6 +171,7 @@ impl Codec {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
         }
     }
 }
@@ -191,6 +197,51 @@ pub(crate) struct Local {
     pub(crate) crypto: Option<(u32, Key)>,
     /// Write what Microsoft's media processors write besides.
     pub(crate) microsoft: Option<Embellishment>,
+    /// Done to the text before it is sent.
+    pub(crate) edit: SdpEdit,
+}
+
+type Edit = dyn Fn(&str) -> String + Send + Sync;
+
+/// What is done to the text of every session description of a party before it is sent: lines
+/// nobody asked for, a profile or key parameter out of the ordinary.
+#[derive(Clone, Default)]
+pub struct SdpEdit(Option<Arc<Edit>>);
+
+impl SdpEdit {
+    /// Sends what `edit` makes of a description.
+    pub fn new(edit: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(edit)))
+    }
+
+    /// Adds these lines to the media description.
+    pub fn adding(lines: &[&str]) -> Self {
+        let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        Self::new(move |text| format!("{text}{lines}"))
+    }
+
+    /// Replaces every `from` by `to`.
+    pub fn replacing(from: &str, to: &str) -> Self {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Self::new(move |text| text.replace(&from, &to))
+    }
+
+    fn apply(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match &self.0 {
+            Some(edit) => edit(&String::from_utf8_lossy(&bytes)).into_bytes(),
+            None => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for SdpEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "SdpEdit(on)"
+        } else {
+            "SdpEdit(off)"
+        })
+    }
 }
 
 /// What Microsoft's media processors write that is never used here.
@@ -275,7 +326,7 @@ impl Local {
         session
             .write(&mut bytes)
             .expect("a vector takes every byte");
-        bytes
+        self.edit.apply(bytes)
     }
 
     /// Payload types in the order offered, with their maps.
@@ -292,7 +343,13 @@ impl Local {
         let event = self
             .telephone_event
             .map(|event| (event, "telephone-event/8000".to_owned()));
+        let spoken = |number: u8| {
+            self.codecs
+                .iter()
+                .any(|codec| codec.payload_type() == number)
+        };
         extra(&WIDEBAND)
+            .filter(|(number, _)| !spoken(*number))
             .chain(codecs)
             .chain(event)
             .chain(extra(&COMFORT))

@@ -13,6 +13,7 @@ use crate::media::{Path, Shared};
 use crate::payload::{self, StreamId};
 use crate::receiver::DIGITS;
 use crate::rtcp::{self, Sent};
+use crate::sound::Sound;
 use crate::tap::Carrier;
 
 /// One packet's time.
@@ -36,12 +37,22 @@ pub(crate) enum Job {
         digits: String,
         done: oneshot::Sender<()>,
     },
+    Play {
+        sound: Sound,
+        packets: u32,
+        done: oneshot::Sender<()>,
+    },
+    /// One packet with this payload, at once.
+    Payload(Vec<u8>),
+    /// Another SSRC, sequence and timestamp from here on.
+    NewSource,
 }
 
 /// The sending end of one stream.
 pub(crate) struct Sender {
     shared: Arc<Shared>,
     stream: StreamId,
+    ssrc: u32,
     sequence: u16,
     timestamp: u32,
     index: u32,
@@ -55,6 +66,7 @@ impl Sender {
         Self {
             shared,
             stream,
+            ssrc: crate::random::u32(),
             sequence,
             timestamp,
             index: 0,
@@ -74,15 +86,17 @@ impl Sender {
             pace.tick().await;
             self.timestamp = self.timestamp.wrapping_add(STEP);
             steps = steps.wrapping_add(1);
-            if steps.is_multiple_of(REPORT_EVERY) {
+            if self.shared.reports && steps.is_multiple_of(REPORT_EVERY) {
                 self.report().await;
             }
-            if job.is_none() {
-                job = match queue.try_recv() {
-                    Ok(next) => Some(Work::from(next)),
-                    Err(mpsc::error::TryRecvError::Empty) => None,
+            while job.is_none() {
+                match queue.try_recv() {
+                    Ok(Job::Payload(payload)) => self.hand_on(&payload).await,
+                    Ok(Job::NewSource) => self.change_source(),
+                    Ok(next) => job = Work::begin(next),
+                    Err(mpsc::error::TryRecvError::Empty) => break,
                     Err(mpsc::error::TryRecvError::Disconnected) => return,
-                };
+                }
             }
             let Some(work) = &mut job else {
                 self.silent = true;
@@ -109,6 +123,16 @@ impl Sender {
             Work::Talk { left, .. } => {
                 if *left > 0 {
                     self.audio().await;
+                    *left -= 1;
+                }
+                *left == 0
+            }
+            Work::Play {
+                sound, index, left, ..
+            } => {
+                if *left > 0 {
+                    self.sound(*sound, *index).await;
+                    *index += 1;
                     *left -= 1;
                 }
                 *left == 0
@@ -159,7 +183,7 @@ impl Sender {
         {
             let mut counts = self.shared.counts();
             counts.sent += 1;
-            counts.ssrc = Some(self.shared.ssrc);
+            counts.ssrc = Some(self.ssrc);
             if !dropped {
                 counts.sent_digest.update(payload);
             }
@@ -167,6 +191,45 @@ impl Sender {
         if !dropped {
             self.send_rtp(packet).await;
         }
+    }
+
+    /// One coded packet that is in nobody's account.
+    pub(crate) fn coded(&mut self, payload_type: u8) -> Vec<u8> {
+        let payload = payload::encode(self.stream, self.index);
+        self.index += 1;
+        self.timestamp = self.timestamp.wrapping_add(STEP);
+        self.packet(payload_type, self.timestamp, false, &payload)
+    }
+
+    async fn sound(&mut self, sound: Sound, index: u32) {
+        let (codec, payload_type) = {
+            let path = self.shared.path();
+            (path.codec, path.payload_type)
+        };
+        let payload_type = sound.payload_type().unwrap_or(payload_type);
+        let payload = sound.payload(codec, index);
+        let packet = self.packet(payload_type, self.timestamp, self.silent, &payload);
+        self.silent = false;
+        self.send_rtp(packet).await;
+    }
+
+    /// A packet of a call this one is bridged with; it is coded in another stream's name.
+    async fn hand_on(&mut self, payload: &[u8]) {
+        if !self.may_send() {
+            return;
+        }
+        let payload_type = self.shared.path().payload_type;
+        let packet = self.packet(payload_type, self.timestamp, self.silent, payload);
+        self.timestamp = self.timestamp.wrapping_add(STEP);
+        self.silent = false;
+        self.send_rtp(packet).await;
+    }
+
+    fn change_source(&mut self) {
+        self.ssrc = crate::random::u32();
+        self.sequence = crate::random::u32() as u16;
+        self.timestamp = crate::random::u32();
+        self.silent = true;
     }
 
     async fn event(&mut self, event: &mut Event) {
@@ -192,7 +255,7 @@ impl Sender {
             .payload_type(payload_type)
             .sequence(self.sequence.into())
             .timestamp(timestamp)
-            .ssrc(self.shared.ssrc)
+            .ssrc(self.ssrc)
             .marked(mark)
             .payload(payload)
             .build()
@@ -220,7 +283,7 @@ impl Sender {
 
     async fn report(&self) {
         let sent = Sent {
-            ssrc: self.shared.ssrc,
+            ssrc: self.ssrc,
             timestamp: self.timestamp,
             packets: self.packets,
             octets: self.packets.wrapping_mul(payload::LEN as u32),
@@ -271,6 +334,12 @@ enum Work {
         left: u32,
         done: Option<oneshot::Sender<()>>,
     },
+    Play {
+        sound: Sound,
+        index: u32,
+        left: u32,
+        done: Option<oneshot::Sender<()>>,
+    },
     /// Event codes still to send, last first.
     Digits {
         digits: Vec<u8>,
@@ -279,10 +348,21 @@ enum Work {
     },
 }
 
-impl From<Job> for Work {
-    fn from(job: Job) -> Self {
-        match job {
+impl Work {
+    /// What takes steps; the rest is done at once.
+    fn begin(job: Job) -> Option<Self> {
+        Some(match job {
             Job::Talk { packets, done } => Self::Talk {
+                left: packets,
+                done: Some(done),
+            },
+            Job::Play {
+                sound,
+                packets,
+                done,
+            } => Self::Play {
+                sound,
+                index: 0,
                 left: packets,
                 done: Some(done),
             },
@@ -299,13 +379,12 @@ impl From<Job> for Work {
                     done: Some(done),
                 }
             }
-        }
+            Job::Payload(_) | Job::NewSource => return None,
+        })
     }
-}
 
-impl Work {
     fn finish(&mut self) {
-        let (Self::Talk { done, .. } | Self::Digits { done, .. }) = self;
+        let (Self::Talk { done, .. } | Self::Play { done, .. } | Self::Digits { done, .. }) = self;
         if let Some(done) = done.take() {
             // Nobody waiting is nobody to tell.
             let _ = done.send(());

@@ -1,6 +1,7 @@
 //! What was sent and what was heard, and the comparison of the two.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -24,6 +25,14 @@ pub struct MediaCounts {
     pub corrupt: u32,
     /// Packets whose payload was never coded: tones, silence.
     pub foreign: u32,
+    /// Of these, G.711 too quiet to hear.
+    pub silence: u32,
+    /// Of these, G.711 that can be heard.
+    pub sound: u32,
+    /// Keys of the telephone keypad heard in the audio itself.
+    pub keys: String,
+    /// Comfort noise packets (RFC 3389).
+    pub comfort_noise: u32,
     /// SRTP or SRTCP packets that failed authentication, or came before their key.
     pub undecryptable: u32,
     /// Packets of a payload type that was not negotiated.
@@ -38,6 +47,8 @@ pub struct MediaCounts {
     pub rtcp_sent: u32,
     /// RTCP compound packets received (and authenticated, when secure).
     pub rtcp_received: u32,
+    /// When.
+    pub rtcp_times: Vec<SystemTime>,
     /// Every SSRC heard.
     pub ssrcs: BTreeSet<u32>,
     /// Digits heard as telephone events (RFC 4733), each once.

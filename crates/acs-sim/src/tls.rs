@@ -8,8 +8,9 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, KeyLog,
-    OtherError, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
+    KeyLog, OtherError, RootCertStore, ServerConfig, SignatureScheme, SupportedCipherSuite,
+    SupportedProtocolVersion,
 };
 use webpki::{EndEntityCert, KeyUsage};
 
@@ -61,6 +62,8 @@ pub struct TlsSettings {
     pub require_client_certificate: bool,
     /// Protocol versions spoken.
     pub versions: Versions,
+    /// Cipher suites spoken; empty means every one the library has.
+    pub suites: Vec<CipherSuite>,
     /// Receives the secrets of every session, for captures.
     pub key_log: Option<Arc<dyn KeyLog>>,
 }
@@ -75,6 +78,7 @@ impl fmt::Debug for TlsSettings {
                 &self.require_client_certificate,
             )
             .field("versions", &self.versions)
+            .field("suites", &self.suites)
             .finish_non_exhaustive()
     }
 }
@@ -87,6 +91,7 @@ impl TlsSettings {
             roots,
             require_client_certificate: true,
             versions: Versions::Both,
+            suites: Vec::new(),
             key_log: None,
         }
     }
@@ -98,6 +103,15 @@ impl TlsSettings {
         }
     }
 
+    fn provider(&self) -> Arc<CryptoProvider> {
+        let mut provider = aws_lc_rs::default_provider();
+        if !self.suites.is_empty() {
+            let wanted = |suite: &SupportedCipherSuite| self.suites.contains(&suite.suite());
+            provider.cipher_suites.retain(wanted);
+        }
+        Arc::new(provider)
+    }
+
     fn store(&self) -> Result<RootCertStore, Error> {
         let mut store = RootCertStore::empty();
         for root in &self.roots {
@@ -107,7 +121,7 @@ impl TlsSettings {
     }
 
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, Error> {
-        let mut config = ClientConfig::builder_with_provider(provider())
+        let mut config = ClientConfig::builder_with_provider(self.provider())
             .with_protocol_versions(self.versions())?
             .with_root_certificates(self.store()?)
             .with_client_auth_cert(self.identity.chain.clone(), self.identity.key.clone_key())?;
@@ -118,7 +132,7 @@ impl TlsSettings {
     }
 
     pub(crate) fn server(&self) -> Result<Arc<ServerConfig>, Error> {
-        let provider = provider();
+        let provider = self.provider();
         let verifier = EitherUsage {
             roots: self.store()?,
             algorithms: provider.signature_verification_algorithms,
@@ -133,10 +147,6 @@ impl TlsSettings {
         }
         Ok(Arc::new(config))
     }
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }
 
 /// The names in a certificate's subjectAltName; empty when it has none or cannot be read.

@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::connections::{Connection, Connections};
 pub use crate::link::Transport;
 use crate::link::{Datagrams, Out};
 pub(crate) use crate::link::{Link, Origin};
@@ -79,6 +80,7 @@ pub(crate) struct Wire {
     tap: Tap,
     tls: Option<TlsEnds>,
     idle: Option<Duration>,
+    pub(crate) connections: Arc<Connections>,
     next: AtomicU64,
     udp: Mutex<Vec<(usize, Datagrams)>>,
     /// Connections we opened, by where they lead and which of our listeners' address they left.
@@ -86,6 +88,8 @@ pub(crate) struct Wire {
     tasks: Mutex<Vec<AbortHandle>>,
     /// Connections accepted, for closing them with their listener.
     accepted: Mutex<Vec<Weak<Link>>>,
+    /// Connections opened, for closing them all at once.
+    ours: Mutex<Vec<Weak<Link>>>,
     listeners: Mutex<HashMap<usize, JoinHandle<()>>>,
 }
 
@@ -105,11 +109,13 @@ impl Wire {
             tap,
             tls,
             idle,
+            connections: Arc::default(),
             next: AtomicU64::new(1),
             udp: Mutex::default(),
             opened: Mutex::default(),
             tasks: Mutex::default(),
             accepted: Mutex::default(),
+            ours: Mutex::default(),
             listeners: Mutex::default(),
         };
         (Arc::new(wire), arrivals)
@@ -254,17 +260,22 @@ impl Wire {
             origin: Origin::Ours,
         };
         let tapped = Tapped::new(tcp, self.tap.clone())?;
+        let mut seen = Connection::between(local, remote);
         if hop.transport == Transport::Tcp {
-            return Ok(self.adopt(tapped, ends, Vec::new(), None));
+            return Ok(self.adopt(tapped, ends, Vec::new(), seen));
         }
+        seen.server_name = Some(hop.server_name.clone());
         let tls = self.tls.as_ref().ok_or(ConnectError::NotConfigured)?;
         let name = ServerName::try_from(hop.server_name.clone())
             .map_err(|_| ConnectError::Name(hop.server_name.clone()))?;
         let secure = TlsConnector::from(Arc::clone(&tls.client))
             .connect(name, tapped)
-            .await?;
-        let names = peer_names(secure.get_ref().1.peer_certificates());
-        Ok(self.adopt(secure, ends, names, Some(hop.server_name.clone())))
+            .await
+            .inspect_err(|error| self.failed(seen.clone(), error))?;
+        let session = secure.get_ref().1;
+        let names = peer_names(session.peer_certificates());
+        let seen = seen.shaken(session);
+        Ok(self.adopt(secure, ends, names, seen))
     }
 
     fn adopt<S>(
@@ -272,7 +283,7 @@ impl Wire {
         stream: S,
         ends: Ends,
         names: Vec<String>,
-        server_name: Option<String>,
+        mut seen: Connection,
     ) -> Arc<Link>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
@@ -285,10 +296,12 @@ impl Wire {
             remote: ends.remote,
             origin: ends.origin,
             names,
-            server_name,
+            server_name: seen.server_name.clone(),
             out: Out::Stream(out),
             closed: AtomicBool::new(false),
         });
+        seen.id = Some(link.id);
+        self.connections.note(seen);
         let run = stream::run(
             stream,
             Arc::clone(&link),
@@ -296,12 +309,20 @@ impl Wire {
             self.arrived.clone(),
             self.idle,
         );
-        let task = tokio::spawn(run).abort_handle();
-        if let Origin::Theirs { .. } = ends.origin {
-            let mut accepted = locked(&self.accepted);
-            accepted.retain(|link| link.strong_count() > 0);
-            accepted.push(Arc::downgrade(&link));
-        }
+        let (id, connections) = (link.id, Arc::clone(&self.connections));
+        let task = tokio::spawn(async move {
+            run.await;
+            connections.ended(id);
+        })
+        .abort_handle();
+        let kept = match ends.origin {
+            Origin::Theirs { .. } => &self.accepted,
+            Origin::Ours => &self.ours,
+        };
+        let mut kept = locked(kept);
+        kept.retain(|link| link.strong_count() > 0);
+        kept.push(Arc::downgrade(&link));
+        drop(kept);
         let mut tasks = locked(&self.tasks);
         tasks.retain(|task| !task.is_finished());
         tasks.push(task);
@@ -337,19 +358,42 @@ impl Wire {
             origin: Origin::Theirs { listener },
         };
         let tapped = Tapped::new(tcp, self.tap.clone())?;
+        let mut seen = Connection::between(local, remote);
+        seen.listener = Some(listener);
         if transport == Transport::Tcp {
-            self.adopt(tapped, ends, Vec::new(), None);
+            self.adopt(tapped, ends, Vec::new(), seen);
             return Ok(());
         }
         let Some(tls) = &self.tls else { return Ok(()) };
         let secure = TlsAcceptor::from(Arc::clone(&tls.server))
             .accept(tapped)
-            .await?;
+            .await
+            .inspect_err(|error| self.failed(seen.clone(), error))?;
         let session = secure.get_ref().1;
         let names = peer_names(session.peer_certificates());
-        let server_name = session.server_name().map(str::to_owned);
-        self.adopt(secure, ends, names, server_name);
+        seen.server_name = session.server_name().map(str::to_owned);
+        let seen = seen.shaken(session);
+        self.adopt(secure, ends, names, seen);
         Ok(())
+    }
+
+    fn failed(&self, mut seen: Connection, error: &std::io::Error) {
+        seen.closed = Some(std::time::SystemTime::now());
+        seen.failed = Some(error.to_string());
+        self.connections.note(seen);
+    }
+
+    /// Closes every connection, opened or accepted; listeners stay.
+    pub(crate) fn close_connections(&self) {
+        for link in locked(&self.accepted).iter().filter_map(Weak::upgrade) {
+            link.close();
+        }
+        for link in locked(&self.ours)
+            .drain(..)
+            .filter_map(|link| link.upgrade())
+        {
+            link.close();
+        }
     }
 
     async fn read_datagrams(

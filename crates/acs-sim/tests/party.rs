@@ -113,6 +113,19 @@ async fn hold_is_silence_and_resume_is_audio_in_every_dialect() {
 }
 
 #[tokio::test]
+async fn a_resume_without_an_offer_is_answered_in_its_ack() {
+    let pair = pair(Transport::Udp, |_| {}).await;
+    let (near, far) = pair.connect(CallOptions::from(CALLER)).await;
+    near.hold(HoldDialect::RecvOnly).await.unwrap();
+    near.hold(HoldDialect::Inactive).await.unwrap();
+    assert!(far.state().held);
+    near.resume_without_offer().await.unwrap();
+    let resumed = timeout(LIMIT, far.wait(|state| !state.held)).await;
+    assert!(resumed.is_ok());
+    assert_exact(&exchange(&near, &far, 10).await, 10);
+}
+
+#[tokio::test]
 async fn a_call_is_cancelled_while_it_rings() {
     let pair = pair(Transport::Udp, |config| {
         config.behaviours.otherwise = Behaviour::NeverAnswer { ring: true };

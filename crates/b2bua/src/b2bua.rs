@@ -8,7 +8,7 @@ use media_relay::MediaEvent;
 use routing::Snapshot;
 use sip_msg::wire::Arrival;
 use sip_msg::{Message, Method, Request, StatusCode};
-use sip_ua::{DialogKey, Limits, ServerKey, TimerConfig, UaConfig, UaEvent, UserAgent};
+use sip_ua::{DialogKey, Limits, ServerKey, UaConfig, UaEvent, UserAgent};
 
 use crate::call::{Arrived, Call, Event, begin, beyond};
 use crate::checkpoint::{Checkpoint, RestoreError};
@@ -51,11 +51,12 @@ impl B2bua {
             profiles,
             media,
             bounds,
+            timers,
             software,
             ..
         } = config;
         let ua = UaConfig {
-            timers: TimerConfig::default(),
+            timers,
             limits: Limits {
                 transactions: bounds.transactions,
                 dialogs: bounds.dialogs,
@@ -212,6 +213,11 @@ impl B2bua {
             UaEvent::AckTimeout { dialog } => {
                 if let Some(&(key, _)) = self.core.index.dialogs.get(&dialog) {
                     self.tell(key, Event::AckTimeout);
+                }
+            }
+            UaEvent::PrackTimeout { server } => {
+                if let Some(&key) = self.core.index.servers.get(&server) {
+                    self.tell(key, Event::PrackTimeout);
                 }
             }
             UaEvent::RetryInvite { dialog } => {

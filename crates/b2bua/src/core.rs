@@ -55,6 +55,8 @@ pub(crate) struct Reply {
     pub(crate) phrase: Option<Bytes>,
     body: Option<Bytes>,
     contact: Option<Option<String>>,
+    /// Sent again until its PRACK (RFC 3262).
+    reliable: bool,
 }
 
 impl Reply {
@@ -65,6 +67,7 @@ impl Reply {
             phrase: None,
             body: None,
             contact: None,
+            reliable: false,
         }
     }
 
@@ -81,6 +84,18 @@ impl Reply {
             body: Some(sdp),
             ..self
         }
+    }
+
+    /// A provisional response that is sent again until its PRACK (RFC 3262 §3).
+    pub(crate) fn reliable(self) -> Self {
+        Self {
+            reliable: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.body.is_some()
     }
 }
 
@@ -218,10 +233,13 @@ impl Core {
             response.set_body(SDP, body);
         }
         let settings = Self::settings(trunk);
-        self.ua
-            .respond(self.now, server, response, Some(&settings))
-            .ok()
-            .flatten()
+        let sent = match reply.reliable {
+            true => self
+                .ua
+                .respond_reliably(self.now, server, response, Some(&settings)),
+            false => self.ua.respond(self.now, server, response, Some(&settings)),
+        };
+        sent.ok().flatten()
     }
 
     /// A request of ours towards one peer of a trunk.

@@ -40,8 +40,6 @@ pub use view::{PeerView, TrunkHealth, TrunkView};
 /// The first probes of a start or a reload are spread over this long.
 const FIRST_PROBES_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long after the start the other side has time to find out that it may send OPTIONS.
-const INBOUND_GRACE: Duration = Duration::from_secs(300);
 
 /// Names one probe on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -421,7 +419,8 @@ impl TrunkMonitor {
         self.trunks.iter().map(move |(name, trunk)| {
             let peers: Vec<PeerView> = trunk.peers.iter().map(|peer| peer.view(now)).collect();
             let expected = trunk.profile.options.expect_inbound.map(|silence| {
-                let grace = now.saturating_since(trunk.watched_since) < INBOUND_GRACE;
+                // After the start the other side has as much time to find out that it may send them.
+                let grace = now.saturating_since(trunk.watched_since) < silence;
                 let heard = trunk
                     .inbound
                     .map(|(at, _, _)| now.saturating_since(at) <= silence);

@@ -3,8 +3,10 @@
 //! The binary reads files and fills these values in; nothing here is parsed or looked up again
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
+mod early;
 mod net;
 mod presets;
+mod redirect;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +20,14 @@ use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
 use crate::limits::{GateLimits, TrunkLimits};
 
+pub use early::{Early, EarlyPolicy, Reliable};
 pub use net::{IpNet, IpNetError};
+pub use sip_ua::TimerConfig;
+
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
+pub use redirect::{Redirect, RedirectTarget};
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
 /// that a public specification ties to the kind, never behaviour hidden from the profile.
@@ -68,6 +74,8 @@ pub struct CoreConfig {
     pub media: MediaConfig,
     /// Bounds of the tables of the core.
     pub bounds: CoreBounds,
+    /// The clocks of RFC 3261.
+    pub timers: TimerConfig,
     /// Value of `Server` and `User-Agent`, and the middle of `X-MS-SBC`.
     pub software: Arc<str>,
 }
@@ -209,16 +217,6 @@ pub enum FlowPolicy {
     ClientFlow,
 }
 
-/// What the caller hears before the answer (I-05).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EarlyMedia {
-    /// A provisional response with SDP goes on with SDP.
-    Forward,
-    /// A provisional response with SDP goes on as 180 without, because the early media of this
-    /// trunk can be silent.
-    AsRinging,
-}
-
 /// Health probing by OPTIONS (RFC 3261 §11, P-01 to P-08).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionsPing {
@@ -235,6 +233,9 @@ pub struct OptionsPing {
     /// Longest silence of the peer's own OPTIONS before the trunk counts as not reachable from
     /// its side; `None` where the peer sends none.
     pub expect_inbound: Option<Duration>,
+    /// Without an OPTIONS or a TLS handshake for this long, Azure calls a trunk expired (P-07,
+    /// H-02).
+    pub expired_after: Duration,
 }
 
 /// Time limits of the calls of one trunk.
@@ -308,8 +309,12 @@ pub struct TrunkProfile {
     pub media_interface: u16,
     /// Which source addresses media may come from.
     pub latch: LatchPolicy,
-    /// What the caller hears before the answer when this trunk is called.
-    pub early_media: EarlyMedia,
+    /// What the caller hears and is told before the answer.
+    pub early: Early,
+    /// What becomes of redirections by this trunk.
+    pub redirect: Redirect,
+    /// A peer that answers an INVITE with 503 and `Retry-After` has its connection dropped (M-07).
+    pub close_when_busy: bool,
     /// Health probing.
     pub options: OptionsPing,
     /// Time limits of calls.
@@ -349,7 +354,20 @@ impl TrunkProfile {
     /// Value of the `Supported` header field; `None` when there is nothing to say.
     #[must_use]
     pub fn supported_value(&self) -> Option<String> {
-        (!self.supported.is_empty()).then(|| self.supported.join(", "))
+        let mut tags: Vec<&str> = self.supported.iter().map(|tag| &**tag).collect();
+        if self.early.reliable != Reliable::Never {
+            tags.push(OPTION_100REL);
+        }
+        (!tags.is_empty()).then(|| tags.join(", "))
+    }
+
+    /// Whether the extension of that option tag is done on this trunk (RFC 3261 §8.2.2.3).
+    #[must_use]
+    pub fn supports(&self, tag: &str) -> bool {
+        let done = |known: &str| known.eq_ignore_ascii_case(tag);
+        done("timer")
+            || self.supported.iter().any(|known| done(known))
+            || self.early.reliable != Reliable::Never && done(OPTION_100REL)
     }
 
     /// `Allow`, `Supported` and `X-MS-SBC`: what every request and response of ours that opens or
@@ -373,6 +391,9 @@ impl TrunkProfile {
         self.sends_methods.contains(method)
     }
 }
+
+/// The option tag of reliable provisional responses (RFC 3262 §8.1).
+pub(crate) const OPTION_100REL: &str = "100rel";
 
 /// `<Vendor>/<Product>/<Version>` from a `Product/Version` software name.
 fn x_ms_sbc_value(software: &str) -> String {

@@ -37,6 +37,8 @@ pub struct Heard {
     pub numbers: BTreeSet<u32>,
     /// Packets that came twice.
     pub repeated: u32,
+    /// Packets of a tone that the gateway makes: G.711 that is never loud.
+    pub tones: u32,
     /// Packets whose payload is not what any party sends, or that could not be authenticated.
     pub corrupt: u32,
     /// Packets that did not come from where the other side said it would send from.
@@ -144,6 +146,10 @@ impl MediaEnd {
             (_, None) => packet.len(),
         };
         packet.truncate(len);
+        if is_tone(&packet) {
+            self.heard.tones += 1;
+            return;
+        }
         let Some((ssrc, number)) = read(&packet) else {
             self.heard.corrupt += 1;
             return;
@@ -164,6 +170,37 @@ fn payload(number: u32) -> [u8; PAYLOAD] {
         *byte = mixed.to_le_bytes()[0];
     }
     payload
+}
+
+/// A quarter of full scale, in 16 bits: louder than any tone, and quieter than what parties say.
+const TONE_MAX: i32 = 8_500;
+
+/// Whether it is G.711 that is never loud.
+fn is_tone(packet: &[u8]) -> bool {
+    let law: fn(u8) -> i32 = match packet.get(1).map(|second| second & 0x7f) {
+        Some(0) => ulaw,
+        Some(8) => alaw,
+        Some(_) | None => return false,
+    };
+    packet.len() == HEADER + PAYLOAD
+        && packet[HEADER..]
+            .iter()
+            .all(|byte| law(*byte).abs() <= TONE_MAX)
+}
+
+/// ITU-T G.711 by the textbook.
+fn ulaw(byte: u8) -> i32 {
+    let byte = !byte;
+    ((i32::from(byte & 0x0f) << 3) + 132 << (byte >> 4 & 7)) - 132
+}
+
+fn alaw(byte: u8) -> i32 {
+    let byte = byte ^ 0x55;
+    let value = (i32::from(byte & 0x0f) << 4) + 8;
+    match byte >> 4 & 7 {
+        0 => value,
+        segment => value + 256 << (segment - 1),
+    }
 }
 
 fn read(packet: &[u8]) -> Option<(u32, u32)> {

@@ -9,7 +9,7 @@ use ambient::TokenRng;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
-    MediaInterface, PeerProfile, Profiles, TrunkProfile,
+    MediaInterface, PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
 use media_relay::ShardId;
 use routing::{Document, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
@@ -233,6 +233,7 @@ impl World {
                 cool_down: Duration::from_secs(5),
             },
             bounds: CoreBounds::default(),
+            timers: TimerConfig::default(),
             software: Arc::from("Trunkline/0.0.0"),
         }
     }

@@ -11,7 +11,7 @@ use sip_msg::{Limits, TransportKind};
 
 use crate::backoff::ReconnectPolicy;
 use crate::network::AllowedNetwork;
-use crate::tls::{TlsClientSettings, TlsError, TlsServerSettings};
+use crate::tls::{TlsClientSettings, TlsError, TlsPolicy, TlsServerSettings};
 
 /// The whole of the transport's configuration.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct TransportConfig {
     pub resolver: ResolverConfig,
     /// Names with fixed addresses, asked before any server. Case and a final dot do not matter.
     pub host_map: BTreeMap<String, Vec<IpAddr>>,
+    /// What TLS is spoken with.
+    pub tls: TlsPolicy,
     /// Where to append TLS session secrets for a capture. Never set in production.
     pub key_log: Option<PathBuf>,
 }
@@ -120,7 +122,7 @@ pub enum ResolverConfig {
 }
 
 /// Bounds and times of the transport. Every bound has a counter that moves when it is met.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportLimits {
     /// Limits of one message.
     pub message: Limits,
@@ -158,8 +160,8 @@ pub struct TransportLimits {
     pub first_message: Duration,
     /// An accepted stream with neither message nor ping for so long is closed.
     pub accepted_idle: Duration,
-    /// A stream that takes no new requests is closed once no message has passed for so long:
-    /// longer than any transaction waits for its peer.
+    /// A stream that is to go ends a second after its last request was answered, and after this
+    /// time even if one was not: longer than any transaction waits for its peer.
     pub retired_quiet: Duration,
     /// DNS queries in flight.
     pub dns_queries: usize,
@@ -219,6 +221,9 @@ pub enum StartError {
         /// The operating system's answer.
         error: std::io::Error,
     },
+    /// TLS cannot be spoken as asked.
+    #[error("TLS: {0}")]
+    Tls(TlsError),
     /// A TLS listener has no TLS settings, or unusable ones.
     #[error("listener {listener:?}: {error}")]
     ListenerTls {

@@ -44,6 +44,8 @@ pub(crate) struct Stream {
     /// Set once the connection is up.
     pub(crate) arrival: OnceLock<Arrival>,
     last_message: Mutex<Instant>,
+    /// Requests that passed, of either side, less the final responses.
+    unanswered: AtomicU64,
 }
 
 impl Stream {
@@ -64,10 +66,34 @@ impl Stream {
             renew: Notify::new(),
             arrival: OnceLock::new(),
             last_message: Mutex::new(Instant::now()),
+            unanswered: AtomicU64::new(0),
         })
     }
 
-    /// A message has passed, in either direction.
+    /// This message has passed, in either direction.
+    pub(crate) fn passed(&self, message: &[u8]) {
+        self.touch();
+        match Exchange::of(message) {
+            Exchange::Opens => {
+                self.unanswered.fetch_add(1, Ordering::Relaxed);
+            }
+            Exchange::Closes => {
+                // A 2xx that is repeated until its ACK comes closes nothing more.
+                let fewer = |count: u64| Some(count.saturating_sub(1));
+                let _ = self
+                    .unanswered
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+            }
+            Exchange::Neither => {}
+        }
+    }
+
+    /// Whether nobody waits for an answer on this stream.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) == 0
+    }
+
+    /// Something has passed, in either direction.
     pub(crate) fn touch(&self) {
         *self
             .last_message
@@ -85,6 +111,25 @@ impl Stream {
     /// Asks the stream to take no new requests, and to end once all is quiet.
     pub(crate) fn retire(&self) {
         self.wish.send_replace(Wish::Retire);
+    }
+}
+
+/// What a message does to the exchange it belongs to.
+enum Exchange {
+    Opens,
+    Closes,
+    Neither,
+}
+
+impl Exchange {
+    /// From the first bytes of a framed message (RFC 3261 §7.1 and §7.2). ACK is never answered.
+    fn of(message: &[u8]) -> Self {
+        match message.strip_prefix(b"SIP/2.0 ") {
+            Some(status) if status.starts_with(b"1") => Self::Neither,
+            Some(_) => Self::Closes,
+            None if message.starts_with(b"ACK ") => Self::Neither,
+            None => Self::Opens,
+        }
     }
 }
 

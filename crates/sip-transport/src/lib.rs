@@ -52,6 +52,6 @@ pub use network::{AllowedNetwork, Network, NetworkError};
 pub use stream::CloseReason;
 pub use tls::{
     ClientAuthentication, Identity, IdentityError, Roots, RootsError, TlsClientSettings, TlsError,
-    TlsServerSettings,
+    TlsPolicy, TlsServerSettings, TlsVersion,
 };
 pub use transport::{FlowDirection, FlowStatus, Identities, Transport};

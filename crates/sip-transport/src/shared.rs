@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use rustls::{ClientConfig, KeyLog, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 use sip_msg::TransportKind;
 use sip_msg::wire::{Hop, ListenerId, TransportError, TrunkName};
 use tokio::runtime::Handle;
@@ -21,7 +21,7 @@ use crate::dns::Resolver;
 use crate::flow::{Failure, Flows};
 use crate::lanes::Lanes;
 use crate::network::AllowedNetwork;
-use crate::tls::{self, HandshakeGate, TlsClientSettings, TlsError};
+use crate::tls::{self, HandshakeGate, Terms, TlsClientSettings, TlsError};
 use crate::udp::UdpFlow;
 
 /// A trunk as the transport needs it.
@@ -32,9 +32,9 @@ pub(crate) struct Trunk {
 }
 
 impl Trunk {
-    pub(crate) fn new(flow: TrunkFlow, key_log: &Arc<dyn KeyLog>) -> Result<Arc<Self>, TlsError> {
+    pub(crate) fn new(flow: TrunkFlow, terms: &Terms) -> Result<Arc<Self>, TlsError> {
         let tls = match &flow.tls {
-            Some(settings) => Some(Arc::new(tls::client_config(settings, Arc::clone(key_log))?)),
+            Some(settings) => Some(Arc::new(tls::client_config(settings, terms)?)),
             None => None,
         };
         Ok(Arc::new(Self { flow, tls }))
@@ -44,14 +44,14 @@ impl Trunk {
     pub(crate) fn with_tls(
         &self,
         settings: TlsClientSettings,
-        key_log: &Arc<dyn KeyLog>,
+        terms: &Terms,
     ) -> Result<Arc<Self>, TlsError> {
         Self::new(
             TrunkFlow {
                 tls: Some(settings),
                 ..self.flow.clone()
             },
-            key_log,
+            terms,
         )
     }
 }
@@ -81,7 +81,7 @@ pub(crate) struct Shared {
     pub(crate) trunks: ArcSwap<Trunks>,
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) resolver: Resolver,
-    pub(crate) key_log: Arc<dyn KeyLog>,
+    pub(crate) terms: Terms,
     pub(crate) hash_keys: RandomState,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) runtime: Handle,

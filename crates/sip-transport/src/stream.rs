@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sip_msg::wire::{Arrival, TransmitId, TransportError, TransportReport};
 use sip_msg::{Frame, FrameError, Framing, StreamFramer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::admission::Place;
 use crate::counters::Counter;
@@ -25,6 +25,9 @@ const READ_BYTES: usize = 4096;
 
 /// How long the core may take to answer what ends a stream.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
+
+/// A stream that is to go is left alone for so long after its last message.
+const LULL: Duration = Duration::from_secs(1);
 
 /// How long a closing stream may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -311,14 +314,14 @@ impl Reader<'_> {
                 .try_send(Lane::Second, self.arrival.clone(), Err(rejected))
                 .is_ok()
             {
-                tokio::time::sleep(LAST_ANSWER).await;
+                sleep(LAST_ANSWER).await;
             }
         }
         CloseReason::Framing
     }
 
     async fn message(&mut self, bytes: Bytes) {
-        self.flow.touch();
+        self.flow.passed(&bytes);
         let parsed = sip_msg::parse(bytes, &self.shared.limits.message, Framing::Stream);
         self.prove(parsed.is_ok());
         let lane = lane_of(&parsed);
@@ -413,7 +416,7 @@ async fn write<W: AsyncWrite + Unpin>(
         }
         if message.id.is_some() {
             shared.tally.add(Counter::MessagesOut);
-            flow.touch();
+            flow.passed(&message.bytes);
         }
         last = Instant::now();
     }
@@ -421,33 +424,64 @@ async fn write<W: AsyncWrite + Unpin>(
 
 /// Ends a stream that is idle, that has been replaced and is quiet, or that is to stop.
 async fn supervise(shared: &Shared, flow: &Stream, idle: Option<Duration>) -> CloseReason {
-    let mut wish = flow.wish.subscribe();
-    loop {
-        let now = *wish.borrow_and_update();
-        let (quiet, reason) = match (now, &flow.origin) {
-            (Wish::Retire, _) => (Some(shared.limits.retired_quiet), CloseReason::Retired),
-            (Wish::Serve, Origin::Opened(_)) => (idle, CloseReason::Idle),
-            (Wish::Serve, Origin::Accepted(_)) => (None, CloseReason::Idle),
-        };
-        let clock = quiet.map(|quiet| (flow.last_message() + quiet, reason));
-        tokio::select! {
-            reason = expiry(clock) => {
-                // A message may have passed meanwhile and moved the end.
-                let over = quiet.is_some_and(|quiet| flow.last_message() + quiet <= Instant::now());
-                if over && flow.outbox.is_empty() {
-                    return reason;
-                }
-                if over {
-                    flow.touch();
-                }
-            }
-            // The sender lives in the flow itself, so this cannot fail while we run.
-            _ = wish.changed() => {}
-            () = shared.stopped() => {
-                let _ = timeout(FAREWELL, flow.outbox.drained()).await;
-                return CloseReason::Stopped;
+    let idle = match flow.origin {
+        Origin::Opened(_) => idle,
+        Origin::Accepted(_) => None,
+    };
+    tokio::select! {
+        () = unused(flow, idle) => CloseReason::Idle,
+        () = retiring(flow) => {
+            tokio::select! {
+                () = settled(flow, shared.limits.retired_quiet) => CloseReason::Retired,
+                () = shared.stopped() => stopped(flow).await,
             }
         }
+        () = shared.stopped() => stopped(flow).await,
+    }
+}
+
+/// Returns once the stream is to go.
+async fn retiring(flow: &Stream) {
+    let mut wish = flow.wish.subscribe();
+    // The sender lives in the flow itself, so the wait cannot fail while we run.
+    let _ = wish.wait_for(|wish| *wish == Wish::Retire).await;
+}
+
+async fn stopped(flow: &Stream) -> CloseReason {
+    let _ = timeout(FAREWELL, flow.outbox.drained()).await;
+    CloseReason::Stopped
+}
+
+/// Returns once no message has passed for so long.
+async fn unused(flow: &Stream, idle: Option<Duration>) {
+    let Some(idle) = idle else {
+        return std::future::pending().await;
+    };
+    loop {
+        let end = flow.last_message() + idle;
+        if end > Instant::now() {
+            sleep_until(end).await;
+        } else if flow.outbox.is_empty() {
+            return;
+        } else {
+            flow.touch();
+        }
+    }
+}
+
+/// Returns once every request on a stream that was replaced has its answer and a moment more has
+/// passed for what belongs to it, such as an ACK; or after `longest`.
+async fn settled(flow: &Stream, longest: Duration) {
+    let begun = Instant::now();
+    loop {
+        let quiet = Instant::now().saturating_duration_since(flow.last_message());
+        let over = quiet >= LULL && flow.is_settled();
+        // What a peer goes on sending does not keep a connection that is to go.
+        let late = begun.elapsed() >= longest;
+        if (over || late) && flow.outbox.is_empty() {
+            return;
+        }
+        sleep(LULL / 4).await;
     }
 }
 

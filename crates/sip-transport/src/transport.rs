@@ -29,7 +29,9 @@ use crate::lanes::{Incoming, Lanes, Receiver};
 use crate::network::{self, AllowedNetwork};
 use crate::outbox::Unqueued;
 use crate::shared::{Listener, Shared, Trunk, Trunks};
-use crate::tls::{HandshakeGate, KeyLogFile, TlsClientSettings, TlsError, TlsServerSettings};
+use crate::tls::{
+    HandshakeGate, KeyLogFile, Terms, TlsClientSettings, TlsError, TlsServerSettings,
+};
 use crate::udp::{UdpFlow, UdpListener};
 use crate::{accept, connect, datagrams, stream, tls};
 
@@ -89,13 +91,14 @@ impl Transport {
             Some(path) => Arc::new(KeyLogFile::open(path).map_err(StartError::KeyLog)?),
             None => Arc::new(NoKeyLog {}),
         };
+        let terms = Terms::new(&config.tls, key_log).map_err(StartError::Tls)?;
         let mut bound = Vec::new();
         let mut seen = BTreeSet::new();
         for listener in config.listeners {
             if !seen.insert(listener.id) {
                 return Err(StartError::DuplicateListener(listener.id));
             }
-            bound.push(bind(listener, &limits, &key_log)?);
+            bound.push(bind(listener, &limits, &terms)?);
         }
         let resolver = Resolver::new(
             &config.resolver,
@@ -103,7 +106,7 @@ impl Transport {
             limits.dns_queries,
             limits.dns_timeout,
         )?;
-        let trunks = compile(config.trunks, &key_log)
+        let trunks = compile(config.trunks, &terms)
             .map_err(|(trunk, error)| StartError::TrunkTls { trunk, error })?;
         let stop = watch::Sender::new(false);
         let (lanes, receiver) = Lanes::new(limits.first_lane, limits.second_lane, stop.clone());
@@ -121,7 +124,7 @@ impl Transport {
                 .map(|(listener, _)| Arc::clone(listener))
                 .collect(),
             resolver,
-            key_log,
+            terms,
             hash_keys: RandomState::new(),
             stop,
             runtime,
@@ -343,14 +346,14 @@ impl Transport {
         let shared = &self.shared;
         let mut servers = Vec::new();
         for (id, settings) in &identities.listeners {
-            let config = tls::server_config(settings, Arc::clone(&shared.key_log))?;
+            let config = tls::server_config(settings, &shared.terms)?;
             servers.push((*id, Arc::new(config)));
         }
         let mut trunks = Trunks::clone(&shared.trunks.load());
         let mut renewed = BTreeSet::new();
         for (name, settings) in identities.trunks {
             if let Some(trunk) = trunks.get(&name) {
-                let trunk = trunk.with_tls(settings, &shared.key_log)?;
+                let trunk = trunk.with_tls(settings, &shared.terms)?;
                 trunks.insert(name.clone(), trunk);
                 renewed.insert(name);
             }
@@ -381,7 +384,7 @@ impl Transport {
     /// are quiet; others go on, and follow their trunk's new settings when they are renewed.
     pub fn set_trunks(&self, trunks: Vec<TrunkFlow>) -> Result<(), (TrunkName, TlsError)> {
         let shared = &self.shared;
-        let trunks = Arc::new(compile(trunks, &shared.key_log)?);
+        let trunks = Arc::new(compile(trunks, &shared.terms)?);
         shared.trunks.store(Arc::clone(&trunks));
         shared.flows.forgive();
         for stream in shared.flows.streams() {
@@ -450,7 +453,7 @@ enum Socket {
 fn bind(
     config: ListenerConfig,
     limits: &crate::TransportLimits,
-    key_log: &Arc<dyn KeyLog>,
+    terms: &Terms,
 ) -> Result<(Arc<Listener>, Socket), StartError> {
     let ListenerConfig {
         id,
@@ -471,7 +474,7 @@ fn bind(
     let tls = match (transport, &tls) {
         (TransportKind::Tls, None) => return Err(refused(TlsError::NoIdentity)),
         (TransportKind::Tls, Some(settings)) => {
-            let config = tls::server_config(settings, Arc::clone(key_log)).map_err(refused)?;
+            let config = tls::server_config(settings, terms).map_err(refused)?;
             Some(ArcSwap::from_pointee(config))
         }
         _ => None,
@@ -522,14 +525,11 @@ fn listen(shared: &Arc<Shared>, listener: Arc<Listener>, socket: Socket) {
     }
 }
 
-fn compile(
-    trunks: Vec<TrunkFlow>,
-    key_log: &Arc<dyn KeyLog>,
-) -> Result<Trunks, (TrunkName, TlsError)> {
+fn compile(trunks: Vec<TrunkFlow>, terms: &Terms) -> Result<Trunks, (TrunkName, TlsError)> {
     let mut compiled = BTreeMap::new();
     for flow in trunks {
         let name = flow.name.clone();
-        let trunk = Trunk::new(flow, key_log).map_err(|error| (name.clone(), error))?;
+        let trunk = Trunk::new(flow, terms).map_err(|error| (name.clone(), error))?;
         compiled.insert(name, trunk);
     }
     Ok(compiled)

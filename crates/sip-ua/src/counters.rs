@@ -35,6 +35,11 @@ pub struct Counters {
     pub forks_refused: u64,
     /// Refusals of an INVITE that were never acknowledged (timer H).
     pub refusals_unacknowledged: u64,
+    /// Reliable provisional responses whose PRACK never came.
+    pub pracks_missing: u64,
+    /// Reliable provisional responses that came before the one they follow, dropped
+    /// (RFC 3262 §4).
+    pub provisionals_early: u64,
     /// INVITEs the transaction user left without an answer.
     pub abandoned: u64,
     /// Attempts at a further address of the same next hop (RFC 3263 §4.3).

@@ -47,7 +47,14 @@ pub enum UaEvent {
         /// The dialog of the INVITE.
         dialog: DialogKey,
     },
-    /// A provisional response other than 100.
+    /// A reliable provisional response of ours was repeated for 64*T1 and no PRACK came: the
+    /// INVITE should be refused with a 5xx response (RFC 3262 §3).
+    PrackTimeout {
+        /// The INVITE.
+        server: ServerKey,
+    },
+    /// A provisional response other than 100. One that is reliable comes once and in order, and
+    /// is to be acknowledged with [`crate::UserAgent::prack`].
     Provisional {
         /// The request it answers.
         client: ClientKey,
@@ -171,6 +178,14 @@ pub enum RespondError {
     /// The request lacks what a dialog is made of (RFC 3261 §12.1.1).
     #[error("the request cannot create a dialog")]
     NoDialog,
+    /// The response cannot be sent reliably: it is not a 101 to 199 of an INVITE, or the peer did
+    /// not say that it supports `100rel` (RFC 3262 §3).
+    #[error("the response cannot be sent reliably")]
+    NotReliable,
+    /// A reliable provisional response waits for its PRACK: neither another one nor, if it has a
+    /// session description, a 2xx may be sent before that came (RFC 3262 §3).
+    #[error("a reliable provisional response waits for its PRACK")]
+    Unacknowledged,
 }
 
 /// Why a dialog did not do as told.
@@ -185,7 +200,7 @@ pub enum DialogError {
     /// The table of transactions is full.
     #[error("too many transactions")]
     TooMany,
-    /// There is no 2xx to acknowledge.
+    /// There is no 2xx and no reliable provisional response to acknowledge.
     #[error("nothing to acknowledge")]
     NothingToAcknowledge,
     /// ACK and CANCEL are not sent this way.

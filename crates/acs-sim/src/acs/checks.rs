@@ -66,6 +66,9 @@ impl Microsoft {
         if request.method != Method::Invite {
             return Verdict::Accept;
         }
+        if let Some(refusal) = self.check_transferred(&mut ledger, request) {
+            return Verdict::Refuse(refusal);
+        }
         self.check_invite(&mut ledger, request);
         match self.busy(&mut ledger, request, link, listener) {
             Some(refusal) => Verdict::Refuse(refusal),

@@ -67,6 +67,8 @@ pub struct AcsConfig {
     pub idle: Duration,
     /// Time between two OPTIONS to a trunk.
     pub options_interval: Duration,
+    /// Whether it sends OPTIONS of its own at all; without, nothing of it reaches the trunk.
+    pub probes: bool,
     /// How long a trunk may take to answer OPTIONS.
     pub options_patience: Duration,
     /// How long a trunk may take to send 18x or a final response to an INVITE.
@@ -75,6 +77,8 @@ pub struct AcsConfig {
     pub refresh_after: Option<Duration>,
     /// Send each BYE on a connection of its own.
     pub bye_on_new_connection: bool,
+    /// The trunk property `privacyHeader`: what Privacy says, or that there is none.
+    pub privacy: Option<String>,
     /// Witness of every byte.
     pub tap: Tap,
 }
@@ -104,10 +108,12 @@ impl AcsConfig {
             timers: Timers::default(),
             idle: Duration::from_secs(120),
             options_interval: Duration::from_secs(60),
+            probes: true,
             options_patience: Duration::from_secs(1),
             progress_patience: Duration::from_secs(10),
             refresh_after: None,
             bye_on_new_connection: false,
+            privacy: Some("id".to_owned()),
             tap: Tap::default(),
         }
     }

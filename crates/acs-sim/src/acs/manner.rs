@@ -9,7 +9,7 @@ use sip_msg::{HeaderName, Headers, Message, Method, Request, Response, Uri};
 
 use super::{Microsoft, REMEMBERED, checks, texture};
 use crate::agent::locked;
-use crate::call::CallHandle;
+use crate::call::{CallHandle, Notified};
 use crate::manner::{Described, Manner, Occasion, Refusal, Verdict, supply};
 use crate::script::Behaviour;
 use crate::sdp::Remote;
@@ -107,6 +107,22 @@ impl Manner for Microsoft {
     fn note_no_ack(&self) {
         self.ledger()
             .note("I-06", "a 200 was never acknowledged".to_owned());
+    }
+
+    fn judge_referred(&self, status: u16) {
+        if (200..300).contains(&status) && status != 202 {
+            self.ledger()
+                .note("X-02", format!("REFER was answered with {status}, not 202"));
+        }
+    }
+
+    fn judge_notify(&self, request: &Request, before: &[Notified]) {
+        self.check_notify(request, before);
+    }
+
+    fn note_left_early(&self) {
+        let text = "BYE of a call under transfer, before the final NOTIFY".to_owned();
+        self.ledger().note("X-02", text);
     }
 
     fn judge_description(&self, described: &Described<'_>) -> Option<Refusal> {

@@ -8,6 +8,7 @@ mod manner;
 mod probe;
 mod report;
 mod texture;
+mod transfer;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -18,11 +19,12 @@ use sip_msg::{HeaderName, Headers, Uri};
 use tokio::sync::{broadcast, oneshot, watch};
 
 pub use config::{AcsConfig, Flavour, PROXY_NAMES, ProxyConfig, ProxyMode, TrunkRegistration};
-pub use report::{PingStatus, TlsStatus, TrunkState, TrunkStatus, Violation};
+pub use report::{Ping, PingStatus, TlsStatus, TrunkState, TrunkStatus, Violation};
 
 use crate::agent::{Agent, AgentConfig, locked};
 use crate::call::{CallHandle, Phase};
 use crate::caller::{self, Destination};
+use crate::connections::Connection;
 use crate::log::Logged;
 use crate::manner::{Manner, supply};
 use crate::media::MediaConfig;
@@ -31,6 +33,7 @@ use crate::script::{Behaviour, CallOptions, same_number};
 use crate::wire::{Hop, Transport};
 use probe::Probing;
 use report::Ledger;
+use transfer::Issued;
 
 /// A number that declined is not called again within this.
 const DECLINED: Duration = Duration::from_secs(3);
@@ -135,12 +138,13 @@ impl AcsSim {
             .request_uri
             .clone()
             .unwrap_or_else(|| format!("sip:{number}@{there};user=phone;transport=tls"));
-        let from = match &options.caller {
-            Some(caller) => {
+        let from = match (&options.from_uri, &options.caller) {
+            (Some(uri), _) => uri.clone(),
+            (None, Some(caller)) => {
                 let proxy = self.side.host(self.agent.local(options.from_proxy));
                 format!("sip:{caller}@{proxy};user=phone")
             }
-            None => "sip:anonymous@anonymous.invalid".to_owned(),
+            (None, None) => "sip:anonymous@anonymous.invalid".to_owned(),
         };
         let destination = Destination {
             uri: Uri::parse(text).map_err(|_| invalid)?,
@@ -194,9 +198,31 @@ impl AcsSim {
         .is_ok()
     }
 
+    /// When a trunk's OPTIONS came to a proxy, and to which, in order.
+    pub fn pings(&self, fqdn: &str) -> Vec<Ping> {
+        let ledger = self.side.ledger();
+        let of_trunk = ledger.pings.iter().filter(|ping| ping.fqdn == fqdn);
+        of_trunk.cloned().collect()
+    }
+
+    /// `host:port` of a proxy.
+    fn side_host(&self, proxy: usize) -> String {
+        self.side.host(self.agent.local(proxy))
+    }
+
     /// Every message sent and received, in order.
     pub fn messages(&self) -> Vec<Logged> {
         self.agent.log.all()
+    }
+
+    /// Every connection so far, in the order they ended their handshakes, failed ones included.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.agent.wire.connections.all()
+    }
+
+    /// Closes every connection in both directions, as Microsoft does in maintenance; calls go on.
+    pub fn close_connections(&self) {
+        self.agent.wire.close_connections();
     }
 
     /// Ends every call without a word and closes every socket.
@@ -238,6 +264,8 @@ pub(crate) struct Microsoft {
     declined: Mutex<Vec<(String, String, Instant)>>,
     /// Connections on which 503 was sent.
     shunned: Mutex<BTreeSet<u64>>,
+    /// Transfers asked for.
+    issued: Mutex<Vec<Issued>>,
     locals: OnceLock<Vec<SocketAddr>>,
     agent: OnceLock<Weak<Agent>>,
     me: OnceLock<Weak<Self>>,
@@ -255,6 +283,7 @@ impl Microsoft {
             contacts: Mutex::default(),
             declined: Mutex::default(),
             shunned: Mutex::default(),
+            issued: Mutex::default(),
             locals: OnceLock::new(),
             agent: OnceLock::new(),
             me: OnceLock::new(),
@@ -349,6 +378,8 @@ impl Microsoft {
             };
             supply(headers, HeaderName::PAssertedIdentity, value);
         }
-        supply(headers, HeaderName::Privacy, "id");
+        if let Some(privacy) = &self.config.privacy {
+            supply(headers, HeaderName::Privacy, privacy);
+        }
     }
 }

@@ -34,8 +34,9 @@ impl Microsoft {
             .and_then(|all| all.into_iter().next());
         let Some(contact) = contact else { return };
         let fqdn = contact.uri.host_str().to_ascii_lowercase();
+        self.ledger().pinged(&fqdn, listener);
         self.update_trunk(&fqdn, |trunk| trunk.pinged());
-        if !self.probing().insert((fqdn.clone(), listener)) {
+        if !self.config.probes || !self.probing().insert((fqdn.clone(), listener)) {
             return;
         }
         let Some(agent) = self.agent() else { return };

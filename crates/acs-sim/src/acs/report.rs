@@ -115,14 +115,36 @@ impl TrunkState {
     }
 }
 
+/// One OPTIONS of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ping {
+    /// The trunk's name.
+    pub fqdn: String,
+    /// The proxy it came to, by its place in the configuration.
+    pub proxy: usize,
+    /// When.
+    pub at: Instant,
+}
+
 /// Everything Microsoft's side has noticed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) violations: Vec<Violation>,
     pub(crate) trunks: BTreeMap<String, TrunkState>,
+    pub(crate) pings: Vec<Ping>,
 }
 
 impl Ledger {
+    pub(crate) fn pinged(&mut self, fqdn: &str, proxy: usize) {
+        if self.pings.len() < KEPT {
+            self.pings.push(Ping {
+                fqdn: fqdn.to_owned(),
+                proxy,
+                at: Instant::now(),
+            });
+        }
+    }
+
     pub(crate) fn note(&mut self, rule: &'static str, text: String) {
         tracing::debug!(rule, text, "rule violated by the gateway");
         if self.violations.len() < KEPT {

@@ -10,16 +10,30 @@ use crate::client::Reply;
 use crate::manner::{Described, Refusal, Role};
 use crate::sdp::{self, Direction, Local, Remote};
 use crate::server::Incoming;
+use crate::srtp::Key;
 
 impl Live {
     pub(super) async fn offer(&mut self, proposed: Local, purpose: Purpose, done: Option<Done>) {
         let body = proposed.to_bytes();
-        self.offer_as(body, proposed, purpose, done).await;
+        self.offer_as(Some(body), proposed, purpose, done).await;
     }
 
+    /// A re-INVITE with a fresh key, which is used once it is answered.
+    pub(super) async fn rekey(&mut self, done: Done) {
+        let mut proposed = self.core.local.clone();
+        proposed.version += 1;
+        let key = Key::random();
+        if let Some((_, known)) = &mut proposed.crypto {
+            *known = key.clone();
+        }
+        self.new_key = Some(key);
+        self.offer(proposed, Purpose::Change, Some(done)).await;
+    }
+
+    /// Without a body the other side is to offer, and its offer is answered in the ACK.
     pub(super) async fn offer_as(
         &mut self,
-        body: Vec<u8>,
+        body: Option<Vec<u8>>,
         proposed: Local,
         purpose: Purpose,
         done: Option<Done>,
@@ -33,7 +47,9 @@ impl Live {
         };
         let mut request = self.dialog.request(Method::Invite);
         self.complete(&mut request, &link);
-        request.set_body("application/sdp", body);
+        if let Some(body) = body {
+            request.set_body("application/sdp", body);
+        }
         let exchange = self.core.agent.send_request(request, &link);
         self.pending = Some(Pending {
             exchange,
@@ -61,8 +77,12 @@ impl Live {
         let outcome = match response {
             Some(response) if response.status.is_success() => {
                 self.dialog.refresh(&response.headers);
-                self.acknowledge(seq, None).await;
-                self.take_answer(&response, pending.proposed, pending.purpose);
+                if pending.exchange.request.body.is_empty() {
+                    self.take_late_offer(seq, &response).await;
+                } else {
+                    self.acknowledge(seq, None).await;
+                    self.take_answer(&response, pending.proposed, pending.purpose);
+                }
                 Ok(())
             }
             Some(response) => Err(CallError::Refused(response.status.code())),
@@ -77,6 +97,21 @@ impl Live {
         } else {
             Next::Stay
         }
+    }
+
+    /// The offer that came in a 2xx is answered in its ACK (RFC 3261 §14.1).
+    async fn take_late_offer(&mut self, seq: u32, response: &Response) {
+        let Ok(remote) = sdp::parse(&response.body) else {
+            return self.acknowledge(seq, None).await;
+        };
+        self.core.local.connection = self.core.local.rtp.ip();
+        self.answer_to(&remote);
+        let body = self.core.local.to_bytes();
+        self.acknowledge(seq, Some(body)).await;
+        self.core.state.send_modify(|state| state.holding = false);
+        self.core.follow(&remote, self.codec);
+        self.remote = remote;
+        self.answered_by_them = false;
     }
 
     fn take_answer(&mut self, response: &Response, proposed: Local, purpose: Purpose) {
@@ -104,6 +139,9 @@ impl Live {
             self.core.state.send_modify(|state| state.refreshes += 1);
         }
         self.core.local = proposed;
+        if let Some(key) = self.new_key.take() {
+            self.core.media.rekey(&key);
+        }
         let ours = &self.core.local;
         let holding = ours.direction != Direction::SendRecv || ours.connection.is_unspecified();
         self.core.state.send_modify(|state| state.holding = holding);
@@ -116,27 +154,36 @@ impl Live {
         let agent = Arc::clone(&self.core.agent);
         self.core.state.send_modify(|state| state.reinvites += 1);
         let body = &incoming.request.body;
-        if !body.is_empty() {
-            let parsed = sdp::parse(body);
-            let described = Described {
-                body,
-                parsed: &parsed,
-                role: Role::Offer,
-                previous: Some(&self.remote),
-            };
-            let refusal = agent.manner.judge_description(&described);
-            let remote = match (parsed, refusal) {
-                (Ok(remote), None) => remote,
-                (_, Some(refusal)) => return agent.refuse(incoming, &refusal),
-                (Err(_), None) => return agent.refuse(incoming, &Refusal::status(488)),
-            };
-            self.answer_to(&remote);
-            self.codec = remote
-                .first_codec(&self.core.local.codecs)
-                .unwrap_or(self.codec);
-            self.core.follow(&remote, self.codec);
-            self.remote = remote;
-            self.answered_by_them = false;
+        let parsed = sdp::parse(body);
+        let described = Described {
+            body,
+            parsed: &parsed,
+            role: Role::Offer,
+            previous: Some(&self.remote),
+        };
+        let refusal = agent.manner.judge_description(&described);
+        let remote = match (parsed, refusal) {
+            (_, Some(refusal)) => return agent.refuse(incoming, &refusal),
+            (Ok(remote), None) => Some(remote),
+            (Err(_), None) if body.is_empty() => None,
+            (Err(_), None) => return agent.refuse(incoming, &Refusal::status(488)),
+        };
+        match remote {
+            Some(remote) => {
+                self.answer_to(&remote);
+                self.codec = remote
+                    .first_codec(&self.core.local.codecs)
+                    .unwrap_or(self.codec);
+                self.core.follow(&remote, self.codec);
+                self.remote = remote;
+                self.answered_by_them = false;
+            }
+            // Asked to offer: whoever is not holding wants to talk (RFC 6337 §5.2.5).
+            None if !self.core.state.borrow().holding => {
+                self.core.local.direction = Direction::SendRecv;
+                self.core.local.version += 1;
+            }
+            None => {}
         }
         self.dialog.refresh(&incoming.request.headers);
         let mut response = agent.response(&incoming.request, 200, None, &incoming.link);

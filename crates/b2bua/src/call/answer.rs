@@ -1,4 +1,4 @@
-//! What the called party says on its way to the answer, and the answer.
+//! The called party's answer, and how the caller learns of it.
 
 use bytes::Bytes;
 use sdp::{
@@ -9,22 +9,24 @@ use sip_msg::{Response, StatusCode};
 use sip_ua::DialogKey;
 
 use super::attempt::{Fork, Trying};
+use super::early::{Accepted, EarlyAnswer, EarlySession};
 use super::ending::{End, Ending};
 use super::offered::{Caller, Offered};
 use super::refresh::SessionTimer;
-use super::setup::{EarlyAnswer, Setup};
+use super::setup::Setup;
 use super::talking::Talking;
 use super::{Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::failure::{AttemptFailure, Cause};
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Exchange, Flows, Leg, Session, agreed, policy};
+use crate::leg::{Exchange, Leg, Session, agreed, policy};
 use crate::passlist;
-use crate::profile::EarlyMedia;
 
 /// What the caller is told in the 2xx.
 enum ToldCaller {
+    /// Nothing: all was said, reliably, before.
+    Before(Box<EarlyAnswer>),
     /// The answer to its offer.
     Answer(Bytes, Box<Negotiated>),
     /// An offer, for its ACK to answer.
@@ -49,115 +51,6 @@ enum Unanswerable {
 }
 
 impl Setup {
-    /// A provisional response of the called party.
-    pub(super) fn progressed(
-        mut self: Box<Self>,
-        core: &mut Core,
-        head: &mut Head,
-        dialog: Option<DialogKey>,
-        response: &Response,
-    ) -> Phase {
-        let Some(trying) = self.trying.as_mut() else {
-            return Phase::Setup(self);
-        };
-        trying.spoke = true;
-        core.disarm(head.key, Timer::Attempt);
-        if let Some(dialog) = dialog {
-            core.own_dialog(dialog, head.key, Side::B);
-        }
-        // 199 (RFC 6228) tells a forking proxy's client something that a caller with one dialog
-        // has no use for.
-        if response.status.code() == 199 {
-            return Phase::Setup(self);
-        }
-        if !response.body.is_empty() {
-            self.early_answer(core, head, dialog, &response.body);
-        }
-        self.alert(core, head, response);
-        Phase::Setup(self)
-    }
-
-    /// The called party answered in a provisional response: media may flow.
-    fn early_answer(
-        &mut self,
-        core: &mut Core,
-        head: &Head,
-        dialog: Option<DialogKey>,
-        body: &Bytes,
-    ) {
-        let Some(trying) = self.trying.as_mut() else {
-            return;
-        };
-        if !trying.take_fork(core, dialog, body.clone()) {
-            return;
-        }
-        if let (None, EarlyMedia::Forward, Some(offer), Some(fork)) = (
-            &self.early,
-            trying.trunk.early_media,
-            &self.offer,
-            trying.forks.first(),
-        ) {
-            let policy = policy(&head.trunk);
-            let other = agreed(&fork.negotiated, fork.negotiated.remote.direction);
-            let answer = answer_for(offer, &other, &mut self.media.local, &policy);
-            self.early = answer.ok().map(|(answer, negotiated)| EarlyAnswer {
-                body: answer.to_bytes().into(),
-                negotiated,
-            });
-        }
-        let across = self.early.as_ref().map(|early| &early.negotiated);
-        trying.update_media(core, across);
-        if let (Some(early), Some(fork)) = (&self.early, trying.forks.first()) {
-            let across = Some(&fork.negotiated);
-            let remotes = [&early.negotiated];
-            let params = self
-                .media
-                .answered(&head.trunk, &remotes, across, Flows::BOTH);
-            self.media.update(core, params);
-        }
-    }
-
-    /// Passes a provisional response on: one To tag and at most one answer, however many forks.
-    fn alert(&mut self, core: &mut Core, head: &mut Head, response: &Response) {
-        let Some(trying) = self.trying.as_ref() else {
-            return;
-        };
-        let early = self.early.as_ref().filter(|_| !response.body.is_empty());
-        let status = match early {
-            None if response.status == StatusCode::SESSION_PROGRESS && self.offer.is_some() => {
-                // Progress without media is ringing to a caller that was given none (I-05).
-                if self.early.is_some() {
-                    response.status
-                } else {
-                    StatusCode::RINGING
-                }
-            }
-            _ => response.status,
-        };
-        let mut reply = Reply::new(status).dialog(&self.invite);
-        passlist::carry(
-            passlist::Phase::Provisional,
-            &response.headers,
-            &head.trunk,
-            &mut reply.headers,
-        );
-        if let Some(early) = early {
-            reply = reply.body(early.body.clone());
-        }
-        if let Some(dialog) = core.reply(self.server, &head.trunk, reply) {
-            core.own_dialog(dialog, head.key, Side::A);
-        }
-        if !self.alerted {
-            self.alerted = true;
-            core.disarm(head.key, Timer::Budget);
-            core.arm(head.key, Timer::NoAnswer, trying.trunk.timers.no_answer);
-            head.record.ringing = Some(core.now.wall);
-        }
-        if let Some(attempt) = head.record.attempts.last_mut() {
-            attempt.ringing.get_or_insert(core.now.wall);
-        }
-    }
-
     /// The called party accepted: the caller is given its answer, or our offer.
     pub(super) fn accepted(
         mut self: Box<Self>,
@@ -166,13 +59,35 @@ impl Setup {
         dialog: Option<DialogKey>,
         response: &Response,
     ) -> Phase {
-        let (Some(trying), Some(dialog)) = (self.trying.take(), dialog) else {
+        let (Some(trying), Some(dialog)) = (&self.trying, dialog) else {
             return self.failed(core, head, AttemptFailure::Internal, None);
         };
         core.own_dialog(dialog, head.key, Side::B);
         core.acknowledge(dialog);
         core.index
             .own_client(trying.client, Owner::Nobody { keep: Some(dialog) });
+        core.disarm_attempt(head.key);
+        if self.owes_prack(core) {
+            self.early.accepted = Some(Accepted {
+                dialog,
+                response: Box::new(response.clone()),
+            });
+            return Phase::Setup(self);
+        }
+        self.answered(core, head, dialog, response)
+    }
+
+    /// The called party has accepted and nothing keeps the caller from being told.
+    pub(super) fn answered(
+        mut self: Box<Self>,
+        core: &mut Core,
+        head: &mut Head,
+        dialog: DialogKey,
+        response: &Response,
+    ) -> Phase {
+        let Some(trying) = self.trying.take() else {
+            return self.failed(core, head, AttemptFailure::Internal, None);
+        };
         let fork = answer_of(&trying, dialog, &response.body);
         let told = fork
             .as_ref()
@@ -199,11 +114,12 @@ impl Setup {
     fn answer_caller(&mut self, head: &Head, fork: &Fork) -> Result<ToldCaller, Unanswerable> {
         let policy = policy(&head.trunk);
         let other = agreed(&fork.negotiated, fork.negotiated.remote.direction);
-        match (&self.offer, self.early.take()) {
-            (Some(_), Some(EarlyAnswer { body, negotiated })) => {
-                Ok(ToldCaller::Answer(body, Box::new(negotiated)))
+        match (&self.offer, std::mem::take(&mut self.early.session)) {
+            (_, EarlySession::Agreed(early)) => Ok(ToldCaller::Before(Box::new(early))),
+            (_, EarlySession::Previewed(early)) => {
+                Ok(ToldCaller::Answer(early.told, Box::new(early.negotiated)))
             }
-            (Some(offer), None) => {
+            (Some(offer), _) => {
                 let (answer, negotiated) =
                     answer_for(offer, &other, &mut self.media.local, &policy)?;
                 let body = answer.to_bytes().into();
@@ -230,25 +146,33 @@ impl Setup {
             invite,
             media,
             offer,
+            mut early,
             ..
         } = *self;
         core.disarm_attempt(head.key);
         core.disarm(head.key, Timer::Budget);
+        early.ringback.end(core, &media);
         let Party {
-            trying,
+            mut trying,
             dialog,
             fork,
         } = party;
+        trying.media.local.clone_from(&fork.negotiated.local);
         let callee_intends = fork.negotiated.remote.direction;
         let caller_intends = offer.as_ref().and_then(SessionDescription::audio);
-        let caller_intends = caller_intends.map_or(Direction::SendRecv, |audio| audio.direction);
+        let caller_intends = match &caller {
+            ToldCaller::Before(early) => early.negotiated.remote.direction,
+            ToldCaller::Answer(..) | ToldCaller::Offer(..) => {
+                caller_intends.map_or(Direction::SendRecv, |audio| audio.direction)
+            }
+        };
         let callee = Leg {
             side: Side::B,
             trunk: trying.trunk,
             dialog,
             media: trying.media,
             session: Session {
-                told: trying.offered,
+                told: fork.told,
                 heard: fork.heard,
                 negotiated: fork.negotiated,
                 intends: callee_intends,
@@ -257,10 +181,13 @@ impl Setup {
             exchange: Exchange::Idle,
             recode: false,
         };
-        let (ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _)) = &caller;
-        let mut reply = Reply::new(StatusCode::OK)
-            .dialog(&invite)
-            .body(body.clone());
+        let mut reply = Reply::new(StatusCode::OK).dialog(&invite);
+        match &caller {
+            ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _) => {
+                reply = reply.body(body.clone());
+            }
+            ToldCaller::Before(_) => {}
+        }
         let phase = passlist::Phase::Answer;
         passlist::carry(phase, &response.headers, &head.trunk, &mut reply.headers);
         let timer = SessionTimer::wanted(&invite.headers);
@@ -291,6 +218,17 @@ impl Setup {
                 let leg = caller_leg.agreed(&head.trunk, session);
                 Talking::begin(core, head, leg, callee)
             }
+            ToldCaller::Before(early) => {
+                let session = Session {
+                    told: early.told,
+                    heard: early.heard,
+                    negotiated: early.negotiated,
+                    intends: caller_intends,
+                    conveyed: callee_intends,
+                };
+                let leg = caller_leg.agreed(&head.trunk, session);
+                Talking::begin(core, head, leg, callee)
+            }
             ToldCaller::Offer(told, offer) => Offered::begin(caller_leg, told, *offer, callee),
         }
     }
@@ -298,20 +236,20 @@ impl Setup {
 
 /// What the called party's answer comes to.
 fn answer_of(trying: &Trying, dialog: DialogKey, body: &Bytes) -> Option<Fork> {
-    if body.is_empty() {
+    let mut forks = trying.forks.iter();
+    let early = forks.find(|fork| fork.dialog == Some(dialog));
+    if body.is_empty() || early.is_some_and(|fork| fork.binding) {
         // The answer came in an earlier provisional response of the same dialog.
-        let early = trying
-            .forks
-            .iter()
-            .find(|fork| fork.dialog == Some(dialog))?;
-        return Some(early.clone());
+        return early.cloned();
     }
     let answer = SessionDescription::parse(body).ok()?;
     let negotiated = trying.offer.fork().answered(&answer).ok()?;
     Some(Fork {
         dialog: Some(dialog),
+        told: trying.offered.clone(),
         heard: body.clone(),
         negotiated,
+        binding: true,
     })
 }
 

@@ -42,8 +42,12 @@ pub(crate) struct Trying {
 #[derive(Clone, Debug)]
 pub(crate) struct Fork {
     pub(crate) dialog: Option<DialogKey>,
+    /// What it was told last: the offer of the INVITE, or the answer to an UPDATE.
+    pub(crate) told: Bytes,
     pub(crate) heard: Bytes,
     pub(crate) negotiated: Negotiated,
+    /// It answered reliably: a description in its 2xx says nothing new (RFC 3261 §13.2.1).
+    pub(crate) binding: bool,
 }
 
 impl Trying {
@@ -92,38 +96,54 @@ impl Trying {
         })
     }
 
-    /// Takes the answer that a provisional response of a fork brought; `false` if it is not new.
+    /// Takes the answer that a provisional response of a fork brought, if it is the first of that
+    /// fork, or the first one that cannot be lost.
     pub(crate) fn take_fork(
         &mut self,
         core: &Core,
         dialog: Option<DialogKey>,
         heard: Bytes,
-    ) -> bool {
-        let room = self.forks.len() < core.forks_per_leg.min(LegParams::MAX_REMOTES);
-        let known = self.forks.iter().any(|fork| fork.dialog == dialog);
-        if known || !room {
-            return false;
-        }
-        let Ok(answer) = SessionDescription::parse(&heard) else {
-            return false;
+        reliable: bool,
+    ) {
+        let room = core.forks_per_leg.min(LegParams::MAX_REMOTES);
+        let known = self.forks.iter().position(|fork| fork.dialog == dialog);
+        let new = match known {
+            Some(at) => reliable && !self.forks[at].binding,
+            None => self.forks.len() < room,
+        };
+        let Some(answer) = SessionDescription::parse(&heard).ok().filter(|_| new) else {
+            return;
         };
         let Ok(negotiated) = self.offer.fork().answered(&answer) else {
-            return false;
+            return;
         };
-        self.forks.push(Fork {
+        let fork = Fork {
             dialog,
+            told: self.offered.clone(),
             heard,
             negotiated,
-        });
-        true
+            binding: reliable,
+        };
+        match known {
+            Some(at) => self.forks[at] = fork,
+            None => self.forks.push(fork),
+        }
     }
 
-    /// Tells the relay of every fork that has answered.
-    pub(crate) fn update_media(&self, core: &mut Core, across: Option<&Negotiated>) {
+    /// Tells the relay of every fork that has answered, and whether to say when one is heard.
+    pub(crate) fn update_media(
+        &self,
+        core: &mut Core,
+        across: Option<&Negotiated>,
+        first_audio: bool,
+    ) {
         let remotes: Vec<&Negotiated> = self.forks.iter().map(|fork| &fork.negotiated).collect();
-        let params = self
+        let mut params = self
             .media
             .answered(&self.trunk, &remotes, across, Flows::BOTH);
+        if let Some(fork) = self.forks.first().filter(|_| first_audio) {
+            params.listen = LegMedia::listen(&fork.negotiated);
+        }
         self.media.update(core, params);
     }
 

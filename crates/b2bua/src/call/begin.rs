@@ -8,6 +8,7 @@ use sip_msg::wire::Arrival;
 use sip_msg::{HeaderName, Request, Scheme, StatusCode};
 use sip_ua::ServerKey;
 
+use super::early::EarlyLeg;
 use super::ending::{End, Ending};
 use super::refresh::{MIN_SE, SessionTimer};
 use super::setup::Setup;
@@ -121,7 +122,7 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         invite: arrived.invite.clone(),
         media,
         offer,
-        early: None,
+        early: EarlyLeg::default(),
         plan: attempts.into_iter().take(core.attempts_per_call).collect(),
         trying: None,
         tried: Vec::new(),
@@ -139,17 +140,10 @@ pub(crate) fn beyond(
     if request.uri.scheme() == Scheme::Other {
         return Some((StatusCode::UNSUPPORTED_URI_SCHEME, None));
     }
-    let known = |tag: &String| {
-        tag.eq_ignore_ascii_case("timer")
-            || trunk
-                .supported
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(tag))
-    };
     let required = request.headers.require();
     let unknown: Vec<&str> = required
         .iter()
-        .filter(|tag| !known(tag))
+        .filter(|tag| !trunk.supports(tag))
         .map(String::as_str)
         .collect();
     if unknown.is_empty() {

@@ -199,6 +199,7 @@ impl Ending {
             | Event::Cancelled { .. }
             | Event::Acked { .. }
             | Event::AckTimeout
+            | Event::PrackTimeout
             | Event::RetryInvite { .. }
             | Event::Timer(_)
             | Event::Media { .. }

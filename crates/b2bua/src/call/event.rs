@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Acked { side: Side, ack: Request },
     /// A 2xx of ours was never acknowledged.
     AckTimeout,
+    /// A reliable provisional response of ours to the caller was never acknowledged.
+    PrackTimeout,
     /// A re-INVITE that met one of the party's may be sent again (RFC 3261 §14.1).
     RetryInvite { side: Side },
     /// A time limit of the call has passed.

@@ -11,12 +11,15 @@
 mod answer;
 mod attempt;
 mod begin;
+mod early;
 mod ending;
 mod event;
 mod invite;
 mod offered;
 mod refresh;
 mod reinvite;
+mod reliable;
+mod ringback;
 mod setup;
 mod talking;
 

@@ -92,6 +92,7 @@ impl Offered {
             | Event::Failed { .. }
             | Event::Cancelled { .. }
             | Event::Acked { .. }
+            | Event::PrackTimeout
             | Event::RetryInvite { .. }
             | Event::Timer(_)
             | Event::Media { .. } => Phase::Offered(self),

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use media_relay::MediaEvent;
 use routing::Attempt;
-use sdp::{Negotiated, SessionDescription};
+use sdp::SessionDescription;
 use sip_msg::{Headers, Method, Request, Response, StatusCode};
 use sip_ua::{ClientFailure, ClientKey, ServerKey};
 
 use super::attempt::Trying;
+use super::early::EarlyLeg;
 use super::ending::{End, Ending};
 use super::{Event, Head, Phase, Timer};
 use crate::core::{Core, Reply};
@@ -30,8 +31,8 @@ pub(crate) struct Setup {
     pub(crate) media: LegMedia,
     /// What the caller offered; `None` asks us to offer (RFC 3261 §13.2.1, M-03).
     pub(crate) offer: Option<SessionDescription>,
-    /// The answer the caller was given in a provisional response; it binds the final one (U-07).
-    pub(crate) early: Option<EarlyAnswer>,
+    /// What the caller was told before the final response.
+    pub(crate) early: EarlyLeg,
     /// Attempts not made yet.
     pub(crate) plan: VecDeque<Attempt>,
     /// The attempt under way.
@@ -50,15 +51,8 @@ pub(crate) struct Tried {
     said: Option<Box<Response>>,
 }
 
-/// An answer given to the caller before the final response.
-#[derive(Clone, Debug)]
-pub(crate) struct EarlyAnswer {
-    pub(crate) body: Bytes,
-    pub(crate) negotiated: Negotiated,
-}
-
 impl Setup {
-    pub(crate) fn on(self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
+    pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         match event {
             Event::Provisional {
                 client,
@@ -100,6 +94,14 @@ impl Setup {
                 ..
             } => self.asked(core, head, server, side, &request),
             Event::HangUp(end) => self.give_up(core, head, end),
+            Event::PrackTimeout => self.never_pracked(core, head),
+            Event::Media {
+                side: Side::B,
+                event: MediaEvent::FirstAudio { .. },
+            } => {
+                self.audio_began(core);
+                Phase::Setup(self)
+            }
             Event::Media {
                 event: MediaEvent::Failed { error, .. },
                 ..
@@ -188,7 +190,7 @@ impl Setup {
     }
 
     /// Refuses the caller's INVITE.
-    fn give_up(self: Box<Self>, core: &mut Core, head: &mut Head, end: End) -> Phase {
+    pub(super) fn give_up(self: Box<Self>, core: &mut Core, head: &mut Head, end: End) -> Phase {
         self.refuse(core, head, end, None)
     }
 
@@ -213,7 +215,16 @@ impl Setup {
 
     /// The INVITE has its final response: everything is given back.
     fn over(self: Box<Self>, core: &mut Core, head: &mut Head, end: End) -> Phase {
-        let Self { media, trying, .. } = *self;
+        let Self {
+            media,
+            trying,
+            early,
+            ..
+        } = *self;
+        if let (Some(accepted), Some(trying)) = (&early.accepted, &trying) {
+            let said = end.headers(passlist::Phase::Ending, &trying.trunk);
+            core.bye(accepted.dialog, said);
+        }
         if let Some(trying) = trying {
             trying.cancel(core, head, &end);
         }
@@ -224,7 +235,7 @@ impl Setup {
 
     /// A request within an early dialog.
     fn asked(
-        self: Box<Self>,
+        mut self: Box<Self>,
         core: &mut Core,
         head: &mut Head,
         server: ServerKey,
@@ -238,6 +249,19 @@ impl Setup {
                 let reply = Reply::new(StatusCode::REQUEST_TERMINATED);
                 core.reply(self.server, &head.trunk, reply);
                 self.over(core, head, End::cancelled(request.headers.clone()))
+            }
+            (Method::Prack, Side::A) => self.pracked(core, head, server, request),
+            (Method::Update, _) => {
+                self.updated(core, head, server, side, request);
+                Phase::Setup(self)
+            }
+            // The called party accepted and hung up before the caller could be told.
+            (Method::Bye, Side::B) if self.early.accepted.take().is_some() => {
+                let trunk = self.trying.as_ref().map(|trying| Arc::clone(&trying.trunk));
+                let trunk = trunk.unwrap_or_else(|| Arc::clone(&head.trunk));
+                core.reply(server, &trunk, Reply::new(StatusCode::OK));
+                let end = End::refused(StatusCode::TEMPORARILY_UNAVAILABLE, FailureClass::User);
+                self.give_up(core, head, end)
             }
             _ => {
                 let trunk = match (&self.trying, side) {

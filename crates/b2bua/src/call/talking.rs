@@ -103,7 +103,10 @@ impl Talking {
                 }
             }
             Event::HangUp(end) => return self.hang_up(core, head, end, None),
-            Event::Provisional { .. } | Event::Cancelled { .. } | Event::Timer(_) => {}
+            Event::Provisional { .. }
+            | Event::Cancelled { .. }
+            | Event::PrackTimeout
+            | Event::Timer(_) => {}
         }
         self.settle(core, head);
         Phase::Talking(self)

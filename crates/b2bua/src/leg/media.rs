@@ -2,8 +2,8 @@
 //! parameters that the relay is told.
 
 use media_relay::{
-    Law, LegId, LegParams, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate, ShardId,
-    SrtpParams, Suite, TelephoneEvent, ToneCodec,
+    Law, LegId, LegParams, Listen, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate,
+    ShardId, SrtpParams, Suite, TelephoneEvent, ToneCodec,
 };
 use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_map};
 
@@ -91,6 +91,27 @@ impl LegMedia {
             leg: self.id,
             params: Box::new(params),
         });
+    }
+
+    /// How the relay finds the first audio of a leg that agreed on this.
+    pub(crate) fn listen(negotiated: &Negotiated) -> Listen {
+        let ours = |encoding: &str| {
+            let mut formats = negotiated.formats.iter();
+            let named = formats.find(|f| f.format.encoding.eq_ignore_ascii_case(encoding));
+            named.map(|format| format.our_pt)
+        };
+        Listen {
+            ulaw: ours("PCMU"),
+            alaw: ours("PCMA"),
+            comfort_noise: ours("CN"),
+            first_audio: true,
+            ..Listen::default()
+        }
+    }
+
+    /// Whether tones can be made towards a leg that agreed on this.
+    pub(crate) fn can_ring(negotiated: &Negotiated) -> bool {
+        tone(negotiated).is_some()
     }
 
     /// Parameters while nothing is known of the remote end.

@@ -10,8 +10,8 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, EarlyMedia, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
-    TrunkProfile, TrunkTimers, Trust,
+    Advertised, Early, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
+    Redirect, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -43,6 +43,9 @@ const METHODS: [Method; 6] = [
     Method::Options,
     Method::Notify,
 ];
+
+/// What is done on the trunks of carriers and PBXs besides (RFC 3262).
+const EARLY_METHODS: [Method; 1] = [Method::Prack];
 
 /// What Microsoft says it takes (M-01).
 const MICROSOFT_TAKES: [Method; 6] = [
@@ -97,7 +100,9 @@ impl TrunkProfile {
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
-            early_media: EarlyMedia::Forward,
+            early: Early::microsoft(),
+            redirect: Redirect::default(),
+            close_when_busy: true,
             options: OptionsPing {
                 expect_inbound: Some(Duration::from_secs(300)),
                 ..OptionsPing::default()
@@ -172,15 +177,17 @@ impl TrunkProfile {
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
-            early_media: EarlyMedia::Forward,
+            early: Early::default(),
+            redirect: Redirect::default(),
+            close_when_busy: false,
             options: OptionsPing::default(),
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust,
             identity: IdentityPolicy::Keep,
-            allow_methods: METHODS.to_vec(),
+            allow_methods: [METHODS.as_slice(), &EARLY_METHODS].concat(),
             supported: Vec::new(),
-            sends_methods: MICROSOFT_TAKES.to_vec(),
+            sends_methods: [MICROSOFT_TAKES.as_slice(), &[Method::Prack]].concat(),
             x_ms_sbc: false,
         }
     }
@@ -214,6 +221,7 @@ impl Default for OptionsPing {
             interval_down: Duration::from_secs(30),
             losses: 3,
             expect_inbound: None,
+            expired_after: Duration::from_secs(15 * 60),
         }
     }
 }

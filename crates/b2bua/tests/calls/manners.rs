@@ -63,7 +63,7 @@ fn a_session_timer_is_granted_to_a_caller_that_keeps_it_up() {
 #[test]
 fn what_is_not_done_here_is_refused_by_name() {
     let cases = [
-        (("Require", "100rel"), 420),
+        (("Require", "precondition"), 420),
         (("Session-Expires", "30"), 422),
     ];
     for ((name, value), status) in cases {

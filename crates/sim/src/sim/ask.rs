@@ -15,7 +15,7 @@ use super::{Event, PATIENCE, Sim};
 use crate::description::Direction;
 use crate::ladder::Ladder;
 use crate::media::Heard;
-use crate::party::{Call, Dial, Party};
+use crate::party::{Call, Dial, Party, Role, State};
 
 /// One party's end of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,9 @@ impl Sim {
         let Some(call) = self.seats[end.party].party.calls.get_mut(&end.call) else {
             return;
         };
-        if left == 0 || !call.is_up() {
+        // A called party may be heard before it answers.
+        let early = call.role == Role::Called && call.state == State::Ringing;
+        if left == 0 || !call.is_up() && !early {
             return;
         }
         if let Some((to, octets)) = call.media.next_packet() {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, KeyLog, SignatureScheme};
+use rustls::{ClientConfig, SignatureScheme};
 
-use super::{Identity, Roots, TlsError, VERSIONS, provider};
+use super::{Identity, Roots, Terms, TlsError};
 
 /// TLS of the connections opened for one trunk. The server must prove the name of the hop.
 #[derive(Clone, Debug)]
@@ -19,12 +19,12 @@ pub struct TlsClientSettings {
 
 pub(crate) fn client_config(
     settings: &TlsClientSettings,
-    key_log: Arc<dyn KeyLog>,
+    terms: &Terms,
 ) -> Result<ClientConfig, TlsError> {
     if settings.roots.is_empty() {
         return Err(TlsError::NoRoots);
     }
-    let provider = provider();
+    let provider = Arc::clone(&terms.provider);
     let verifier = WebPkiServerVerifier::builder_with_provider(
         Arc::clone(settings.roots.store()),
         Arc::clone(&provider),
@@ -32,14 +32,14 @@ pub(crate) fn client_config(
     .build()
     .map_err(|_| TlsError::NoRoots)?;
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(VERSIONS)?
+        .with_protocol_versions(&terms.versions)?
         .with_webpki_verifier(verifier);
     let mut config = match &settings.identity {
         Some(identity) => builder.with_client_cert_resolver(Arc::new(Always(identity.certified()))),
         None => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::disabled();
-    config.key_log = key_log;
+    config.key_log = Arc::clone(&terms.key_log);
     Ok(config)
 }
 

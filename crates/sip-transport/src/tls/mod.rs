@@ -11,15 +11,14 @@ mod identity;
 mod key_log;
 mod peer;
 mod server;
+mod terms;
 
-use std::sync::Arc;
-
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 
 pub use client::TlsClientSettings;
 pub use identity::{Identity, IdentityError, Roots, RootsError};
 pub use server::{ClientAuthentication, TlsServerSettings};
+pub use terms::{TlsPolicy, TlsVersion};
 
 pub(crate) use client::client_config;
 pub(crate) use failure::classify;
@@ -27,12 +26,10 @@ pub(crate) use gate::HandshakeGate;
 pub(crate) use key_log::KeyLogFile;
 pub(crate) use peer::{bears, peer_identity};
 pub(crate) use server::server_config;
+pub(crate) use terms::Terms;
 
-/// TLS 1.3, and 1.2 for peers that know no better; nothing older (RFC 8996).
-static VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
 }
 
 /// Why TLS settings cannot be used.
@@ -44,6 +41,9 @@ pub enum TlsError {
     /// Peers are to be verified but no root is trusted.
     #[error("certificates are to be verified and no root is trusted")]
     NoRoots,
+    /// A cipher suite was asked for that does not exist here.
+    #[error("there is no cipher suite {0}")]
+    UnknownSuite(String),
     /// rustls refuses the settings.
     #[error("TLS settings are refused: {0}")]
     Refused(#[from] rustls::Error),

@@ -9,13 +9,13 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, KeyLog, RootCertStore,
-    ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::{Identity, Roots, TlsError, VERSIONS, peer, provider};
+use super::{Identity, Roots, Terms, TlsError, peer};
 
 /// Whether clients must show a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,11 +46,11 @@ pub struct TlsServerSettings {
 
 pub(crate) fn server_config(
     settings: &TlsServerSettings,
-    key_log: Arc<dyn KeyLog>,
+    terms: &Terms,
 ) -> Result<ServerConfig, TlsError> {
-    let provider = provider();
+    let provider = Arc::clone(&terms.provider);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(VERSIONS)?;
+        .with_protocol_versions(&terms.versions)?;
     let builder = match settings.client_authentication {
         ClientAuthentication::None => builder.with_no_client_auth(),
         ClientAuthentication::Optional | ClientAuthentication::Required => {
@@ -59,7 +59,7 @@ pub(crate) fn server_config(
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByServerName::new(&settings.identities)?));
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.key_log = key_log;
+    config.key_log = Arc::clone(&terms.key_log);
     Ok(config)
 }
 

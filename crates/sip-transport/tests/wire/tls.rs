@@ -349,6 +349,78 @@ async fn new_identities_renew_connections_of_both_directions() {
     client.counted(Counter::ConnectionsOpened, 2).await;
     client.send(to_hop(Tls, server.address(), OURS), options("after"));
     assert_eq!(server.request().await.0.flow, opened.flow);
+    // With its answer gone, nothing keeps the old connection (C-19).
+    assert_eq!(server.closed().await.0, before.flow);
+}
+
+#[tokio::test]
+async fn an_accepted_connection_without_open_requests_goes_at_once() {
+    let authority = Authority::new();
+    let settings = || server(vec![authority.identity(OURS)], authority.roots());
+    let mut server = End::start(config(vec![tls_listener(settings())], vec![]));
+    let trunk = tls_trunk(Some(authority.identity(THEIRS)), authority.roots());
+    let mut client = End::start(config(vec![], vec![trunk]));
+    let to = to_hop(Tls, server.address(), OURS);
+    client.send(to.clone(), options("first"));
+    let (before, asked) = server.request().await;
+    server.send(back(&before), ok(&asked));
+    server
+        .transport
+        .set_identities(Identities {
+            listeners: vec![(LISTENER, settings())],
+            trunks: vec![],
+        })
+        .unwrap();
+    assert_eq!(server.closed().await.0, before.flow);
+    client.closed().await;
+    client.send(to, options("next"));
+    assert_ne!(server.request().await.0.flow, before.flow);
+}
+
+#[tokio::test]
+async fn only_the_versions_and_suites_of_the_policy_are_spoken() {
+    use sip_transport::{TlsPolicy, TlsVersion};
+    let authority = Authority::new();
+    let end = |versions: &[TlsVersion], suites: &[&str], serves: bool| {
+        let settings = server(vec![authority.identity(OURS)], authority.roots());
+        let trunk = tls_trunk(Some(authority.identity(THEIRS)), authority.roots());
+        let mut config = match serves {
+            true => config(vec![tls_listener(settings)], vec![]),
+            false => config(vec![], vec![trunk]),
+        };
+        config.tls = TlsPolicy {
+            versions: versions.to_vec(),
+            suites: suites.iter().map(|suite| (*suite).to_owned()).collect(),
+        };
+        End::start(config)
+    };
+    let (old, new) = (&[TlsVersion::Tls12][..], &[TlsVersion::Tls13][..]);
+    let gcm = &[
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    ][..];
+    let other = &[
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    ][..];
+    for (client_speaks, suites, agrees) in [
+        (old, gcm, true),
+        (old, other, false),
+        (new, &["TLS_AES_128_GCM_SHA256"][..], false),
+    ] {
+        let mut server = end(old, gcm, true);
+        let mut client = end(client_speaks, suites, false);
+        let id = client.send(to_hop(Tls, server.address(), OURS), options("x"));
+        if agrees {
+            assert_eq!(call_id(&server.message().await.1), "x");
+        } else {
+            assert_eq!(
+                client.failure().await,
+                (id, TransportError::Tls),
+                "{suites:?}"
+            );
+        }
+    }
 }
 
 /// Looks at certificates without judging them.

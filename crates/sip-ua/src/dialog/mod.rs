@@ -11,7 +11,7 @@ use sip_msg::{HeaderName, Headers, NameAddr, Request, Response, Scheme, Uri};
 
 pub use checkpoint::{CheckpointError, DialogCheckpoint};
 pub(crate) use routing::Routing;
-pub(crate) use table::{DialogEntry, DialogId, Dialogs};
+pub(crate) use table::{DialogEntry, DialogId, Dialogs, HeardReliable};
 
 /// The host and port that our Via shows (RFC 3261 §18.1.1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

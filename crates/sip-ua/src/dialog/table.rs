@@ -57,6 +57,18 @@ pub(crate) struct DialogEntry {
     pub(crate) unacknowledged: Vec<(u32, ServerKey)>,
     /// A BYE of ours that waits for that ACK (RFC 3261 §15).
     pub(crate) held_bye: Option<ClientKey>,
+    /// The last reliable provisional response that the peer sent.
+    pub(crate) reliable: Option<HeardReliable>,
+}
+
+/// A reliable provisional response of the peer (RFC 3262 §4).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeardReliable {
+    /// The CSeq number of the INVITE it answers.
+    pub(crate) cseq: u32,
+    pub(crate) rseq: u32,
+    /// Its PRACK was not sent yet.
+    pub(crate) owed: bool,
 }
 
 impl DialogEntry {
@@ -68,6 +80,7 @@ impl DialogEntry {
             remote_invite: None,
             unacknowledged: Vec::new(),
             held_bye: None,
+            reliable: None,
         }
     }
 

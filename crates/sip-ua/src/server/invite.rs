@@ -24,6 +24,18 @@ pub(crate) struct Proceeding {
     refresh: Option<Moment>,
     /// When the transaction user has had its time.
     abandoned: Moment,
+    /// The reliable provisional response whose PRACK has not come.
+    unpracked: Option<Unpracked>,
+}
+
+/// A reliable provisional response in flight; there is never a second one (RFC 3262 §3).
+#[derive(Debug)]
+struct Unpracked {
+    response: Bytes,
+    /// It has a session description: no 2xx may be sent before its PRACK.
+    described: bool,
+    repeat: Repeat,
+    give_up: Moment,
 }
 
 /// Refused; the refusal is repeated until its ACK.
@@ -68,6 +80,8 @@ pub(crate) enum ServerExpiry {
     RefusalUnacknowledged,
     /// 64*T1 passed without an ACK for the 2xx.
     AckTimeout,
+    /// 64*T1 passed without a PRACK for the reliable provisional response.
+    PrackTimeout,
 }
 
 impl InviteServer {
@@ -77,14 +91,13 @@ impl InviteServer {
             provisional: trying,
             refresh: None,
             abandoned: pace.now + pace.timers.server_patience,
+            unpracked: None,
         })
     }
 
     pub(crate) fn deadline(&self) -> Moment {
         match self {
-            Self::Proceeding(state) => state
-                .refresh
-                .map_or(state.abandoned, |at| at.min(state.abandoned)),
+            Self::Proceeding(state) => state.deadline(),
             Self::Completed(state) => earliest(state.repeat, state.give_up),
             Self::Confirmed(state) => state.expires,
             Self::Accepted(state) => earliest(
@@ -125,6 +138,7 @@ impl InviteServer {
                 refresh: (status != StatusCode::TRYING)
                     .then(|| pace.now + pace.timers.provisional_refresh),
                 abandoned: state.abandoned,
+                unpracked: state.unpracked,
             }),
             Class::Success => Self::Accepted(Accepted {
                 unacknowledged: Some(Unacknowledged {
@@ -140,6 +154,40 @@ impl InviteServer {
                     repeat: Repeat::start_if_unreliable(pace),
                     give_up: pace.now + pace.timers.sixty_four_t1(),
                 })
+            }
+        }
+    }
+
+    /// `response`, a provisional one, was just sent reliably: it is repeated until its PRACK,
+    /// whatever the transport (RFC 3262 §3).
+    pub(crate) fn await_prack(&mut self, pace: &Pace<'_>, response: Bytes, described: bool) {
+        if let Self::Proceeding(state) = self {
+            state.unpracked = Some(Unpracked {
+                response,
+                described,
+                repeat: Repeat::start(pace),
+                give_up: pace.now + pace.timers.sixty_four_t1(),
+            });
+        }
+    }
+
+    /// The PRACK came: the provisional response is not repeated any more.
+    pub(crate) fn on_pracked(&mut self) {
+        if let Self::Proceeding(state) = self {
+            state.unpracked = None;
+        }
+    }
+
+    /// Whether a reliable provisional response waits for its PRACK; `described` asks for one
+    /// with a session description only.
+    pub(crate) fn awaits_prack(&self, described: bool) -> bool {
+        match self {
+            Self::Proceeding(Proceeding {
+                unpracked: Some(unpracked),
+                ..
+            }) => unpracked.described || !described,
+            Self::Proceeding(_) | Self::Completed(_) | Self::Confirmed(_) | Self::Accepted(_) => {
+                false
             }
         }
     }
@@ -174,14 +222,7 @@ impl InviteServer {
             Self::Proceeding(state) if state.abandoned <= pace.now => {
                 (Some(Self::Proceeding(state)), ServerExpiry::Abandoned)
             }
-            Self::Proceeding(mut state) => {
-                state.refresh = Some(pace.now + pace.timers.provisional_refresh);
-                let wire = state.provisional.clone();
-                (
-                    Some(Self::Proceeding(state)),
-                    ServerExpiry::Retransmit(wire),
-                )
-            }
+            Self::Proceeding(state) => state.on_timer(pace),
             Self::Completed(state) if state.give_up <= pace.now => {
                 (None, ServerExpiry::RefusalUnacknowledged)
             }
@@ -194,6 +235,36 @@ impl InviteServer {
             Self::Confirmed(_) => (None, ServerExpiry::Quiet),
             Self::Accepted(state) => state.on_timer(pace),
         }
+    }
+}
+
+impl Proceeding {
+    fn deadline(&self) -> Moment {
+        let unpracked = self.unpracked.as_ref();
+        let unpracked = unpracked.map(|open| open.repeat.at.min(open.give_up));
+        [self.refresh, unpracked]
+            .into_iter()
+            .flatten()
+            .fold(self.abandoned, Moment::min)
+    }
+
+    /// Something other than the transaction user's time is due.
+    fn on_timer(mut self, pace: &Pace<'_>) -> (Option<InviteServer>, ServerExpiry) {
+        let expiry = match &mut self.unpracked {
+            Some(open) if open.give_up <= pace.now => {
+                self.unpracked = None;
+                ServerExpiry::PrackTimeout
+            }
+            Some(open) if open.repeat.at <= pace.now => {
+                open.repeat = open.repeat.doubled(pace.now);
+                ServerExpiry::Retransmit(open.response.clone())
+            }
+            Some(_) | None => {
+                self.refresh = Some(pace.now + pace.timers.provisional_refresh);
+                ServerExpiry::Retransmit(self.provisional.clone())
+            }
+        };
+        (Some(InviteServer::Proceeding(self)), expiry)
     }
 }
 

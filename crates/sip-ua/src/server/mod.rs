@@ -36,8 +36,18 @@ pub(crate) struct Server {
     pub(crate) made: Vec<DialogKey>,
     /// The dialog whose INVITE it is and whose 2xx was sent.
     pub(crate) answered: Option<DialogKey>,
+    /// The last provisional response that was sent reliably.
+    pub(crate) reliable: Option<Reliable>,
     /// `None` only while a transition runs.
     pub(crate) machine: Option<ServerMachine>,
+}
+
+/// A provisional response that was sent reliably (RFC 3262 §3).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reliable {
+    pub(crate) rseq: u32,
+    /// Its PRACK came. Remembered beyond the final response, after which a PRACK may still come.
+    pub(crate) acknowledged: bool,
 }
 
 #[derive(Debug)]
@@ -92,6 +102,14 @@ impl Server {
 
     pub(crate) fn is_answered(&self) -> bool {
         self.machine.as_ref().is_none_or(ServerMachine::is_answered)
+    }
+
+    /// See [`InviteServer::awaits_prack`].
+    pub(crate) fn awaits_prack(&self, described: bool) -> bool {
+        match &self.machine {
+            Some(ServerMachine::Invite(machine)) => machine.awaits_prack(described),
+            Some(ServerMachine::NonInvite(_)) | None => false,
+        }
     }
 }
 

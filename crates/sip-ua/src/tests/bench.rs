@@ -268,6 +268,7 @@ pub(super) fn name(event: &UaEvent) -> String {
         UaEvent::Cancelled { .. } => "Cancelled".to_owned(),
         UaEvent::Acked { .. } => "Acked".to_owned(),
         UaEvent::AckTimeout { .. } => "AckTimeout".to_owned(),
+        UaEvent::PrackTimeout { .. } => "PrackTimeout".to_owned(),
         UaEvent::Provisional { response, .. } => format!("Provisional {}", response.status.code()),
         UaEvent::Final { response, .. } => format!("Final {}", response.status.code()),
         UaEvent::Failed { error, .. } => format!("Failed {error:?}"),

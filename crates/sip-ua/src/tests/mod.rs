@@ -14,5 +14,6 @@ mod ladders;
 mod limits;
 mod matching;
 mod net;
+mod reliable;
 mod seeds;
 mod timers;

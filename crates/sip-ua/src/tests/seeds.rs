@@ -110,7 +110,8 @@ impl Script {
             | UaEvent::Provisional { .. }
             | UaEvent::Final { .. }
             | UaEvent::Failed { .. }
-            | UaEvent::ClientDone { .. } => {}
+            | UaEvent::ClientDone { .. }
+            | UaEvent::PrackTimeout { .. } => {}
         }
     }
 

@@ -5,6 +5,7 @@ mod commands;
 mod delivery;
 mod dialogs;
 mod lookups;
+mod reliable;
 mod requests;
 mod respond;
 mod responses;

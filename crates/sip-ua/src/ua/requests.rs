@@ -178,6 +178,12 @@ impl UserAgent {
         if refusal.is_none() && is_target_refresh(&request.method) {
             entry.dialog.refresh_target(&request.headers);
         }
+        let refusal = match refusal {
+            None if request.method == Method::Prack && !self.on_prack(dialog, &request) => {
+                Some(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST)
+            }
+            refusal => refusal,
+        };
         let server = self.open_server(now, &arrival, &request, facts, id, Some(dialog));
         match refusal {
             Some(status) => {
@@ -332,6 +338,7 @@ impl UserAgent {
             dialog,
             made: Vec::new(),
             answered: None,
+            reliable: None,
             machine: Some(machine),
         });
         self.schedule_server(server);

@@ -7,8 +7,17 @@ use super::UserAgent;
 use crate::dialog::{Dialog, DialogEntry, DialogId, DialogSettings, DialogState};
 use crate::event::RespondError;
 use crate::keys::{DialogKey, ServerKey};
-use crate::server::RequestFacts;
+use crate::server::{RequestFacts, ServerMachine};
 use crate::timers::Pace;
+
+/// How often a response is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// As its transaction has it.
+    Once,
+    /// Until its PRACK comes (RFC 3262 §3).
+    UntilPrack,
+}
 
 impl UserAgent {
     /// The frame of a response: Via, From, To with our tag, Call-ID, CSeq and, where it is needed,
@@ -24,17 +33,33 @@ impl UserAgent {
     /// repeated until its ACK.
     ///
     /// # Errors
-    /// See [`RespondError`]; then nothing was sent.
+    /// See [`RespondError`]; then nothing was sent. A 2xx is
+    /// [`RespondError::Unacknowledged`] while a reliable provisional response with a session
+    /// description waits for its PRACK.
     pub fn respond(
+        &mut self,
+        now: Now,
+        server: ServerKey,
+        response: Response,
+        settings: Option<&DialogSettings>,
+    ) -> Result<Option<DialogKey>, RespondError> {
+        self.respond_as(now, server, response, settings, Delivery::Once)
+    }
+
+    pub(super) fn respond_as(
         &mut self,
         now: Now,
         server: ServerKey,
         mut response: Response,
         settings: Option<&DialogSettings>,
+        delivery: Delivery,
     ) -> Result<Option<DialogKey>, RespondError> {
         let entry = self.servers.get_mut(server).ok_or(RespondError::Gone)?;
         if entry.is_answered() {
             return Err(RespondError::AlreadyAnswered);
+        }
+        if response.status.is_success() && entry.awaits_prack(true) {
+            return Err(RespondError::Unacknowledged);
         }
         if response.status != StatusCode::TRYING && response.headers.to_tag().is_none() {
             let framed =
@@ -50,7 +75,7 @@ impl UserAgent {
             Some(dialog) => Some(dialog),
             None => self.establish(server, &response, settings)?,
         };
-        self.send_response(now, server, dialog, response);
+        self.send_response(now, server, dialog, response, delivery);
         Ok(dialog)
     }
 
@@ -72,7 +97,7 @@ impl UserAgent {
         };
         if !entry.is_answered() {
             let dialog = entry.dialog;
-            self.send_response(now, server, dialog, response);
+            self.send_response(now, server, dialog, response, Delivery::Once);
         }
     }
 
@@ -82,6 +107,7 @@ impl UserAgent {
         key: ServerKey,
         dialog: Option<DialogKey>,
         mut response: Response,
+        delivery: Delivery,
     ) {
         self.complete_response(&mut response);
         let status = response.status;
@@ -99,6 +125,11 @@ impl UserAgent {
             .machine
             .take()
             .and_then(|machine| machine.on_respond(&pace, status, message.clone()));
+        if let (Delivery::UntilPrack, Some(ServerMachine::Invite(machine))) =
+            (delivery, &mut server.machine)
+        {
+            machine.await_prack(&pace, message.clone(), !response.body.is_empty());
+        }
         let over = server.machine.is_none();
         let (to, method) = (server.reply.clone(), server.request.method.clone());
         self.transmit_unwatched(to, message);

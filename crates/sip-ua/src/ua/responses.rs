@@ -97,6 +97,9 @@ impl UserAgent {
         }
         match self.early_dialog(key, &response) {
             Ok(dialog) => {
+                if !self.is_in_order(dialog, &response) {
+                    return;
+                }
                 self.tell(
                     key,
                     UaEvent::Provisional {

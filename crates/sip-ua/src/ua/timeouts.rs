@@ -137,6 +137,12 @@ impl UserAgent {
             ServerExpiry::Abandoned => self.on_abandoned(now, key),
             ServerExpiry::RefusalUnacknowledged => self.counters.refusals_unacknowledged += 1,
             ServerExpiry::AckTimeout => self.on_ack_timeout(now, key),
+            ServerExpiry::PrackTimeout => {
+                self.counters.pracks_missing += 1;
+                self.out
+                    .events
+                    .push_back(UaEvent::PrackTimeout { server: key });
+            }
         }
         match over {
             true => self.finish_server(now, key),

@@ -26,6 +26,12 @@ pub struct Document {
     pub admin: raw::Admin,
     /// `[log]`.
     pub log: raw::Log,
+    /// `[dns]`.
+    pub dns: raw::Dns,
+    /// `[sip]`.
+    pub sip: raw::Sip,
+    /// `[limits]`.
+    pub limits: raw::Limits,
     /// `[cloud_calling]` and where it stands.
     pub cloud_calling: Option<(Range<usize>, raw::CloudCalling)>,
     /// `[[interface]]`.
@@ -40,12 +46,15 @@ pub struct Document {
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 14] = [
     "gateway",
     "tls",
     "media",
     "admin",
     "log",
+    "dns",
+    "sip",
+    "limits",
     "cloud_calling",
     "interface",
     "certificate",
@@ -81,6 +90,9 @@ pub fn load(
             "media" => document.media = one(&name, value, findings).unwrap_or_default(),
             "admin" => document.admin = one(&name, value, findings).unwrap_or_default(),
             "log" => document.log = one(&name, value, findings).unwrap_or_default(),
+            "dns" => document.dns = one(&name, value, findings).unwrap_or_default(),
+            "sip" => document.sip = one(&name, value, findings).unwrap_or_default(),
+            "limits" => document.limits = one(&name, value, findings).unwrap_or_default(),
             "cloud_calling" => {
                 document.cloud_calling = one(&name, value, findings).map(|read| (at, read));
             }

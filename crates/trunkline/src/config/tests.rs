@@ -121,6 +121,69 @@ fn each_planted_mistake_is_found_in_its_line() {
     );
 }
 
+/// RIGHT with these lines in the carrier's trunk.
+fn carrier_with(lines: &str) -> String {
+    let peers = "peers = [\"udp:198.51.100.7:5060\"]";
+    RIGHT.replacen(peers, &format!("{peers}\n{lines}"), 1)
+}
+
+#[test]
+fn what_a_trunk_says_before_the_answer_is_configured() {
+    use b2bua::profile::{EarlyPolicy, RedirectTarget, Reliable};
+    let reading = read(&carrier_with(
+        "[trunk.early]\npolicy = \"first\"\nring_here = true\ntone = \"de\"\n\
+         reliable = \"preferred\"\ntimeout_status = 408\npatience = \"8s\"\n\
+         [trunk.redirect]\nmax = 2\nannounce = true\nallow = [\"*.carrier.example\"]",
+    ));
+    assert_eq!(errors(&reading), []);
+    let [acs, carrier, pbx] = [0, 1, 2].map(|at| &reading.config.trunks[at].profile);
+    assert_eq!(acs.early.policy, EarlyPolicy::WaitForRtp);
+    assert_eq!(acs.early.reliable, Reliable::Never);
+    assert_eq!(carrier.early.policy, EarlyPolicy::First);
+    assert_eq!(carrier.early.reliable, Reliable::Preferred);
+    assert_eq!(carrier.early.timeout_status.code(), 408);
+    assert_eq!(carrier.timers.setup_budget.as_secs(), 8);
+    assert!(carrier.early.ring_here && carrier.redirect.announce);
+    assert_eq!(&*carrier.early.tone_country, "DE");
+    let allowed = RedirectTarget::parse("*.carrier.example").into_iter();
+    assert_eq!(carrier.redirect.allow, allowed.collect::<Vec<_>>());
+    assert_eq!(carrier.redirect.max, 2);
+    // By its numbers.
+    assert_eq!(&*pbx.early.tone_country, "US");
+}
+
+#[test]
+fn mistakes_about_early_media_and_redirection_are_found() {
+    for (lines, says) in [
+        (
+            "[trunk.early]\npolicy = \"forwards\"",
+            "`forwards` is not known",
+        ),
+        (
+            "[trunk.early]\nreliable = \"always\"",
+            "`always` is not known",
+        ),
+        ("[trunk.early]\ntone = \"Germany\"", "no country"),
+        ("[trunk.early]\ntimeout_status = 486", "486 is not known"),
+        ("[trunk.redirect]\nmax = 21", "at most 20"),
+        (
+            "[trunk.redirect]\nallow = \"sip:a\"",
+            "no host, domain or network",
+        ),
+    ] {
+        let text = carrier_with(lines);
+        let key = lines.lines().nth(1).expect("two lines");
+        let line = text[..text.find(key).expect("planted")]
+            .matches('\n')
+            .count()
+            + 1;
+        let errors = errors(&read(&text));
+        assert_eq!(errors.len(), 1, "{lines}: {errors:?}");
+        assert_eq!(errors[0].0, line, "{lines}: {errors:?}");
+        assert!(errors[0].1.contains(says), "{lines}: {errors:?}");
+    }
+}
+
 #[test]
 fn two_trunks_of_one_name_are_told() {
     let twin = "[[trunk]]\nname = \"carrier\"\npreset = \"pbx\"\nlisten = \"udp:127.0.0.1:5080\"\n[[route]]";

@@ -7,14 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
-    self, CoreBounds, CoreConfig, IpNet, ListenerInfo, MediaConfig, MediaInterface, Profiles,
-    TrunkProfile,
+    CoreConfig, IpNet, ListenerInfo, MediaConfig, MediaInterface, Profiles, TrunkProfile,
 };
 use media_io::{MediaIo, MediaIoConfig};
 use media_relay::{MediaEvent, RelayConfig, ShardId};
 use sip_msg::TransportKind;
 use sip_transport::{
-    AllowedNetwork, ClientAuthentication, FlowPolicy, Identity, ListenerConfig, Network, Roots,
+    AllowedNetwork, ClientAuthentication, Identity, ListenerConfig, Network, Roots,
     TlsClientSettings, TlsServerSettings, TransportConfig, TrunkFlow,
 };
 
@@ -94,7 +93,8 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
             reserve: 32,
             cool_down: Duration::from_secs(5),
         },
-        bounds: CoreBounds::default(),
+        bounds: config.signalling.bounds,
+        timers: config.signalling.timers,
         software: Arc::from(SOFTWARE),
     })
 }
@@ -118,7 +118,7 @@ pub fn profiles(config: &Config) -> Result<Profiles> {
     }
     let limits = GateLimits {
         calls: config.calls_max,
-        calls_per_second: None,
+        calls_per_second: config.calls_per_second,
     };
     Ok(Profiles::new(trunks, limits))
 }
@@ -220,6 +220,9 @@ pub fn transport(config: &Config, keys: &Keys) -> Result<TransportConfig> {
         listeners,
         trunks,
         host_map: config.hosts.clone(),
+        limits: config.signalling.transport.clone(),
+        resolver: config.signalling.resolver.clone(),
+        tls: config.signalling.tls.clone(),
         ..TransportConfig::default()
     })
 }
@@ -259,33 +262,36 @@ fn server_tls(config: &Config, keys: &Keys, listener: &Listener) -> Option<TlsSe
         .filter_map(|trunk| trunk.certificate)
         .collect();
     shown.dedup();
-    let microsoft_only = using(config, listener).all(|trunk| trunk.preset.is_microsoft());
+    let mut names: Vec<String> = using(config, listener)
+        .flat_map(|trunk| {
+            trunk
+                .profile
+                .expected_names
+                .iter()
+                .map(|name| name.to_string())
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    // Trunks that expect no name identify their peers by address.
+    let anyone = using(config, listener).any(|trunk| trunk.profile.expected_names.is_empty());
     Some(TlsServerSettings {
         identities: shown
             .into_iter()
             .map(|index| keys.identities[index].clone())
             .collect(),
-        client_authentication: if microsoft_only {
+        client_authentication: if !anyone {
             ClientAuthentication::Required
         } else {
             ClientAuthentication::Optional
         },
         roots: keys.roots.clone(),
-        client_names: if microsoft_only {
-            vec![profile::MICROSOFT_CLIENT_NAME.to_owned()]
-        } else {
-            Vec::new()
-        },
+        client_names: if anyone { Vec::new() } else { names },
     })
 }
 
 fn flow(config: &Config, keys: &Keys, trunk: &Trunk) -> TrunkFlow {
-    let policy = if trunk.preset.is_microsoft() {
-        FlowPolicy::OneWay
-    } else {
-        FlowPolicy::Reuse
-    };
-    let mut flow = TrunkFlow::new(trunk.name.clone(), policy);
+    let mut flow = trunk.flow.clone();
     flow.tls = trunk.certificate.map(|index| TlsClientSettings {
         identity: Some(keys.identities[index].clone()),
         roots: keys.roots.clone(),

@@ -1,12 +1,12 @@
-//! What concerns the gateway as a whole: `[gateway]`, `[tls]`, `[media]`, `[[interface]]`,
-//! `[[certificate]]`.
+//! What concerns the gateway as a whole: `[gateway]`, `[tls]`, `[media]`, `[dns]`,
+//! `[[interface]]`, `[[certificate]]`.
 
 use std::net::IpAddr;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Span;
+use super::{OneOrMany, Span};
 
 /// `[gateway]`: shorthand for one interface, and what concerns the whole gateway.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Gateway {
     pub bind: Option<Spanned<IpAddr>>,
     /// Calls at once, over all trunks. Default: 10000.
     pub calls: Option<Spanned<u32>>,
+    /// New calls a second, over all trunks. Default: no limit.
+    pub calls_per_second: Option<Spanned<u32>>,
     /// How long a drain waits for calls to end by themselves. Default: `"5m"`.
     pub drain: Option<Span>,
     /// The file call records are appended to, one JSON object a line. Default: standard log only.
@@ -36,6 +38,15 @@ pub struct Tls {
     pub private_key: Option<Spanned<String>>,
     /// PEM file of trusted roots. Default: the operating system's.
     pub roots: Option<Spanned<String>>,
+    /// Versions spoken, of `"1.2"` and `"1.3"`. Default: both.
+    #[serde(default)]
+    pub versions: OneOrMany,
+    /// Cipher suites by their IANA names, in order of preference. Default: AES-GCM and ChaCha20
+    /// with ECDHE, as `trunkline config suites` lists them.
+    #[serde(default)]
+    pub suites: OneOrMany,
+    /// How long before the end of a certificate the warnings begin. Default: `"30d"`.
+    pub warn_before: Option<Span>,
 }
 
 /// `[media]`: ports and shards of the packet path.
@@ -72,4 +83,18 @@ pub struct Certificate {
     pub certificate: Spanned<String>,
     /// PEM file: the leaf's key.
     pub private_key: Spanned<String>,
+}
+
+/// `[dns]`: who answers names that `[hosts]` does not.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// Servers as `"192.0.2.53"` or `"192.0.2.53:5353"`. Default: those of the operating system.
+    #[serde(default)]
+    pub servers: OneOrMany,
+    /// How long one query may take. Default: `"4s"`.
+    pub timeout: Option<Span>,
+    /// Time between two looks at what the world is told about this gateway's own names; `"0s"`
+    /// never looks. Default: `"5m"`.
+    pub self_check: Option<Span>,
 }

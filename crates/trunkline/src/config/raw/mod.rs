@@ -10,27 +10,33 @@
 //! trunk's profile, called from `resolve/features.rs`.
 
 mod auth;
+mod connection;
 mod early;
 mod gateway;
 mod identity;
 mod media;
 mod operation;
+mod redirect;
 mod register;
 mod route;
 mod scalars;
 mod session;
+mod sip;
 mod transfer;
 mod trunk;
 
 pub use auth::Auth;
+pub use connection::Connection;
 pub use early::Early;
-pub use gateway::{Certificate, Gateway, Interface, Media, Tls};
+pub use gateway::{Certificate, Dns, Gateway, Interface, Media, Tls};
 pub use identity::Identity;
 pub use media::TrunkMedia;
 pub use operation::{Admin, CloudCalling, Log};
+pub use redirect::Redirect;
 pub use register::Register;
 pub use route::Route;
 pub use scalars::{OneOrMany, Span};
 pub use session::Session;
+pub use sip::{Limits, Sip};
 pub use transfer::Transfer;
 pub use trunk::{Numbers, Options, Trunk};

@@ -20,6 +20,9 @@ pub struct Route {
     /// Calling numbers, written alike. Default: any.
     #[serde(default)]
     pub calling: OneOrMany,
+    /// The customer whose calls it is for: it takes calls of that customer's trunks and may name
+    /// no other's. Default: that of the trunks it names.
+    pub customer: Option<Spanned<String>>,
     /// Trunks to try, in this order.
     #[serde(default)]
     pub to: OneOrMany,

@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Auth, Early, Identity, OneOrMany, Register, Session, Span, Transfer, TrunkMedia};
+use super::{
+    Auth, Connection, Early, Identity, OneOrMany, Redirect, Register, Session, Span, Transfer,
+    TrunkMedia,
+};
 
 /// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,8 +27,18 @@ pub struct Numbers {
 pub struct Options {
     /// Time between two OPTIONS to one peer; `"0s"` sends none. Default: `"60s"`.
     pub interval: Option<Span>,
+    /// Largest deviation from it, either way. Default: a tenth of `interval`.
+    pub jitter: Option<Span>,
+    /// Time between two OPTIONS to a peer that is down. Default: `"30s"`, at most `interval`.
+    pub interval_down: Option<Span>,
     /// Unanswered OPTIONS in a row after which a peer counts as down. Default: 3.
     pub losses: Option<Spanned<u32>>,
+    /// Longest silence of the peer's own OPTIONS before the trunk counts as not reachable from
+    /// its side; `"0s"` expects none. Default: `"5m"` for `acs` and `teams`, else `"0s"`.
+    pub expect_inbound: Option<Span>,
+    /// Without an OPTIONS or a TLS handshake for this long, Azure calls a trunk expired; the
+    /// forecast of its verdict goes by it. Default: `"15m"`.
+    pub expired_after: Option<Span>,
 }
 
 /// `[[trunk]]`: one SIP peering.
@@ -52,6 +65,13 @@ pub struct Trunk {
     pub certificate: Option<Spanned<String>>,
     /// The name this trunk's peer knows the gateway by. Default: `[gateway] fqdn`.
     pub fqdn: Option<Spanned<String>>,
+    /// The customer it belongs to. Calls of one customer never reach a trunk of another. Default:
+    /// the operator's own.
+    pub customer: Option<Spanned<String>>,
+    /// Names of which the certificate of a peer that connects must have one. Default:
+    /// `"sip.pstnhub.microsoft.com"` for `acs` and `teams`, else none is asked for.
+    #[serde(default)]
+    pub peer_names: OneOrMany,
     /// How this side writes numbers.
     pub numbers: Option<Numbers>,
     /// Calls at once. Default: no limit but the gateway's.
@@ -67,12 +87,21 @@ pub struct Trunk {
     pub options: Option<Options>,
     /// A target that sends nothing is left after this. Default: `"4s"`.
     pub attempt_timeout: Option<Span>,
+    /// From a caller's INVITE until its first 18x or final response, over all targets; Microsoft
+    /// waits 10 seconds. Default: `"9500ms"`.
+    pub setup_budget: Option<Span>,
+    /// An INVITE of ours that was answered with 100 only is given up after this (RFC 3261 §16.6).
+    /// Default: `"185s"`.
+    pub timer_c: Option<Span>,
     /// A call nobody answers ends after this. Default: `"3m"`.
     pub no_answer: Option<Span>,
     /// A call ends after this. Default: `"4h"`.
     pub max_duration: Option<Span>,
     /// A call without any media ends after this; held calls are left alone. Default: `"5m"`.
     pub media_inactivity: Option<Span>,
+    /// The TCP and TLS connections of this trunk.
+    #[serde(default)]
+    pub connection: Connection,
     /// Digest authentication towards this trunk and of its requests.
     #[serde(default)]
     pub auth: Auth,
@@ -85,6 +114,9 @@ pub struct Trunk {
     /// Codecs, SRTP and RTP towards this trunk.
     #[serde(default)]
     pub media: TrunkMedia,
+    /// What is done with a 3xx response.
+    #[serde(default)]
+    pub redirect: Redirect,
     /// Registration with this trunk's registrar, or of its phones here.
     #[serde(default)]
     pub register: Register,

@@ -2,16 +2,17 @@
 
 use b2bua::profile::TrunkProfile;
 
-use super::{auth, early, identity, media, register, session, transfer};
+use super::{auth, early, identity, media, redirect, register, session, transfer};
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
 /// Applies all feature tables of one trunk. Each feature changes its own part of the profile.
 pub(super) fn apply(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut Findings) {
     auth::apply(&raw.auth, profile, findings);
-    early::apply(&raw.early, profile, findings);
+    early::apply(&raw.early, raw.numbers.as_ref(), profile, findings);
     identity::apply(&raw.identity, profile, findings);
     media::apply(&raw.media, profile, findings);
+    redirect::apply(&raw.redirect, profile, findings);
     register::apply(&raw.register, profile, findings);
     session::apply(&raw.session, profile, findings);
     transfer::apply(&raw.transfer, profile, findings);

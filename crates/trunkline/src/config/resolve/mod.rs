@@ -1,15 +1,18 @@
 //! From a [`Document`] to a [`Config`]: defaults filled in, names resolved, contradictions told.
 
 mod auth;
+mod connection;
 mod early;
 mod features;
 mod identity;
 mod media;
 pub mod network;
 mod profile;
+mod redirect;
 mod register;
 mod routes;
 mod session;
+mod sip;
 mod transfer;
 mod trunk;
 
@@ -25,6 +28,7 @@ use toml::Spanned;
 
 use super::diagnostic::{Findings, nearest};
 use super::load::Document;
+pub use sip::Signalling;
 pub use trunk::{Peer, Trunk};
 
 /// A configuration in which every name stands for something.
@@ -34,6 +38,14 @@ pub struct Config {
     pub fqdn: Option<String>,
     /// Calls at once over all trunks.
     pub calls_max: u32,
+    /// New calls a second over all trunks.
+    pub calls_per_second: Option<u32>,
+    /// Clocks, bounds, name servers and TLS.
+    pub signalling: Signalling,
+    /// How long before a certificate's end the warnings begin.
+    pub warn_before: Duration,
+    /// Time between two looks at this gateway's own names in DNS; `None` never looks.
+    pub self_check: Option<Duration>,
     /// How long a drain waits.
     pub drain: Duration,
     /// Where call records go.
@@ -150,6 +162,9 @@ impl Default for Log {
 
 /// Name of the interface and the certificate that the shorthand sections stand for.
 pub const DEFAULT: &str = "default";
+/// Microsoft's own warnings begin this long before a certificate ends (H-03).
+const WARN_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+const SELF_CHECK: Duration = Duration::from_secs(300);
 const DEFAULT_PORTS: RangeInclusive<u16> = 20000..=29999;
 
 /// Resolves a document; `base` is the folder relative file names start from.
@@ -165,6 +180,15 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
             .calls
             .as_ref()
             .map_or(10_000, |calls| *calls.get_ref()),
+        calls_per_second: document
+            .gateway
+            .calls_per_second
+            .as_ref()
+            .map(|calls| *calls.get_ref()),
+        signalling: sip::resolve(document, findings),
+        warn_before: document.tls.warn_before.map_or(WARN_BEFORE, |span| span.0),
+        self_check: Some(document.dns.self_check.map_or(SELF_CHECK, |span| span.0))
+            .filter(|pause| !pause.is_zero()),
         drain: document
             .gateway
             .drain

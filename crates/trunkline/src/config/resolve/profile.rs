@@ -43,6 +43,14 @@ pub(super) fn profile(
     let limit = |value: &Option<toml::Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
     profile.limits.calls = limit(&raw.calls);
     profile.limits.calls_per_second = limit(&raw.calls_per_second);
+    if !raw.peer_names.0.is_empty() {
+        profile.expected_names = raw
+            .peer_names
+            .0
+            .iter()
+            .map(|name| Arc::from(name.get_ref().to_ascii_lowercase()))
+            .collect();
+    }
     options(raw, &mut profile, findings);
     let timers = &mut profile.timers;
     let set = |timer: &mut Duration, value: Option<raw::Span>| {
@@ -51,7 +59,10 @@ pub(super) fn profile(
         }
     };
     set(&mut timers.attempt_timeout, raw.attempt_timeout);
+    set(&mut timers.connect, raw.connection.connect);
+    set(&mut timers.setup_budget, raw.setup_budget);
     set(&mut timers.no_answer, raw.no_answer);
+    set(&mut timers.timer_c, raw.timer_c);
     if let Some(span) = raw.max_duration {
         timers.max_duration = Some(span.0);
     }
@@ -128,6 +139,25 @@ fn options(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut Findings
         options.interval = interval;
         options.jitter = interval / 10;
         options.interval_down = options.interval_down.min(interval);
+    }
+    if let Some(jitter) = table.jitter {
+        if jitter.0 > options.interval {
+            let name = raw.name.get_ref();
+            findings.error(
+                raw.name.span(),
+                format!("trunk {name}: options: `jitter` is longer than `interval`"),
+            );
+        }
+        options.jitter = jitter.0;
+    }
+    if let Some(interval) = table.interval_down {
+        options.interval_down = interval.0;
+    }
+    if let Some(silence) = table.expect_inbound {
+        options.expect_inbound = Some(silence.0).filter(|silence| !silence.is_zero());
+    }
+    if let Some(window) = table.expired_after {
+        options.expired_after = window.0;
     }
     if let Some(losses) = &table.losses {
         options.losses = u8::try_from((*losses.get_ref()).max(1)).unwrap_or(u8::MAX);

@@ -9,8 +9,10 @@ use b2bua::profile::{
 };
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
+use sip_transport::TrunkFlow;
 use toml::Spanned;
 
+use super::connection;
 use super::network::{self, PeerText};
 use super::profile::{Surroundings, profile};
 use super::{Config, DEFAULT, Listener, choice};
@@ -40,6 +42,10 @@ pub struct Trunk {
     pub fqdn: Option<String>,
     /// How this side writes numbers.
     pub numbers: raw::Numbers,
+    /// The customer it belongs to; `None` for the operator's own.
+    pub customer: Option<String>,
+    /// How its connections are kept.
+    pub flow: TrunkFlow,
     /// Everything else the core is told: the preset's values with the file's put over them. Only
     /// the address it advertises is left to the machine it runs on.
     pub profile: TrunkProfile,
@@ -129,6 +135,12 @@ fn one(
         interface,
         fqdn: fqdn.as_deref(),
     };
+    let flow = connection::flow(
+        &raw.connection,
+        &TrunkName::from(name.as_str()),
+        preset,
+        findings,
+    );
     let profile = profile(raw, around, config, findings);
     Some(Trunk {
         name: TrunkName::from(name.as_str()),
@@ -139,6 +151,8 @@ fn one(
         certificate,
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
+        customer: raw.customer.as_ref().map(|name| name.get_ref().clone()),
+        flow,
         profile,
         span: raw.name.span(),
     })

@@ -1,163 +1,81 @@
 //! One call as its user sees it: a handle that acts, a state that can be waited for.
 
+mod exchange;
+mod state;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use sip_msg::Response;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
+
+pub use exchange::{Exchanged, connected_within, exchange, exchange_digits};
+pub use state::{By, CallError, CallState, Ending, Notified, Phase, Progress};
 
 use crate::media::MediaSession;
-use crate::script::HoldDialect;
-use crate::tally::{Audio, MediaCounts};
-
-/// How long the last packets of an exchange may take to arrive.
-const DRAIN: Duration = Duration::from_secs(2);
-/// After the last packet expected, time for packets nobody expects.
-const SURPLUS: Duration = Duration::from_millis(60);
-
-/// Which party did something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum By {
-    /// This party.
-    Us,
-    /// The other side.
-    Them,
-}
-
-/// How far a call has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Phase {
-    /// INVITE sent or received; nothing but 100 so far.
-    Trying,
-    /// A provisional response above 100 was sent or received.
-    Ringing,
-    /// 200 sent; its ACK has not come.
-    Answered,
-    /// 200 and ACK.
-    Confirmed,
-    /// Over, or never came to be.
-    Ended,
-}
-
-/// Why a call is over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Ending {
-    /// BYE.
-    HungUp(By),
-    /// CANCEL before the answer.
-    Cancelled(By),
-    /// A final response other than 2xx.
-    Rejected {
-        /// 300 to 699.
-        status: u16,
-        /// The reason phrase.
-        phrase: String,
-        /// The Reason header, if any.
-        reason: Option<String>,
-    },
-    /// No final response.
-    TimedOut,
-    /// No connection to where the request should go.
-    Unreachable(String),
-    /// The 200 was never acknowledged.
-    NoAck,
-    /// The other side's session description cannot be used.
-    BadDescription,
-    /// The party was shut down.
-    Stopped,
-}
-
-impl Ending {
-    /// The status of a refusal.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Rejected { status, .. } => Some(*status),
-            Self::HungUp(_)
-            | Self::Cancelled(_)
-            | Self::TimedOut
-            | Self::Unreachable(_)
-            | Self::NoAck
-            | Self::BadDescription
-            | Self::Stopped => None,
-        }
-    }
-}
-
-/// A provisional response received by a caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// 100 to 199.
-    pub status: u16,
-    /// Its To tag.
-    pub tag: Option<String>,
-    /// With a session description.
-    pub early_media: bool,
-    /// Time since the INVITE.
-    pub after: Duration,
-}
-
-/// What is known of a call at one moment.
-#[derive(Clone, Debug)]
-pub struct CallState {
-    /// How far it has come.
-    pub phase: Phase,
-    /// Provisional responses received, in order.
-    pub progress: Vec<Progress>,
-    /// INVITE to 2xx.
-    pub setup: Option<Duration>,
-    /// Silence was asked for by this party.
-    pub holding: bool,
-    /// Silence was asked for by the other side.
-    pub held: bool,
-    /// Re-INVITEs received.
-    pub reinvites: u32,
-    /// Session refreshes of our own that were answered.
-    pub refreshes: u32,
-    /// Set once the call is over.
-    pub ending: Option<Ending>,
-}
-
-impl CallState {
-    pub(crate) fn new() -> Self {
-        Self {
-            phase: Phase::Trying,
-            progress: Vec::new(),
-            setup: None,
-            holding: false,
-            held: false,
-            reinvites: 0,
-            refreshes: 0,
-            ending: None,
-        }
-    }
-}
-
-/// Why an action on a call did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The call is not in a phase where this can be done, or ended meanwhile.
-    #[error("the call is over or not yet confirmed")]
-    NotNow,
-    /// The other side refused a re-INVITE.
-    #[error("refused with {0}")]
-    Refused(u16),
-    /// No answer in 64 × T1.
-    #[error("timed out")]
-    TimedOut,
-}
+use crate::refer::Transfer;
+use crate::script::{HoldDialect, Provisional, Rejection};
+use crate::sound::Sound;
+use crate::tally::MediaCounts;
 
 pub(crate) type Done = oneshot::Sender<Result<(), CallError>>;
+/// Brings the final response to a request, or nothing.
+pub(crate) type Responded = oneshot::Sender<Option<Box<Response>>>;
 
 pub(crate) enum Command {
-    HangUp,
+    /// BYE, on a new connection from this address if there is one.
+    HangUp(Option<IpAddr>),
     Hold(HoldDialect, Done),
     Resume(Done),
     Refresh(Done),
-    /// A re-INVITE with this text for its offer.
-    Reoffer(String, Done),
-    /// Another request within the dialog: method and body.
-    Send(String, Option<(String, String)>),
+    /// A re-INVITE with a fresh key.
+    Rekey(Done),
+    /// A re-INVITE with this text for its offer; without, the other side is to offer.
+    Reoffer(Option<String>, Done),
+    /// Another request within the dialog.
+    Send(InDialogRequest, Option<Responded>),
+    Refer(Transfer, Responded),
+    Progress(Provisional),
+    /// Sends and hears media though nothing was answered.
+    Listen,
+    Answer(Vec<(String, String)>),
+    Reject(Rejection),
+}
+
+/// A request within a call's dialog.
+#[derive(Clone, Debug, Default)]
+pub struct InDialogRequest {
+    /// Its method.
+    pub method: String,
+    /// Header fields added as written: name and value.
+    pub headers: Vec<(String, String)>,
+    /// Content type and body.
+    pub body: Option<(String, String)>,
+}
+
+impl InDialogRequest {
+    /// A request without a body.
+    pub fn new(method: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, text: &str) -> Self {
+        self.body = Some((content_type.to_owned(), text.to_owned()));
+        self
+    }
 }
 
 /// Who is who in a call.
@@ -169,6 +87,8 @@ pub struct Parties {
     pub called: String,
     /// The Call-ID on this leg.
     pub call_id: String,
+    /// This party's tag.
+    pub tag: String,
     /// Whether this party placed the call.
     pub outgoing: bool,
 }
@@ -238,6 +158,13 @@ impl CallHandle {
         }
     }
 
+    /// A Replaces header's value (RFC 3891) by which the other side takes this call for another.
+    pub fn replaces(&self) -> String {
+        let remote = self.state().remote_tag.unwrap_or_default();
+        let Parties { call_id, tag, .. } = self.parties();
+        format!("{call_id};to-tag={remote};from-tag={tag}")
+    }
+
     /// Waits for a provisional response above 100; false when the call ended first.
     pub async fn ringing(&self) -> bool {
         self.wait(|state| state.phase >= Phase::Ringing)
@@ -266,13 +193,19 @@ impl CallHandle {
     /// Ends the call whatever its phase: CANCEL, a refusal, or BYE. Returns when it is over.
     pub async fn hang_up(&self) -> Ending {
         // A call already over takes no commands and needs none.
-        let _ = self.commands.send(Command::HangUp);
+        let _ = self.commands.send(Command::HangUp(None));
+        self.ended().await
+    }
+
+    /// As [`Self::hang_up`]; the BYE leaves on a connection of its own from that address.
+    pub async fn hang_up_from(&self, address: IpAddr) -> Ending {
+        let _ = self.commands.send(Command::HangUp(Some(address)));
         self.ended().await
     }
 
     /// Ends the call without waiting: CANCEL before the answer, BYE after it.
     pub fn cancel(&self) {
-        let _ = self.commands.send(Command::HangUp);
+        let _ = self.commands.send(Command::HangUp(None));
     }
 
     /// Asks for silence with a re-INVITE.
@@ -305,15 +238,68 @@ impl CallHandle {
     /// # Errors
     /// As [`Self::hold`].
     pub async fn reoffer(&self, description: &str) -> Result<(), CallError> {
-        self.ask(|done| Command::Reoffer(description.to_owned(), done))
+        self.ask(|done| Command::Reoffer(Some(description.to_owned()), done))
             .await
+    }
+
+    /// Sends a re-INVITE without an offer and answers the one that comes with sendrecv.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub async fn resume_without_offer(&self) -> Result<(), CallError> {
+        self.ask(|done| Command::Reoffer(None, done)).await
+    }
+
+    /// Sends a re-INVITE with a fresh key and uses it, from packet index 0 on, once it is
+    /// answered.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub async fn rekey(&self) -> Result<(), CallError> {
+        self.ask(Command::Rekey).await
     }
 
     /// Sends any other request in the dialog, with content type and body; its response is only
     /// logged.
     pub fn send_request(&self, method: &str, body: Option<(&str, &str)>) {
-        let body = body.map(|(kind, text)| (kind.to_owned(), text.to_owned()));
-        let _ = self.commands.send(Command::Send(method.to_owned(), body));
+        let mut request = InDialogRequest::new(method);
+        request.body = body.map(|(kind, text)| (kind.to_owned(), text.to_owned()));
+        let _ = self.commands.send(Command::Send(request, None));
+    }
+
+    /// Sends any other request in the dialog, early or confirmed; gives its final response.
+    pub async fn request(&self, request: InDialogRequest) -> Option<Box<Response>> {
+        let (done, answer) = oneshot::channel();
+        let _ = self.commands.send(Command::Send(request, Some(done)));
+        answer.await.ok().flatten()
+    }
+
+    /// Sends REFER; gives its final response. What becomes of the transfer is
+    /// [`CallState::notified`].
+    pub async fn refer(&self, transfer: Transfer) -> Option<Box<Response>> {
+        let (done, answer) = oneshot::channel();
+        let _ = self.commands.send(Command::Refer(transfer, done));
+        answer.await.ok().flatten()
+    }
+
+    /// Sends a provisional response to an incoming call now, whatever its script.
+    pub fn progress(&self, provisional: Provisional) {
+        let _ = self.commands.send(Command::Progress(provisional));
+    }
+
+    /// Starts sending and hearing media on an incoming call of which nothing was said yet.
+    pub fn listen(&self) {
+        let _ = self.commands.send(Command::Listen);
+    }
+
+    /// Answers an incoming call now, with these header fields besides the usual ones.
+    pub fn answer(&self, headers: Vec<(String, String)>) {
+        let _ = self.commands.send(Command::Answer(headers));
+    }
+
+    /// Refuses an incoming call now.
+    pub fn reject(&self, rejection: Rejection) {
+        let _ = self.commands.send(Command::Reject(rejection));
     }
 
     async fn ask(&self, command: impl FnOnce(Done) -> Command) -> Result<(), CallError> {
@@ -342,6 +328,36 @@ impl CallHandle {
         }
     }
 
+    /// Sends that many packets of a sound that is not coded: silence, a tone, comfort noise.
+    /// Returns when the last is sent or the call is over.
+    pub async fn play(&self, sound: Sound, packets: u32) {
+        let finished = self.media.play(sound, packets);
+        tokio::select! {
+            _ = finished => {}
+            _ = self.ended() => {}
+        }
+    }
+
+    /// Goes on under another SSRC, with another sequence number and timestamp.
+    pub fn change_source(&self) {
+        self.media.change_source();
+    }
+
+    /// Sends packets from a stranger's port to where this call's media goes, sealed with a key
+    /// nobody knows (or plain, where media is plain).
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub async fn forge(&self, packets: u32) -> std::io::Result<()> {
+        self.media.forge(packets).await
+    }
+
+    /// From now on what is heard of either call is sent on in the other.
+    pub fn bridge(&self, other: &Self) {
+        self.media.forward_to(&other.media);
+        other.media.forward_to(&self.media);
+    }
+
     /// Waits until that many digits were heard, at most `limit`; gives those heard.
     pub async fn digits(&self, count: usize, limit: Duration) -> String {
         self.media
@@ -365,73 +381,7 @@ impl CallHandle {
     }
 
     /// Where this party's media is bound.
-    pub fn media_address(&self) -> std::net::SocketAddr {
+    pub fn media_address(&self) -> SocketAddr {
         self.media.local()
     }
-}
-
-/// What crossed between two parties of one call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Exchanged {
-    /// From the first to the second.
-    pub a_to_b: Audio,
-    /// From the second to the first.
-    pub b_to_a: Audio,
-}
-
-impl Exchanged {
-    /// Whether at least `packets` went each way and every one arrived once, whole, in order.
-    pub fn exact(&self, packets: u32) -> bool {
-        self.a_to_b.exact(packets) && self.b_to_a.exact(packets)
-    }
-
-    /// The two accounts as they stand now.
-    pub fn so_far(a: &CallHandle, b: &CallHandle) -> Self {
-        let (a, b) = (a.media(), b.media());
-        Self {
-            a_to_b: Audio::compare(&a, &b),
-            b_to_a: Audio::compare(&b, &a),
-        }
-    }
-}
-
-/// Lets two ends of one call talk at the same time, `packets` each, waits until what was sent has
-/// arrived (two seconds at most) and compares the accounts of the whole call.
-pub async fn exchange(a: &CallHandle, b: &CallHandle, packets: u32) -> Exchanged {
-    tokio::join!(a.talk(packets), b.talk(packets));
-    tokio::join!(drained(a, b), drained(b, a));
-    sleep(SURPLUS).await;
-    Exchanged::so_far(a, b)
-}
-
-async fn drained(sender: &CallHandle, receiver: &CallHandle) {
-    let MediaCounts {
-        stream: Some(stream),
-        sent,
-        ..
-    } = sender.media()
-    else {
-        return;
-    };
-    receiver
-        .media_until(DRAIN, |counts| counts.received_of(stream) >= sent)
-        .await;
-}
-
-/// Sends digits from one end and waits for as many at the other; gives those heard since.
-pub async fn exchange_digits(from: &CallHandle, to: &CallHandle, digits: &str) -> String {
-    let before = to.media().digits.len();
-    from.send_digits(digits).await;
-    let heard = to.digits(before + digits.len(), DRAIN).await;
-    heard.get(before..).unwrap_or_default().to_owned()
-}
-
-/// Waits for a call with a limit, for tests and demonstrations that must end.
-///
-/// # Errors
-/// [`Ending::TimedOut`] when `limit` passed, else how the call ended.
-pub async fn connected_within(call: &CallHandle, limit: Duration) -> Result<Duration, Ending> {
-    timeout(limit, call.connected())
-        .await
-        .unwrap_or(Err(Ending::TimedOut))
 }

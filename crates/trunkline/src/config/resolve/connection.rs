@@ -1,0 +1,61 @@
+//! `[trunk.connection]`: how a trunk's connections are kept.
+
+use std::time::Duration;
+
+use b2bua::profile::Preset;
+use sip_msg::wire::TrunkName;
+use sip_transport::{FlowPolicy, TrunkFlow};
+
+use super::choice;
+use crate::config::diagnostic::Findings;
+use crate::config::raw;
+
+const POLICIES: [&str; 3] = ["one-way", "reuse", "client-flow"];
+
+/// The trunk's flows; identities, sockets and local addresses are the machine's to fill in.
+pub(super) fn flow(
+    raw: &raw::Connection,
+    name: &TrunkName,
+    preset: Preset,
+    findings: &mut Findings,
+) -> TrunkFlow {
+    let what = format!("trunk {}: connection: flows", name.as_str());
+    let policy = match choice(raw.flows.as_ref(), &what, &POLICIES, findings).as_deref() {
+        Some("one-way") => FlowPolicy::OneWay,
+        Some("client-flow") => FlowPolicy::ClientFlow,
+        Some(_) => FlowPolicy::Reuse,
+        None if preset.is_microsoft() => FlowPolicy::OneWay,
+        None => FlowPolicy::Reuse,
+    };
+    if preset.is_microsoft()
+        && policy != FlowPolicy::OneWay
+        && let Some(flows) = &raw.flows
+    {
+        findings.warning(
+            flows.span(),
+            format!(
+                "trunk {}: Microsoft ignores requests on connections it opened",
+                name.as_str()
+            ),
+        );
+    }
+    let mut flow = TrunkFlow::new(name.clone(), policy);
+    let set = |time: &mut Duration, value: Option<raw::Span>| {
+        if let Some(span) = value {
+            *time = span.0;
+        }
+    };
+    // Zero switches a clock off.
+    let switch = |time: &mut Option<Duration>, value: Option<raw::Span>| {
+        if let Some(span) = value {
+            *time = Some(span.0).filter(|time| !time.is_zero());
+        }
+    };
+    set(&mut flow.connect_timeout, raw.connect);
+    switch(&mut flow.keep_alive, raw.keep_alive);
+    switch(&mut flow.idle, raw.idle);
+    switch(&mut flow.renewal, raw.renewal);
+    set(&mut flow.reconnect.first, raw.backoff);
+    set(&mut flow.reconnect.longest, raw.backoff_max);
+    flow
+}
