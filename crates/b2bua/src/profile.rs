@@ -4,6 +4,7 @@
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
 mod early;
+mod media;
 mod net;
 mod presets;
 mod redirect;
@@ -21,6 +22,7 @@ use sip_msg::{HeaderName, Method, TransportKind, Uri};
 use crate::limits::{GateLimits, TrunkLimits};
 
 pub use early::{Early, EarlyPolicy, Reliable};
+pub use media::{DtmfMode, MediaPolicy};
 pub use net::{IpNet, IpNetError};
 pub use sip_ua::TimerConfig;
 
@@ -146,6 +148,8 @@ pub struct MediaConfig {
     /// How long a released pair rests before a new call may have it, so that late packets of the
     /// old call meet nobody.
     pub cool_down: Duration,
+    /// How long it rests at least, where no pair is left that rested longer.
+    pub cool_down_floor: Duration,
 }
 
 /// One address that media is received on.
@@ -305,6 +309,8 @@ pub struct TrunkProfile {
     pub hold: HoldDialect,
     /// Encoding names in order of preference (`G722`, `PCMA`); empty passes every codec.
     pub codecs: Vec<Arc<str>>,
+    /// What else holds for its media.
+    pub media: MediaPolicy,
     /// The interface that media of this trunk uses.
     pub media_interface: u16,
     /// Which source addresses media may come from.

@@ -222,9 +222,10 @@ fn choose_crypto(
         let suite = policy.suites.iter().position(|known| *known == suite);
         (suite.unwrap_or(usize::MAX), line.mki.is_some())
     };
-    let accepted = offered.cryptos.iter().filter(|line| {
-        policy.suites.contains(&line.key.suite()) && key(line).is_some()
-    });
+    let accepted = offered
+        .cryptos
+        .iter()
+        .filter(|line| policy.suites.contains(&line.key.suite()) && key(line).is_some());
     let line = accepted
         .min_by_key(rank)
         .ok_or(AnswerError::NoCrypto)?

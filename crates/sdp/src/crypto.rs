@@ -184,10 +184,7 @@ impl CryptoAttribute {
 
 /// Reads `inline:<key||salt>[|lifetime][|MKI:length]` (RFC 4568 §6.1). Several keys in one line need
 /// an MKI to choose between them and are not used.
-fn parse_key_params(
-    suite: Suite,
-    text: &str,
-) -> Option<(MasterKey, Option<u64>, Option<Mki>)> {
+fn parse_key_params(suite: Suite, text: &str) -> Option<(MasterKey, Option<u64>, Option<Mki>)> {
     let (method, info) = text.split_once(':')?;
     if !method.eq_ignore_ascii_case("inline") || info.contains(';') {
         return None;
@@ -254,7 +251,10 @@ impl LocalCrypto {
     /// Keys with the tags 1, 2, … in this order of preference.
     #[must_use]
     pub fn numbered(keys: impl IntoIterator<Item = MasterKey>) -> Vec<Self> {
-        (1..).zip(keys).map(|(tag, key)| Self { tag, key }).collect()
+        (1..)
+            .zip(keys)
+            .map(|(tag, key)| Self { tag, key })
+            .collect()
     }
 
     /// The value of the `a=crypto` line, with the lifetime Microsoft's own lines carry.

@@ -60,7 +60,11 @@ fn offer(
         return Err(OfferError::NoFormatAllowed);
     }
     let secure = local.profile.is_secure();
-    let cryptos = if secure { local.cryptos.clone() } else { Vec::new() };
+    let cryptos = if secure {
+        local.cryptos.clone()
+    } else {
+        Vec::new()
+    };
     if secure && cryptos.is_empty() {
         return Err(OfferError::NoKey);
     }
@@ -184,9 +188,8 @@ fn matching_crypto(
         return Err(AnswerError::NoCrypto);
     }
     let matching = audio.cryptos.iter().find_map(|theirs| {
-        let same = |ours: &&LocalCrypto| {
-            theirs.tag == ours.tag && theirs.key.suite() == ours.key.suite()
-        };
+        let same =
+            |ours: &&LocalCrypto| theirs.tag == ours.tag && theirs.key.suite() == ours.key.suite();
         Some((theirs.clone(), ours.iter().find(same)?.clone()))
     });
     matching.ok_or(AnswerError::CryptoMismatch)

@@ -11,6 +11,7 @@
 mod answer;
 mod attempt;
 mod begin;
+mod dtmf;
 mod early;
 mod ending;
 mod event;

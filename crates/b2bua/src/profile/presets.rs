@@ -10,7 +10,7 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, Early, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
+    Advertised, Early, FlowPolicy, IdentityPolicy, IpNet, MediaPolicy, OptionsPing, PeerProfile, Preset,
     Redirect, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
@@ -98,6 +98,7 @@ impl TrunkProfile {
             rtcp_mux: true,
             hold: HoldDialect::InactiveOnly,
             codecs: Vec::new(),
+            media: MediaPolicy::default(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
             early: Early::microsoft(),
@@ -175,6 +176,7 @@ impl TrunkProfile {
             rtcp_mux: false,
             hold: HoldDialect::Standard,
             codecs: Vec::new(),
+            media: MediaPolicy::default(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
             early: Early::default(),

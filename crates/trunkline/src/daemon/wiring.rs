@@ -91,7 +91,8 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
             interfaces,
             shards: (0..shards).map(ShardId).collect(),
             reserve: 32,
-            cool_down: Duration::from_secs(5),
+            cool_down: config.media.quarantine,
+            cool_down_floor: config.media.quarantine_floor,
         },
         bounds: config.signalling.bounds,
         timers: config.signalling.timers,
@@ -323,6 +324,7 @@ pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<M
         shards: shards(config),
         interfaces,
         relay: RelayConfig::default(),
+        dscp: config.media.dscp,
         clock: Arc::new(move || clock.now()),
     })?;
     let (forward, received) = mpsc::channel(media_io::EVENTS);

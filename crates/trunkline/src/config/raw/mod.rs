@@ -30,7 +30,7 @@ pub use connection::Connection;
 pub use early::Early;
 pub use gateway::{Certificate, Dns, Gateway, Interface, Media, Tls};
 pub use identity::Identity;
-pub use media::TrunkMedia;
+pub use media::{TrunkDtmf, TrunkMedia};
 pub use operation::{Admin, CloudCalling, Log};
 pub use redirect::Redirect;
 pub use register::Register;

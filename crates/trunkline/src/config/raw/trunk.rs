@@ -5,7 +5,7 @@ use toml::Spanned;
 
 use super::{
     Auth, Connection, Early, Identity, OneOrMany, Redirect, Register, Session, Span, Transfer,
-    TrunkMedia,
+    TrunkDtmf, TrunkMedia,
 };
 
 /// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
@@ -114,6 +114,9 @@ pub struct Trunk {
     /// Codecs, SRTP and RTP towards this trunk.
     #[serde(default)]
     pub media: TrunkMedia,
+    /// Digits dialled during a call.
+    #[serde(default)]
+    pub dtmf: TrunkDtmf,
     /// What is done with a 3xx response.
     #[serde(default)]
     pub redirect: Redirect,

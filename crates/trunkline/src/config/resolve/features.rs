@@ -11,7 +11,7 @@ pub(super) fn apply(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut
     auth::apply(&raw.auth, profile, findings);
     early::apply(&raw.early, raw.numbers.as_ref(), profile, findings);
     identity::apply(&raw.identity, profile, findings);
-    media::apply(&raw.media, profile, findings);
+    media::apply((&raw.media, &raw.dtmf), profile, findings);
     redirect::apply(&raw.redirect, profile, findings);
     register::apply(&raw.register, profile, findings);
     session::apply(&raw.session, profile, findings);
