@@ -137,9 +137,9 @@ fn srtp(fill: u8) -> SrtpParams {
 }
 
 fn context(fill: u8) -> Context {
-    let bytes = key(fill).to_bytes();
+    let key = key(fill);
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;
-    Context::new(&bytes[..16], &bytes[16..], profile, None, None).unwrap()
+    Context::new(key.key(), key.salt(), profile, None, None).unwrap()
 }
 
 impl Party {
