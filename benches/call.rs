@@ -91,6 +91,7 @@ fn config() -> CoreConfig {
             shards: vec![ShardId(0)],
             reserve: 256,
             cool_down: Duration::from_secs(5),
+            cool_down_floor: Duration::from_millis(500),
         },
         timers: b2bua::profile::TimerConfig::default(),
         bounds: CoreBounds {

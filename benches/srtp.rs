@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use rtp::{HeaderEdit, MasterKey, SrtpInbound, SrtpOutbound, Suite};
+use rtp::{HeaderEdit, MasterKey, SrtpInbound, SrtpOutbound};
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
@@ -28,7 +28,7 @@ fn packet(buf: &mut [u8], index: u64) {
 }
 
 fn key() -> MasterKey {
-    MasterKey::from_bytes(&std::array::from_fn(|n| n as u8))
+    MasterKey::aes_cm_128_80(&std::array::from_fn(|n| n as u8))
 }
 
 struct Ours {
@@ -39,11 +39,10 @@ struct Ours {
 
 impl Ours {
     fn new() -> Self {
-        let suite = Suite::AesCm128HmacSha1_80;
-        let outbound = SrtpOutbound::new(suite, &key());
+        let outbound = SrtpOutbound::new(&key());
         Self {
             outbound,
-            inbound: SrtpInbound::new(suite, &key(), 0),
+            inbound: SrtpInbound::new(&key(), 0),
             index: 0,
         }
     }
@@ -69,11 +68,11 @@ struct Theirs {
 
 impl Theirs {
     fn new() -> Self {
-        let bytes = key().to_bytes();
+        let key = key();
         let context = || {
             let profile = ProtectionProfile::Aes128CmHmacSha1_80;
             let window = webrtc_srtp::option::srtp_replay_protection(128);
-            Context::new(&bytes[..16], &bytes[16..], profile, Some(window), None)
+            Context::new(key.key(), key.salt(), profile, Some(window), None)
                 .expect("the key is as long as it must be")
         };
         Self {

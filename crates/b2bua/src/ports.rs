@@ -2,8 +2,9 @@
 //! need, and leases that are held once.
 //!
 //! SDP is written from a lease with no round trip to a shard, so nothing is promised that is not
-//! bound. A pair that was used rests for a while before it is leased again: late packets of one
-//! call must not be heard in the next.
+//! bound. A pair that was used rests for a while before it is leased again, those released the
+//! longest ago first: late packets of one call must not be heard in the next. Where the pool is too
+//! small for that it rests for less, which is counted, but never for less than the floor.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -68,6 +69,9 @@ pub struct PortUsage {
     pub asked: usize,
     /// Leases refused since the start.
     pub refused: u64,
+    /// Pairs leased before they had rested for as long as they should: the pool is too small for
+    /// the calls there are, and the first sign of it.
+    pub hurried: u64,
 }
 
 type Shelf = (u16, ShardId);
@@ -75,6 +79,7 @@ type Shelf = (u16, ShardId);
 #[derive(Debug, Default)]
 struct Stock {
     free: VecDeque<PortPair>,
+    /// With when they were released, the longest ago first.
     resting: VecDeque<(Moment, PortPair)>,
     asked: u16,
     not_before: Option<Moment>,
@@ -85,10 +90,12 @@ struct Stock {
 pub struct PortPool {
     reserve: u16,
     cool_down: Duration,
+    floor: Duration,
     stock: BTreeMap<Shelf, Stock>,
     leased: BTreeSet<PortPairId>,
     commands: VecDeque<MediaCommand>,
     refused: u64,
+    hurried: u64,
 }
 
 impl PortPool {
@@ -105,10 +112,12 @@ impl PortPool {
         let mut pool = Self {
             reserve: config.reserve,
             cool_down: config.cool_down,
+            floor: config.cool_down_floor.min(config.cool_down),
             stock: shelves.map(|shelf| (shelf, Stock::default())).collect(),
             leased: BTreeSet::new(),
             commands: VecDeque::new(),
             refused: 0,
+            hurried: 0,
         };
         pool.refill_all(now);
         pool
@@ -137,7 +146,9 @@ impl PortPool {
                 (Some(shard) == prefer, stock.free.len(), u8::MAX - shard.0)
             })
             .map(|(&shelf, _)| shelf);
-        let taken = chosen.and_then(|shelf| self.stock.get_mut(&shelf)?.free.pop_front());
+        let taken = chosen
+            .and_then(|shelf| self.stock.get_mut(&shelf)?.free.pop_front())
+            .or_else(|| self.hurry(now, interface));
         for shard in self.shards_of(interface) {
             self.refill(now, (interface, shard));
         }
@@ -171,7 +182,7 @@ impl PortPool {
         let PortLease { pair } = lease;
         self.leased.remove(&pair.id);
         match self.stock.get_mut(&(pair.interface, pair.shard)) {
-            Some(stock) => stock.resting.push_back((now + self.cool_down, pair)),
+            Some(stock) => stock.resting.push_back((now, pair)),
             None => {
                 self.commands.push_back(MediaCommand::ReleasePorts {
                     pairs: vec![pair.id],
@@ -218,6 +229,7 @@ impl PortPool {
         let mut usage = PortUsage {
             leased: self.leased.len(),
             refused: self.refused,
+            hurried: self.hurried,
             ..PortUsage::default()
         };
         for stock in self.stock.values() {
@@ -226,6 +238,23 @@ impl PortPool {
             usage.asked += usize::from(stock.asked);
         }
         usage
+    }
+
+    /// The pair released the longest ago, if it has rested for as long as it must at least: better
+    /// than no call.
+    fn hurry(&mut self, now: Moment, interface: u16) -> Option<PortPair> {
+        let floor = self.floor;
+        let shelves = self
+            .stock
+            .range_mut((interface, ShardId(0))..=(interface, ShardId(u8::MAX)));
+        let (_, stock) = shelves
+            .filter(|(_, stock)| !stock.resting.is_empty())
+            .min_by_key(|(_, stock)| stock.resting.front().map(|(released, _)| *released))?;
+        let rested = |(released, _): &(Moment, PortPair)| *released + floor <= now;
+        stock.resting.front().filter(|oldest| rested(oldest))?;
+        let (_, pair) = stock.resting.pop_front()?;
+        self.hurried += 1;
+        Some(pair)
     }
 
     fn shards_of(&self, interface: u16) -> Vec<ShardId> {
@@ -242,7 +271,7 @@ impl PortPool {
             while stock
                 .resting
                 .front()
-                .is_some_and(|(until, _)| *until <= now)
+                .is_some_and(|(released, _)| *released + self.cool_down <= now)
             {
                 stock
                     .free

@@ -9,6 +9,7 @@ mod early;
 mod headers;
 mod hold;
 mod identity;
+mod media;
 mod net;
 mod presets;
 mod reasons;
@@ -38,6 +39,7 @@ pub use hold::{HoldMusic, HoldPolicy};
 pub use identity::{
     Assertion, Caller, IdentityProfile, Preference, Privacy, Signatures, Unscreened,
 };
+pub use media::MediaPolicy;
 pub use net::{IpNet, IpNetError};
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
@@ -165,6 +167,8 @@ pub struct MediaConfig {
     /// How long a released pair rests before a new call may have it, so that late packets of the
     /// old call meet nobody.
     pub cool_down: Duration,
+    /// How long it rests at least, where no pair is left that rested longer.
+    pub cool_down_floor: Duration,
 }
 
 /// One address that media is received on.
@@ -317,6 +321,8 @@ pub struct TrunkProfile {
     pub dtmf: DtmfPolicy,
     /// Encoding names in order of preference (`G722`, `PCMA`); empty passes every codec.
     pub codecs: Vec<Arc<str>>,
+    /// What else holds for its media.
+    pub media: MediaPolicy,
     /// The interface that media of this trunk uses.
     pub media_interface: u16,
     /// Which source addresses media may come from.

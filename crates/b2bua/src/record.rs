@@ -300,6 +300,25 @@ pub struct MediaRecord {
     pub lost: u64,
     /// Interarrival jitter at the end, in microseconds (RFC 3550 A.8).
     pub jitter_us: u32,
+    /// The last round trip to the party in microseconds (RFC 3550 §6.4.1), if its reports told.
+    #[serde(default)]
+    pub round_trip_us: Option<u32>,
+    /// Bursts of loss (RFC 3611 §4.7.2).
+    #[serde(default)]
+    pub bursts: u32,
+    /// Their mean length in packets.
+    #[serde(default)]
+    pub burst_packets: u32,
+    /// Loss within bursts and within the gaps between, in 1/256.
+    #[serde(default)]
+    pub loss_density: (u8, u8),
+    /// The mean opinion score of what was received, in hundredths, estimated by the E-model (ITU-T
+    /// G.107); `None` where the codec's parameters are not known.
+    #[serde(default)]
+    pub mos_centi: Option<u16>,
+    /// Digits that the party dialled during the call; which ones is not kept.
+    #[serde(default)]
+    pub digits: u32,
     /// Packets received and not relayed, by the name of the reason; only reasons that occurred.
     pub dropped: BTreeMap<String, u64>,
 }

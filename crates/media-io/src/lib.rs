@@ -54,6 +54,8 @@ pub struct MediaIoConfig {
     pub interfaces: Vec<MediaInterface>,
     /// Bounds and intervals of each shard.
     pub relay: RelayConfig,
+    /// The code point of RTP and RTCP (RFC 2474), 0..=63; 46 is expedited forwarding (RFC 3246).
+    pub dscp: u8,
     /// The clock.
     pub clock: Clock,
 }

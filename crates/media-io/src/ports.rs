@@ -8,8 +8,6 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::MediaInterface;
 
-/// Expedited forwarding (RFC 3246), as a traffic class octet.
-const DSCP_EF: i32 = 46 << 2;
 /// What the kernel may hold for a socket: a second of 20 ms packets and some more, so that a stall
 /// of the shard loses nothing.
 const SOCKET_BUFFER: usize = 128 * 1024;
@@ -40,16 +38,18 @@ pub(crate) struct Binder {
     pub(crate) interface: MediaInterface,
     shard: ShardId,
     shards: u8,
+    dscp: u8,
     /// The pair to be tried next, counted from the first of the range.
     next: u32,
 }
 
 impl Binder {
-    pub(crate) fn new(interface: MediaInterface, shard: ShardId, shards: u8) -> Self {
+    pub(crate) fn new(interface: MediaInterface, shard: ShardId, shards: u8, dscp: u8) -> Self {
         Self {
             interface,
             shard,
             shards,
+            dscp,
             next: 0,
         }
     }
@@ -83,8 +83,8 @@ impl Binder {
     }
 
     fn bind_at(&self, port: u16, number: u32) -> io::Result<Pair> {
-        let rtp = open(self.interface.bind, port)?;
-        let rtcp = open(self.interface.bind, port + 1)?;
+        let rtp = open(self.interface.bind, port, self.dscp)?;
+        let rtcp = open(self.interface.bind, port + 1, self.dscp)?;
         let ports = PortPair {
             id: PortPairId(u32::from(self.shard.0) << 24 | number & 0x00ff_ffff),
             shard: self.shard,
@@ -96,13 +96,15 @@ impl Binder {
     }
 }
 
-fn open(bind: IpAddr, port: u16) -> io::Result<UdpSocket> {
+fn open(bind: IpAddr, port: u16, dscp: u8) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(SocketAddr::new(bind, port))?;
     socket.set_nonblocking(true)?;
     // Best effort: a container may forbid the class, and the kernel caps the buffers.
+    // The code point is the upper six bits of the octet.
+    let octet = i32::from(dscp & 0x3f) << 2;
     let class = match bind {
-        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4Tos, &DSCP_EF),
-        IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6TClass, &DSCP_EF),
+        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4Tos, &octet),
+        IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6TClass, &octet),
     };
     let receive = setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER);
     let send = setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER);
@@ -110,4 +112,32 @@ fn open(bind: IpAddr, port: u16) -> io::Result<UdpSocket> {
         tracing::debug!(%error, port, "an option of a media socket was refused");
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::getsockopt;
+
+    use super::*;
+
+    #[test]
+    fn both_sockets_of_a_pair_carry_the_code_point() {
+        for bind in ["127.0.0.1", "::1"] {
+            let interface = MediaInterface {
+                id: 0,
+                bind: bind.parse().unwrap(),
+                ports: 41_000..=41_999,
+            };
+            let mut binder = Binder::new(interface.clone(), ShardId(0), 1, 46);
+            let pair = binder.bind(0).unwrap();
+            for socket in [&pair.rtp, &pair.rtcp] {
+                let octet = if interface.bind.is_ipv4() {
+                    getsockopt(socket, sockopt::Ipv4Tos)
+                } else {
+                    getsockopt(socket, sockopt::Ipv6TClass)
+                };
+                assert_eq!(octet, Ok(46 << 2), "{bind}");
+            }
+        }
+    }
 }

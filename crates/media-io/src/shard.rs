@@ -95,7 +95,7 @@ impl Shard {
         Ok(Self {
             relay: Relay::new(parts.config.relay),
             binders: interfaces
-                .map(|interface| Binder::new(interface, id, shards))
+                .map(|interface| Binder::new(interface, id, shards, parts.config.dscp))
                 .collect(),
             parts,
             epoll,

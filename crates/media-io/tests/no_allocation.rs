@@ -13,7 +13,7 @@ use media_io::{MediaInterface, MediaIo, MediaIoConfig};
 use media_relay::{
     Arrival, Cadence, DropReason, Law, LegId, LegParams, MasterKey, MediaCommand, MediaEvent,
     Moment, Now, PortPair, PortPairId, PtMap, Relay, RelayConfig, RemoteCandidate, ShardId, Source,
-    SrtpParams, Suite, TAILROOM, TelephoneEvent, ToneCodec, Verdict, WallTime,
+    SrtpParams, TAILROOM, TelephoneEvent, ToneCodec, Verdict, WallTime,
 };
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
@@ -57,13 +57,13 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn key(fill: u8) -> MasterKey {
-    MasterKey::from_bytes(&std::array::from_fn(|n| fill ^ n as u8))
+    MasterKey::aes_cm_128_80(&std::array::from_fn(|n| fill ^ n as u8))
 }
 
 fn context(fill: u8) -> Context {
-    let bytes = key(fill).to_bytes();
+    let key = key(fill);
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;
-    Context::new(&bytes[..16], &bytes[16..], profile, None, None).unwrap()
+    Context::new(key.key(), key.salt(), profile, None, None).unwrap()
 }
 
 fn party(n: u64) -> SocketAddr {
@@ -82,7 +82,6 @@ fn ports(n: u64) -> PortPair {
 
 fn params(n: u64, secure: bool) -> LegParams {
     let srtp = |fill: u8| SrtpParams {
-        suite: Suite::AesCm128HmacSha1_80,
         key: key(fill),
         mki_len: 0,
     };
@@ -296,6 +295,7 @@ fn a_million_mixed_packets_allocate_nothing() {
 fn the_shard_loop_on_sockets_allocates_nothing() {
     let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (media, events) = MediaIo::start(MediaIoConfig {
+        dscp: 46,
         shards: 1,
         interfaces: vec![MediaInterface {
             id: 0,

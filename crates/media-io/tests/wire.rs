@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use media_io::{Clock, Events, MediaInterface, MediaIo, MediaIoConfig};
 use media_relay::{
     LegId, LegParams, LegStats, MasterKey, MediaCommand, MediaError, MediaEvent, Moment, Now,
-    PLANTED_FAULT, PortPair, RelayConfig, RemoteCandidate, ShardId, SrtpParams, Suite, WallTime,
+    PLANTED_FAULT, PortPair, RelayConfig, RemoteCandidate, ShardId, SrtpParams, WallTime,
 };
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
@@ -42,6 +42,7 @@ impl Plane {
             shards: 2,
             interfaces: vec![MediaInterface { id: 3, bind, ports }],
             relay: RelayConfig::default(),
+            dscp: 46,
             clock: clock(),
         };
         let (media, events) = MediaIo::start(config).unwrap();
@@ -125,21 +126,20 @@ struct Party {
 }
 
 fn key(fill: u8) -> MasterKey {
-    MasterKey::from_bytes(&std::array::from_fn(|n| fill ^ n as u8))
+    MasterKey::aes_cm_128_80(&std::array::from_fn(|n| fill ^ n as u8))
 }
 
 fn srtp(fill: u8) -> SrtpParams {
     SrtpParams {
-        suite: Suite::AesCm128HmacSha1_80,
         key: key(fill),
         mki_len: 0,
     }
 }
 
 fn context(fill: u8) -> Context {
-    let bytes = key(fill).to_bytes();
+    let key = key(fill);
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;
-    Context::new(&bytes[..16], &bytes[16..], profile, None, None).unwrap()
+    Context::new(key.key(), key.salt(), profile, None, None).unwrap()
 }
 
 impl Party {

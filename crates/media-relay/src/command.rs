@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rtp::{MasterKey, Suite};
+use rtp::MasterKey;
 
 use crate::event::LegCheckpoint;
+use crate::quality::Impairment;
 use crate::source::{Source, ToneCodec};
 use crate::{Digit, LegId, PortPair, PortPairId, ShardId};
 
@@ -124,9 +125,13 @@ pub struct LegParams {
     pub ptime_ms: u8,
     /// RTP clock rate in Hz of the negotiated codec; 0 means 8000.
     pub clock: u32,
-    /// Report [`MediaEvent::Silence`](crate::MediaEvent::Silence) when nothing was heard for so
-    /// long although `receive` holds.
+    /// Report [`MediaEvent::Silence`](crate::MediaEvent::Silence) when neither RTP nor RTCP was
+    /// heard for so long although `receive` holds.
     pub silence_after: Option<Duration>,
+    /// The same while `receive` does not hold: a held party still sends RTCP, but perhaps not often.
+    pub silence_on_hold: Option<Duration>,
+    /// What the negotiated codec costs in quality; `None` where nothing is known of it.
+    pub impairment: Option<Impairment>,
     /// Our SSRC towards the leg, for all its life.
     pub ssrc: u32,
     /// Our canonical name towards the leg (RFC 3550 §6.5.1); cut at 63 octets.
@@ -153,6 +158,8 @@ impl LegParams {
             ptime_ms: 20,
             clock: 8000,
             silence_after: None,
+            silence_on_hold: None,
+            impairment: None,
             ssrc,
             cname: "media".into(),
         }
@@ -199,12 +206,10 @@ pub struct Listen {
     pub digits: bool,
 }
 
-/// Suite, master key and MKI of one direction (RFC 4568 §6.1).
+/// Master key and MKI of one direction (RFC 4568 §6.1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct SrtpParams {
-    /// The cryptographic suite.
-    pub suite: Suite,
-    /// The master key with its salt.
+    /// The master key with its salt and suite.
     pub key: MasterKey,
     /// Octets of MKI before each tag, 0..=128; it is skipped inbound and never sent.
     pub mki_len: u8,

@@ -6,6 +6,7 @@ use ambient::{Moment, Now};
 use rtp::rtcp::Compound;
 use rtp::{Header, HeaderEdit, PacketKind, SrtpError};
 
+use crate::dtmf::rescale;
 use crate::leg::Leg;
 use crate::outbound::{Speaker, sequence_of};
 use crate::relay::{Arrival, Relay, Transmit, Verdict};
@@ -279,17 +280,25 @@ impl Leg {
             return Err(DropReason::Replaced);
         }
         let to = peer.destination().ok_or(DropReason::NoDestination)?;
-        let payload_type = peer
-            .params
-            .pt_map
-            .map(header.payload_type)
-            .ok_or(DropReason::PayloadType)?;
-        let place =
-            peer.outbound
-                .place(now, accepted.speaker, accepted.extended, header.timestamp)?;
-        // The marker of an event says that it begins, not that the speaker is another.
         let event = self.params.telephone_event;
-        let event = event.is_some_and(|event| event.heard == header.payload_type);
+        let event = event.filter(|event| event.heard == header.payload_type);
+        let mapped = peer.params.pt_map.map(header.payload_type);
+        let (payload_type, later) = match (mapped, event, peer.params.telephone_event) {
+            (Some(payload_type), ..) => (payload_type, 0),
+            (None, Some(from), Some(to)) => {
+                let start = accepted.len.min(accepted.header.len);
+                let payload = &mut buf[start..accepted.len];
+                let later = rescale(payload, (from.clock, to.clock), peer.outbound.clock);
+                (to.sent, later.ok_or(DropReason::Malformed)?)
+            }
+            (None, ..) => return Err(DropReason::PayloadType),
+        };
+        let timestamp = header.timestamp.wrapping_add(later);
+        let place = peer
+            .outbound
+            .place(now, accepted.speaker, accepted.extended, timestamp)?;
+        // The marker of an event says that it begins, not that the speaker is another.
+        let event = event.is_some();
         let edit = HeaderEdit {
             marker: header.marker || place.switched && !event,
             payload_type,

@@ -178,7 +178,7 @@ impl Leg {
         self.outbound.clock = params.clock;
         self.outbound.ptime_ms = params.ptime_ms.into();
         self.outbound.set_key(params.outbound.as_ref());
-        if params.receive && !self.params.receive {
+        if params.receive != self.params.receive {
             self.timers.listening_since = now;
             self.timers.silence_told = false;
         }
@@ -217,7 +217,7 @@ impl Leg {
     /// The counters as they stand.
     pub(crate) fn stats(&self) -> LegStats {
         let mut stats = self.stats;
-        self.streams.write_stats(self.params.clock, &mut stats);
+        self.streams.write_stats(&self.params, &mut stats);
         stats.destination = self.destination();
         stats
     }
@@ -261,8 +261,12 @@ impl Leg {
     }
 
     fn silence_deadline(&self) -> Option<Moment> {
-        let after = self.params.silence_after?;
-        if !self.params.receive || self.timers.silence_told {
+        let after = if self.params.receive {
+            self.params.silence_after?
+        } else {
+            self.params.silence_on_hold?
+        };
+        if self.timers.silence_told {
             return None;
         }
         Some(self.heard_or_listening() + after)
@@ -270,9 +274,8 @@ impl Leg {
 
     fn heard_or_listening(&self) -> Moment {
         let since = self.timers.listening_since;
-        self.streams
-            .last_heard()
-            .map_or(since, |heard| heard.max(since))
+        let heard = self.streams.last_heard().max(self.reporting.last_heard);
+        heard.map_or(since, |heard| heard.max(since))
     }
 
     /// Notes what is due at `now`. Packets are made by the relay as they are asked for.

@@ -29,6 +29,7 @@ mod leg;
 mod listen;
 mod outbound;
 mod own;
+mod quality;
 mod relay;
 mod remote;
 mod report;
@@ -44,6 +45,7 @@ pub use command::{
     TelephoneEvent,
 };
 pub use event::{LegCheckpoint, MediaError, MediaEvent};
+pub use quality::{Bursts, Impairment};
 pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verdict};
 pub use source::{Source, ToneCodec};
 pub use stats::{DropReason, Dropped, LegStats};

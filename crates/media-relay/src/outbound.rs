@@ -111,7 +111,7 @@ impl Outbound {
     /// while the 16 bits on the wire go on (RFC 3711 §3.3.1).
     pub(crate) fn set_key(&mut self, params: Option<&SrtpParams>) {
         let same = match (params, &self.srtp) {
-            (Some(params), Some(secure)) => secure.0.is_keyed_by(params.suite, &params.key),
+            (Some(params), Some(secure)) => secure.0.is_keyed_by(&params.key),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
@@ -119,7 +119,7 @@ impl Outbound {
             return;
         }
         self.srtp =
-            params.map(|params| Box::new(Secure(SrtpOutbound::new(params.suite, &params.key))));
+            params.map(|params| Box::new(Secure(SrtpOutbound::new(&params.key))));
         let Some(sent) = &mut self.sent else { return };
         let highest = sent.window.highest();
         let wraps = highest & !0xffff;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ambient::Now;
 use voice::tone;
 
-use crate::dtmf::Step;
+use crate::dtmf::{SEGMENT, Step};
 use crate::leg::Leg;
 use crate::outbound::{Speaker, sequence_of};
 use crate::relay::Transmit;
@@ -16,10 +16,7 @@ use crate::{TelephoneEvent, ToneCodec};
 const LARGEST: usize = 12 + 480 + 16;
 /// A source that is further behind than this skips what it missed.
 const BACKLOG: Duration = Duration::from_millis(200);
-/// Units that the duration of an event can say; a longer one is sent in segments (RFC 4733
-/// §2.5.1.3).
-const SEGMENT: u32 = 0xffff;
-/// The power of an event, in −dBm0 (§2.3.4).
+/// The power of an event, in −dBm0 (RFC 4733 §2.3.4).
 const VOLUME: u8 = 10;
 /// What sets the epochs of digits apart from those of tones.
 const DIGITS: u32 = 1 << 31;

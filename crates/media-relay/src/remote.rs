@@ -51,7 +51,7 @@ impl Remote {
         Self {
             rtp: params.rtp,
             rtcp: params.rtcp,
-            srtp: srtp.map(|p| Box::new(SrtpInbound::new(p.suite, &p.key, p.mki_len))),
+            srtp: srtp.map(|p| Box::new(SrtpInbound::new(&p.key, p.mki_len))),
             latched: None,
             latched_rtcp: None,
             heard: false,
@@ -62,7 +62,7 @@ impl Remote {
     /// Whether this end is the one that `params` describe; then its contexts and latch stay.
     pub(crate) fn is(&self, params: &RemoteCandidate) -> bool {
         let keyed = match (&self.srtp, &params.inbound) {
-            (Some(srtp), Some(p)) => srtp.is_keyed_by(p.suite, &p.key, p.mki_len),
+            (Some(srtp), Some(p)) => srtp.is_keyed_by(&p.key, p.mki_len),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
@@ -74,7 +74,7 @@ impl Remote {
         let (Some(srtp), Some(p)) = (&old.srtp, &params.inbound) else {
             return false;
         };
-        let same = srtp.is_keyed_by(p.suite, &p.key, p.mki_len);
+        let same = srtp.is_keyed_by(&p.key, p.mki_len);
         if same {
             self.srtp = old.srtp.take();
         }

@@ -27,6 +27,11 @@ pub(crate) struct Reporting {
     /// A report of our own is due.
     pub(crate) due: bool,
     last_sent: Option<Moment>,
+    /// When the leg was last heard by RTCP.
+    pub(crate) last_heard: Option<Moment>,
+    /// Compact NTP time of the last SR that the leg was sent, and when: a report that names it tells
+    /// the round trip.
+    sent_sr: Option<(u32, Moment)>,
     /// Compact NTP time of the leg's last SR, and when it came.
     heard_sr: Option<(u32, Moment)>,
     /// Compact NTP time of the last SR of the joined leg that was carried to this one.
@@ -43,6 +48,8 @@ impl Reporting {
             next: now + EVERY,
             due: false,
             last_sent: None,
+            last_heard: None,
+            sent_sr: None,
             heard_sr: None,
             relayed_sr: None,
             second: now,
@@ -83,20 +90,24 @@ impl Reporting {
 impl Leg {
     /// Learns what the leg's RTCP, in the clear, says about it and about us.
     pub(crate) fn read_rtcp(&mut self, now: Moment, compound: &Compound<'_>) {
+        self.reporting.last_heard = Some(now);
+        if std::mem::take(&mut self.timers.silence_told) {
+            self.news.resumed = true;
+        }
         for packet in compound.packets() {
             match packet {
                 Packet::SenderReport(info, report) => {
                     self.reporting.heard_sr = Some((info.compact_ntp(), now));
-                    self.read_blocks(&report);
+                    self.read_blocks(now, &report);
                 }
-                Packet::ReceiverReport(report) => self.read_blocks(&report),
+                Packet::ReceiverReport(report) => self.read_blocks(now, &report),
                 Packet::Bye(bye) => bye_sources(bye).for_each(|ssrc| self.streams.end(ssrc)),
                 Packet::Other(_) => {}
             }
         }
     }
 
-    fn read_blocks(&mut self, report: &Report<'_>) {
+    fn read_blocks(&mut self, now: Moment, report: &Report<'_>) {
         let Some(about_us) = report
             .blocks()
             .find(|block| block.ssrc == self.outbound.ssrc)
@@ -106,6 +117,15 @@ impl Leg {
         self.stats.remote_fraction_lost = about_us.fraction_lost;
         self.stats.remote_lost = about_us.lost;
         self.stats.remote_jitter = about_us.jitter;
+        // RFC 3550 §6.4.1: the time since that SR less what the peer held it.
+        if let Some((named, sent)) = self.reporting.sent_sr
+            && named == about_us.last_sr
+        {
+            let held = u64::from(about_us.delay) * 1_000_000 / 65_536;
+            let since = now.saturating_since(sent).as_micros() as u64;
+            let trip = since.saturating_sub(held);
+            self.stats.round_trip_us = Some(u32::try_from(trip).unwrap_or(u32::MAX));
+        }
     }
 
     /// Writes a report of our own with our canonical name, and a BYE if this is the last one, in
@@ -120,8 +140,9 @@ impl Leg {
             packets: self.outbound.packets as u32,
             octets: self.outbound.octets as u32,
         });
-        if sending {
+        if let Some(info) = &sender {
             self.reporting.relayed_sr = None;
+            self.reporting.sent_sr = Some((info.compact_ntp(), now.moment));
         }
         let block = self.report_block(now.moment);
         let blocks = block.as_slice();
@@ -200,6 +221,7 @@ impl Leg {
         }
         if let Some(info) = info {
             self.reporting.relayed_sr = Some(info.compact_ntp());
+            self.reporting.sent_sr = Some((info.compact_ntp(), now));
         }
         let name = self.params.cname.as_bytes();
         let name = &name[..name.len().min(MAX_CNAME)];

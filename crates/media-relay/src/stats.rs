@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::{Index, IndexMut};
 
+use crate::quality::Bursts;
+
 macro_rules! drop_reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
         /// Why a packet was not carried.
@@ -159,6 +161,13 @@ pub struct LegStats {
     pub remote_lost: u32,
     /// Jitter in that report, in units of the RTP clock.
     pub remote_jitter: u32,
+    /// The last round trip to the peer by its reports (RFC 3550 §6.4.1), in microseconds.
+    pub round_trip_us: Option<u32>,
+    /// Bursts and gaps of loss in the present stream.
+    pub bursts: Bursts,
+    /// The mean opinion score of what was heard in the present stream, in hundredths; `None` before
+    /// anything was, or where the codec's parameters are not known.
+    pub mos_centi: Option<u16>,
     /// Packets from the leg that were not carried, by reason.
     pub dropped: Dropped,
 }

@@ -7,13 +7,16 @@ use rtp::srtp::{ReplayWindow, WindowError};
 use rtp::{ExtendedSequence, Header, ReceptionStats};
 
 use crate::outbound::clock_units;
-use crate::{DropReason, LegStats};
+use crate::quality::{Impairment, LossRuns};
+use crate::{DropReason, LegParams, LegStats};
 
 /// Streams a leg remembers; a further one takes the place of the one longest silent. What SRTP
 /// must not forget is kept with the key, not here.
 const MAX_STREAMS: usize = 4;
 /// A gap larger than this is a restart of the sender, not loss (RFC 3550 A.1).
 const MAX_DROPOUT: u64 = 3000;
+/// A packet that is so many behind the newest counts as lost.
+const SETTLED: u64 = 64;
 /// An older stream is heard again only once the newer one has been silent for so long.
 const TAKE_BACK: Duration = Duration::from_millis(100);
 
@@ -25,6 +28,10 @@ pub(crate) struct Stream {
     pub(crate) epoch: u32,
     pub(crate) stats: ReceptionStats,
     window: ReplayWindow,
+    /// Which packets were lost, as far as is settled.
+    runs: LossRuns,
+    /// The first extended sequence number that is not settled yet: it may still come.
+    unsettled: u64,
     /// The sequence number that would confirm a restart of the sender.
     restart: Option<u16>,
     /// Restored and not heard since: any number of packets may be missing.
@@ -132,6 +139,8 @@ impl Streams {
             epoch: self.epochs,
             stats: ReceptionStats::new(ExtendedSequence(extended)),
             window: ReplayWindow::starting_at(extended),
+            runs: LossRuns::default(),
+            unsettled: extended,
             restart: None,
             resumed: false,
             last: now,
@@ -191,13 +200,16 @@ impl Streams {
             epoch: self.epochs,
             stats: ReceptionStats::new(ExtendedSequence(highest + 1)),
             window: ReplayWindow::from_parts(highest, u128::MAX),
+            runs: LossRuns::default(),
+            unsettled: highest + 1,
             restart: None,
             resumed: true,
             last: now,
         });
     }
 
-    pub(crate) fn write_stats(&self, clock: u32, stats: &mut LegStats) {
+    pub(crate) fn write_stats(&self, params: &LegParams, stats: &mut LegStats) {
+        let clock = params.clock;
         let lost: u64 = self
             .slots
             .iter()
@@ -212,6 +224,14 @@ impl Streams {
         let jitter = self
             .current()
             .map_or(0, |stream| u64::from(stream.stats.jitter()));
+        if let Some(stream) = self.current() {
+            stats.bursts = stream.runs.bursts();
+            let timing = (clock, u32::from(params.ptime_ms));
+            let trip = stats.round_trip_us.unwrap_or(0);
+            stats.mos_centi = params
+                .impairment
+                .map(|codec| stream.opinion(codec, timing, trip));
+        }
         stats.jitter_us = (jitter * 1_000_000 / u64::from(clock.max(1))) as u32;
     }
 }
@@ -246,6 +266,38 @@ impl Stream {
         }
     }
 
+    /// Settles what `extended`, about to be noted, leaves too far behind to still come.
+    fn settle(&mut self, extended: u64) {
+        let highest = self.window.highest();
+        if extended <= highest {
+            return;
+        }
+        let until = (extended + 1).saturating_sub(SETTLED);
+        let seen = self.window.seen();
+        while self.unsettled < until.min(highest + 1) {
+            let age = highest - self.unsettled;
+            if age >= ReplayWindow::WIDTH || seen >> age & 1 == 0 {
+                self.runs.lose(1);
+            } else {
+                self.runs.receive();
+            }
+            self.unsettled += 1;
+        }
+        if until > self.unsettled {
+            self.runs.lose(until - self.unsettled);
+            self.unsettled = until;
+        }
+    }
+
+    /// The opinion score of what was heard.
+    fn opinion(&self, codec: Impairment, (clock, ptime_ms): (u32, u32), trip_us: u32) -> u16 {
+        let jitter_ms = self.stats.jitter() as f32 * 1000.0 / clock.max(1) as f32;
+        let delay = trip_us as f32 / 2000.0 + 2.0 * jitter_ms + ptime_ms as f32;
+        let expected = self.stats.expected().max(1) as f32;
+        let loss = (self.stats.lost() as f32 / expected).min(1.0);
+        self.runs.opinion(codec, loss, delay)
+    }
+
     /// Two packets in sequence far from where the stream was: the sender began anew.
     fn confirms_restart(&mut self, sequence: u16) -> bool {
         let confirmed = self.restart == Some(sequence);
@@ -257,6 +309,7 @@ impl Stream {
         self.restart = None;
         self.resumed = false;
         self.last = now;
+        self.settle(extended);
         self.window.insert(extended);
         let extended = ExtendedSequence(extended);
         self.stats

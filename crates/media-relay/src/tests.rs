@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ambient::{Moment, Now, WallTime};
-use rtp::{Header, HeaderEdit, MasterKey, Suite};
+use rtp::{Header, HeaderEdit, MasterKey};
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
@@ -44,23 +44,22 @@ pub(super) fn ports(n: u64) -> PortPair {
 }
 
 pub(super) fn key(fill: u8) -> MasterKey {
-    MasterKey::from_bytes(&std::array::from_fn(|n| {
+    MasterKey::aes_cm_128_80(&std::array::from_fn(|n| {
         fill.wrapping_mul(31).wrapping_add(n as u8)
     }))
 }
 
 pub(super) fn srtp(fill: u8) -> SrtpParams {
     SrtpParams {
-        suite: Suite::AesCm128HmacSha1_80,
         key: key(fill),
         mki_len: 0,
     }
 }
 
 pub(super) fn context(fill: u8) -> Context {
-    let bytes = key(fill).to_bytes();
+    let key = key(fill);
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;
-    Context::new(&bytes[..16], &bytes[16..], profile, None, None).unwrap()
+    Context::new(key.key(), key.salt(), profile, None, None).unwrap()
 }
 
 /// Parameters of a plain leg whose party is `party(n)`.

@@ -7,7 +7,7 @@
 //! - [`header`]: the RTP header read and rewritten where it lies (RFC 3550 §5.1).
 //! - [`rtcp`]: compound packets checked, walked, edited and built (RFC 3550 §6).
 //! - [`sequence`]: extended sequence numbers, loss (A.3) and jitter (A.8).
-//! - [`srtp`]: `AES_CM_128_HMAC_SHA1_80` and `_32` (RFC 3711, keyed by RFC 4568).
+//! - [`srtp`]: AES in counter mode with HMAC-SHA1, and AES-GCM (RFC 3711, RFC 6188, RFC 7714).
 #![forbid(unsafe_code)]
 
 pub mod demux;
@@ -19,4 +19,4 @@ pub mod srtp;
 pub use demux::PacketKind;
 pub use header::{Header, HeaderEdit, RtpError};
 pub use sequence::{ExtendedSequence, ReceptionStats};
-pub use srtp::{MasterKey, SrtpError, SrtpInbound, SrtpOutbound, SrtpState, Suite};
+pub use srtp::{KeyLength, MasterKey, SrtpError, SrtpInbound, SrtpOutbound, SrtpState, Suite};

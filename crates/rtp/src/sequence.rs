@@ -102,7 +102,8 @@ impl ReceptionStats {
             .map_or(0, |fraction| fraction.min(255) as u8)
     }
 
-    fn expected(&self) -> u64 {
+    /// Packets that should have come by now (A.3).
+    pub fn expected(&self) -> u64 {
         self.highest - self.base + 1
     }
 }

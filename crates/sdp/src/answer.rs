@@ -165,7 +165,7 @@ fn answer(
         ptime,
         maxptime,
         rtcp_mux: local.rtcp_mux && offered.rtcp_mux,
-        crypto: outbound.as_ref(),
+        cryptos: outbound.as_slice(),
     };
     local.layout = offer.layout(offered.index);
     let description = write(local, &content);
@@ -212,24 +212,28 @@ fn choose_crypto(
     local: &LocalMedia,
     policy: &Policy,
 ) -> Result<(CryptoAttribute, LocalCrypto), AnswerError> {
-    let ours = local.crypto.as_ref().ok_or(AnswerError::NoKey)?;
+    if local.cryptos.is_empty() {
+        return Err(AnswerError::NoKey);
+    }
+    let key = |line: &CryptoAttribute| {
+        let mut keys = local.cryptos.iter().map(|ours| &ours.key);
+        keys.find(|key| key.suite() == line.key.suite())
+    };
     let rank = |line: &&CryptoAttribute| {
-        let suite = policy.suites.iter().position(|suite| *suite == line.suite);
+        let suite = line.key.suite();
+        let suite = policy.suites.iter().position(|known| *known == suite);
         (suite.unwrap_or(usize::MAX), line.mki.is_some())
     };
     let accepted = offered
         .cryptos
         .iter()
-        .filter(|line| policy.suites.contains(&line.suite));
+        .filter(|line| policy.suites.contains(&line.key.suite()) && key(line).is_some());
     let line = accepted
         .min_by_key(rank)
         .ok_or(AnswerError::NoCrypto)?
         .clone();
-    let outbound = LocalCrypto {
-        tag: line.tag,
-        suite: line.suite,
-        key: ours.key.clone(),
-    };
+    let key = key(&line).ok_or(AnswerError::NoCrypto)?.clone();
+    let outbound = LocalCrypto { tag: line.tag, key };
     Ok((line, outbound))
 }
 

@@ -53,14 +53,15 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// Every format, RFC 3264 hold, the 80-bit suite before the 32-bit one, 20 ms.
+    /// Every format, RFC 3264 hold, the 80-bit suite before the 32-bit one and both before those
+    /// that fewer peers know, 20 ms.
     fn default() -> Self {
         Self {
             allow: Vec::new(),
             deny: Vec::new(),
             prefer: Vec::new(),
             hold: HoldDialect::Standard,
-            suites: vec![Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32],
+            suites: Suite::ALL.to_vec(),
             ptime: Some(20),
         }
     }

@@ -7,66 +7,127 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-/// The crypto suites this gateway speaks (RFC 4568 §6.2).
+/// The crypto suites this gateway speaks (RFC 4568 §6.2, RFC 6188, RFC 7714).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suite {
     /// 80-bit authentication tag; the suite Microsoft asks for.
     AesCm128HmacSha1_80,
     /// 32-bit authentication tag on RTP, 80-bit on RTCP.
     AesCm128HmacSha1_32,
+    /// A key of 256 bits (RFC 6188).
+    AesCm256HmacSha1_80,
+    /// AES-GCM (RFC 7714).
+    AeadAes128Gcm,
+    /// AES-GCM with a key of 256 bits (RFC 7714).
+    AeadAes256Gcm,
 }
 
 impl Suite {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::AesCm128HmacSha1_80,
+        Self::AesCm128HmacSha1_32,
+        Self::AesCm256HmacSha1_80,
+        Self::AeadAes128Gcm,
+        Self::AeadAes256Gcm,
+    ];
+
     /// The suite's name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
             Self::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+            Self::AesCm256HmacSha1_80 => "AES_256_CM_HMAC_SHA1_80",
+            Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
+            Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
+        }
+    }
+
+    /// Octets of key and salt together: 16 or 32 and 14 (RFC 4568 §6.2.1, RFC 6188 §4) or 12
+    /// (RFC 7714 §15.1).
+    #[must_use]
+    pub fn master_len(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 30,
+            Self::AesCm256HmacSha1_80 => 46,
+            Self::AeadAes128Gcm => 28,
+            Self::AeadAes256Gcm => 44,
         }
     }
 
     /// Reads a suite name (case-insensitive, RFC 4568 §9.2 strings are ABNF literals).
     #[must_use]
     pub fn from_token(token: &str) -> Option<Self> {
-        [Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32]
+        Self::ALL
             .into_iter()
             .find(|suite| suite.as_str().eq_ignore_ascii_case(token))
     }
 }
 
-/// An SRTP master key of 16 octets followed by its master salt of 14 (RFC 4568 §6.1).
+/// A suite with its master key, followed by its master salt (RFC 4568 §6.1), of the lengths it
+/// wants.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct MasterKey([u8; 30]);
+pub struct MasterKey {
+    #[zeroize(skip)]
+    suite: Suite,
+    bytes: [u8; Self::MAX_LEN],
+}
 
 impl MasterKey {
-    /// Octets of key and salt together.
-    pub const LEN: usize = 30;
+    /// Octets of key and salt of the longest suite.
+    pub const MAX_LEN: usize = 46;
 
-    /// Takes key and salt, in this order.
+    /// Takes key and salt, in this order; `None` unless they are as long as the suite wants.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 30]) -> Self {
-        Self(bytes)
+    pub fn new(suite: Suite, bytes: &[u8]) -> Option<Self> {
+        let mut key = Self {
+            suite,
+            bytes: [0; Self::MAX_LEN],
+        };
+        let right = bytes.len() == suite.master_len();
+        right.then(|| {
+            key.bytes[..bytes.len()].copy_from_slice(bytes);
+            key
+        })
+    }
+
+    /// Draws a key: `fill` fills the octets it is given.
+    #[must_use]
+    pub fn draw(suite: Suite, fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut key = Self {
+            suite,
+            bytes: [0; Self::MAX_LEN],
+        };
+        fill(&mut key.bytes[..suite.master_len()]);
+        key
+    }
+
+    /// The suite.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.suite
     }
 
     /// Key and salt, in this order.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 30] {
-        &self.0
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.suite.master_len()]
     }
 
-    fn from_base64(text: &str) -> Option<Self> {
-        /// 30 octets need no padding, and peers that add some are understood.
+    fn from_base64(suite: Suite, text: &str) -> Option<Self> {
+        /// Padding is written as RFC 4648 has it (RFC 4568 §6.1); peers that leave it out, or put
+        /// some where none is wanted, are understood.
         const TOLERANT: GeneralPurpose = GeneralPurpose::new(
             &base64::alphabet::STANDARD,
             GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
         );
-        // 40 characters carry 30 octets; anything longer is another suite's key.
-        if text.len() > 44 {
+        // Four characters carry three octets; anything much longer is another suite's key.
+        if text.len() > suite.master_len().div_ceil(3) * 4 + 4 {
             return None;
         }
         let decoded = Zeroizing::new(TOLERANT.decode(text).ok()?);
-        Some(Self(decoded.as_slice().try_into().ok()?))
+        Self::new(suite, &decoded)
     }
 }
 
@@ -91,9 +152,7 @@ pub struct Mki {
 pub struct CryptoAttribute {
     /// The tag an answer repeats (RFC 4568 §4.1); Microsoft counts from 0.
     pub tag: u32,
-    /// The suite.
-    pub suite: Suite,
-    /// The sender's master key and salt.
+    /// The suite with the sender's master key and salt.
     pub key: MasterKey,
     /// Packets the key may protect, if the line says so.
     pub lifetime: Option<u64>,
@@ -113,10 +172,9 @@ impl CryptoAttribute {
         }
         let tag = tag.parse().ok()?;
         let suite = Suite::from_token(fields.next()?)?;
-        let (key, lifetime, mki) = parse_key_params(fields.next()?)?;
+        let (key, lifetime, mki) = parse_key_params(suite, fields.next()?)?;
         fields.all(is_harmless_parameter).then_some(Self {
             tag,
-            suite,
             key,
             lifetime,
             mki,
@@ -126,13 +184,13 @@ impl CryptoAttribute {
 
 /// Reads `inline:<key||salt>[|lifetime][|MKI:length]` (RFC 4568 §6.1). Several keys in one line need
 /// an MKI to choose between them and are not used.
-fn parse_key_params(text: &str) -> Option<(MasterKey, Option<u64>, Option<Mki>)> {
+fn parse_key_params(suite: Suite, text: &str) -> Option<(MasterKey, Option<u64>, Option<Mki>)> {
     let (method, info) = text.split_once(':')?;
     if !method.eq_ignore_ascii_case("inline") || info.contains(';') {
         return None;
     }
     let mut parts = info.split('|');
-    let key = MasterKey::from_base64(parts.next()?)?;
+    let key = MasterKey::from_base64(suite, parts.next()?)?;
     let (mut lifetime, mut mki) = (None, None);
     for part in parts {
         match part.split_once(':') {
@@ -173,26 +231,30 @@ fn is_harmless_parameter(parameter: &str) -> bool {
             .is_some_and(|name| name.eq_ignore_ascii_case("WSH="))
 }
 
-/// The key we send with on one leg.
+/// A key that we send with on one leg: one for each suite, for the life of the leg, so that no key
+/// ever serves two suites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalCrypto {
     /// The tag written in offers; an answer repeats the offered one.
     pub tag: u32,
-    /// The suite written in offers; an answer takes the chosen one.
-    pub suite: Suite,
-    /// Our master key and salt: one for the life of the leg.
+    /// The suite with our master key and salt.
     pub key: MasterKey,
 }
 
 impl LocalCrypto {
-    /// The key with the suite and tag every peer understands: AES_CM_128_HMAC_SHA1_80, tag 1.
+    /// A key with the tag every peer understands, 1.
     #[must_use]
     pub fn new(key: MasterKey) -> Self {
-        Self {
-            tag: 1,
-            suite: Suite::AesCm128HmacSha1_80,
-            key,
-        }
+        Self { tag: 1, key }
+    }
+
+    /// Keys with the tags 1, 2, … in this order of preference.
+    #[must_use]
+    pub fn numbered(keys: impl IntoIterator<Item = MasterKey>) -> Vec<Self> {
+        (1..)
+            .zip(keys)
+            .map(|(tag, key)| Self { tag, key })
+            .collect()
     }
 
     /// The value of the `a=crypto` line, with the lifetime Microsoft's own lines carry.
@@ -201,7 +263,7 @@ impl LocalCrypto {
         Zeroizing::new(format!(
             "{} {} inline:{}|2^31",
             self.tag,
-            self.suite.as_str(),
+            self.key.suite().as_str(),
             *inline
         ))
     }

@@ -83,8 +83,8 @@ pub struct LocalMedia {
     pub rtcp_port: u16,
     /// Whether we offer and accept `a=rtcp-mux`.
     pub rtcp_mux: bool,
-    /// The key we send with; required when `profile` is secure.
-    pub crypto: Option<LocalCrypto>,
+    /// The keys we send with, one a suite, best first; one at least when `profile` is secure.
+    pub cryptos: Vec<LocalCrypto>,
     /// What this leg speaks. An offer in the other kind of profile is refused with 488.
     pub profile: Profile,
     /// Our `o=` line.
@@ -101,7 +101,7 @@ impl LocalMedia {
             addr,
             rtcp_port: addr.port().saturating_add(1),
             rtcp_mux: false,
-            crypto: None,
+            cryptos: Vec::new(),
             profile: Profile::Avp,
             origin: Origin::new(session_id, addr.ip()),
             layout: Layout::default(),
@@ -110,10 +110,10 @@ impl LocalMedia {
 
     /// An SRTP leg with RTCP on the next port or multiplexed.
     #[must_use]
-    pub fn secure(addr: SocketAddr, session_id: u64, crypto: LocalCrypto) -> Self {
+    pub fn secure(addr: SocketAddr, session_id: u64, cryptos: Vec<LocalCrypto>) -> Self {
         Self {
             rtcp_mux: true,
-            crypto: Some(crypto),
+            cryptos,
             profile: Profile::Savp,
             ..Self::plain(addr, session_id)
         }

@@ -3,7 +3,7 @@
 use crate::answer::{Negotiated, name_formats, negotiate};
 use crate::audio::{Audio, Format};
 use crate::codec::{Codec, Policy};
-use crate::crypto::LocalCrypto;
+use crate::crypto::{CryptoAttribute, LocalCrypto};
 use crate::description::SessionDescription;
 use crate::direction::Direction;
 use crate::error::{AnswerError, OfferError, Unusable};
@@ -13,7 +13,8 @@ use crate::write::{Content, write};
 /// Offers to this leg what the other leg said: its formats as `policy` orders them, its direction as
 /// this leg's peer understands it, its packet time; our own address, origin and key.
 ///
-/// `local.origin` is brought up to date. An offer never names more than one crypto attribute.
+/// `local.origin` is brought up to date. An offer names one crypto attribute for each of our
+/// keys.
 ///
 /// # Errors
 /// [`OfferError`] when no voice format is left or the profile is secure and has no key.
@@ -59,8 +60,13 @@ fn offer(
     if !formats.iter().any(Format::is_voice) {
         return Err(OfferError::NoFormatAllowed);
     }
-    let crypto = local.crypto.clone().filter(|_| local.profile.is_secure());
-    if local.profile.is_secure() && crypto.is_none() {
+    let secure = local.profile.is_secure();
+    let cryptos = if secure {
+        local.cryptos.clone()
+    } else {
+        Vec::new()
+    };
+    if secure && cryptos.is_empty() {
         return Err(OfferError::NoKey);
     }
     let content = Content {
@@ -71,14 +77,14 @@ fn offer(
         ptime,
         maxptime,
         rtcp_mux: local.rtcp_mux,
-        crypto: crypto.as_ref(),
+        cryptos: &cryptos,
     };
     let description = write(local, &content);
     let pending = PendingOffer {
         local: local.clone(),
         formats,
         direction,
-        crypto,
+        cryptos,
         previous: None,
     };
     Ok((description, pending))
@@ -92,7 +98,7 @@ pub struct PendingOffer {
     local: LocalMedia,
     formats: Vec<Format>,
     direction: Direction,
-    crypto: Option<LocalCrypto>,
+    cryptos: Vec<LocalCrypto>,
     previous: Option<Box<Negotiated>>,
 }
 
@@ -111,11 +117,15 @@ impl PendingOffer {
     #[must_use]
     pub fn again(told: &SessionDescription, agreed: &Negotiated) -> Option<Self> {
         let audio = told.audio_at(agreed.local.layout.audio)?;
+        let own = |line: &CryptoAttribute| LocalCrypto {
+            tag: line.tag,
+            key: line.key.clone(),
+        };
         Some(Self {
             local: agreed.local.clone(),
             formats: audio.formats.clone(),
             direction: audio.direction,
-            crypto: agreed.outbound.clone(),
+            cryptos: audio.cryptos.iter().map(own).collect(),
             previous: Some(Box::new(agreed.clone())),
         })
     }
@@ -157,9 +167,11 @@ impl PendingOffer {
             (true, false) => return Err(AnswerError::Secure),
             (true, true) | (false, false) => {}
         }
-        let inbound = match &self.crypto {
-            Some(ours) => Some(matching_crypto(audio, ours)?),
-            None => None,
+        let (inbound, outbound) = if secure {
+            let (inbound, outbound) = matching_crypto(audio, &self.cryptos)?;
+            (Some(inbound), Some(outbound))
+        } else {
+            (None, None)
         };
         let mut remote = audio.clone();
         name_formats(&mut remote, &self.formats);
@@ -172,7 +184,6 @@ impl PendingOffer {
             Some((best.clone(), theirs.pt))
         });
         let pairs = pairs.collect();
-        let outbound = self.crypto;
         negotiate(remote, self.local, self.direction, pairs, inbound, outbound)
     }
 
@@ -183,7 +194,7 @@ impl PendingOffer {
             local: self.local.clone(),
             formats: self.formats.clone(),
             direction: self.direction,
-            crypto: self.crypto.clone(),
+            cryptos: self.cryptos.clone(),
             previous: self.previous.clone(),
         }
     }
@@ -195,17 +206,18 @@ impl PendingOffer {
     }
 }
 
-/// The one line of the answer that takes up ours.
+/// The one line of the answer and which of ours it takes up.
 fn matching_crypto(
     audio: &Audio,
-    ours: &LocalCrypto,
-) -> Result<crate::CryptoAttribute, AnswerError> {
+    ours: &[LocalCrypto],
+) -> Result<(CryptoAttribute, LocalCrypto), AnswerError> {
     if audio.cryptos.is_empty() {
         return Err(AnswerError::NoCrypto);
     }
-    let matching = audio
-        .cryptos
-        .iter()
-        .find(|c| c.tag == ours.tag && c.suite == ours.suite);
-    matching.cloned().ok_or(AnswerError::CryptoMismatch)
+    let matching = audio.cryptos.iter().find_map(|theirs| {
+        let same =
+            |ours: &&LocalCrypto| theirs.tag == ours.tag && theirs.key.suite() == ours.key.suite();
+        Some((theirs.clone(), ours.iter().find(same)?.clone()))
+    });
+    matching.ok_or(AnswerError::CryptoMismatch)
 }

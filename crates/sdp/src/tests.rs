@@ -13,11 +13,11 @@ fn plain() -> LocalMedia {
 }
 
 fn secure() -> LocalMedia {
-    let key = MasterKey::from_bytes([7; 30]);
+    let key = |suite: Suite| MasterKey::draw(suite, |key| key.fill(7));
     LocalMedia::secure(
         "203.0.113.10:30000".parse().unwrap(),
         9,
-        LocalCrypto::new(key),
+        vec![LocalCrypto::new(key(Suite::AesCm128HmacSha1_80))],
     )
 }
 

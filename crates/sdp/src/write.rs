@@ -21,7 +21,7 @@ pub(crate) struct Content<'a> {
     pub(crate) ptime: Option<u16>,
     pub(crate) maxptime: Option<u16>,
     pub(crate) rtcp_mux: bool,
-    pub(crate) crypto: Option<&'a LocalCrypto>,
+    pub(crate) cryptos: &'a [LocalCrypto],
 }
 
 /// Writes a description and accounts for it in `local.origin`.
@@ -96,7 +96,7 @@ fn audio(local: &LocalMedia, content: &Content<'_>) -> Media {
     if content.rtcp_mux {
         push("rtcp-mux", None);
     }
-    if let Some(crypto) = content.crypto {
+    for crypto in content.cryptos {
         push("crypto", Some(crypto.to_attribute().to_string()));
     }
     push(content.direction.as_str(), None);

@@ -12,7 +12,14 @@ use sdp::*;
 fn local(secure: bool) -> LocalMedia {
     let addr = "203.0.113.10:20000".parse().unwrap();
     if secure {
-        LocalMedia::secure(addr, 7, LocalCrypto::new(MasterKey::from_bytes([9; 30])))
+        LocalMedia::secure(
+            addr,
+            7,
+            vec![LocalCrypto::new(MasterKey::draw(
+                Suite::AesCm128HmacSha1_80,
+                |key| key.fill(9),
+            ))],
+        )
     } else {
         LocalMedia::plain(addr, 7)
     }
@@ -83,7 +90,8 @@ fn check(offer: &SessionDescription, answer: &SessionDescription) {
         assert!(!ours.direction.receives() || theirs.direction.sends());
         if secure {
             let crypto = &ours.cryptos[0];
-            let matching = |c: &&CryptoAttribute| c.tag == crypto.tag && c.suite == crypto.suite;
+            let matching =
+                |c: &&CryptoAttribute| c.tag == crypto.tag && c.key.suite() == crypto.key.suite();
             assert!(theirs.cryptos.iter().any(|c| matching(&c)));
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rtp::{MasterKey, SrtpInbound, SrtpOutbound, Suite};
+use rtp::{MasterKey, SrtpInbound, SrtpOutbound};
 
 use crate::description::Description;
 
@@ -49,8 +49,7 @@ pub struct Heard {
 
 impl MediaEnd {
     pub(crate) fn new(local: SocketAddr, key: Option<[u8; 30]>, ssrc: u32) -> Self {
-        let outbound = key
-            .map(|key| SrtpOutbound::new(Suite::AesCm128HmacSha1_80, &MasterKey::from_bytes(&key)));
+        let outbound = key.map(|key| SrtpOutbound::new(&MasterKey::aes_cm_128_80(&key)));
         Self {
             local,
             remote: None,
@@ -97,11 +96,8 @@ impl MediaEnd {
             .ok()
             .and_then(|key| key.try_into().ok());
         self.inbound = bytes.map(|bytes| {
-            let master = MasterKey::from_bytes(&bytes);
-            (
-                key.clone(),
-                SrtpInbound::new(Suite::AesCm128HmacSha1_80, &master, 0),
-            )
+            let master = MasterKey::aes_cm_128_80(&bytes);
+            (key.clone(), SrtpInbound::new(&master, 0))
         });
     }
 

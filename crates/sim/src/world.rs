@@ -252,6 +252,7 @@ impl World {
                 shards: (0..self.shards).map(ShardId).collect(),
                 reserve: 8,
                 cool_down: Duration::from_secs(5),
+                cool_down_floor: Duration::from_millis(500),
             },
             bounds: CoreBounds::default(),
             timers: TimerConfig::default(),

@@ -19,12 +19,14 @@ fuzz_target!(|data: &[u8]| {
         let _ = compound.packets().count();
     }
     let _ = rtp::rtcp::bye_sources(packet).count();
-    let suite = if choice & 1 == 0 {
-        Suite::AesCm128HmacSha1_80
-    } else {
-        Suite::AesCm128HmacSha1_32
+    let suite = match choice & 3 {
+        0 => Suite::AesCm128HmacSha1_80,
+        1 => Suite::AesCm128HmacSha1_32,
+        2 => Suite::AesCm256HmacSha1_80,
+        _ => Suite::AeadAes128Gcm,
     };
-    let mut inbound = SrtpInbound::new(suite, &MasterKey::from_bytes(&[7; 30]), choice >> 6);
+    let key = MasterKey::new(suite, &[7; 64][..suite.master_len()]).expect("the suite's length");
+    let mut inbound = SrtpInbound::new(&key, choice >> 6);
     let before = packet.to_vec();
     let mut copy = before.clone();
     if inbound.unprotect_rtp(&mut copy).is_err() {

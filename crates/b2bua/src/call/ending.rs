@@ -240,6 +240,12 @@ pub(crate) fn note_stats(head: &mut Head, side: Side, stats: &LegStats) {
     media.octets_sent = stats.sent_octets;
     media.lost = stats.lost;
     media.jitter_us = stats.jitter_us;
+    media.round_trip_us = stats.round_trip_us;
+    media.bursts = stats.bursts.count;
+    media.burst_packets = stats.bursts.burst_packets;
+    media.loss_density = (stats.bursts.burst_density, stats.bursts.gap_density);
+    media.mos_centi = stats.mos_centi;
+    media.digits = stats.dtmf;
     let dropped = stats.dropped.iter().filter(|(_, count)| *count > 0);
     media.dropped = dropped
         .map(|(reason, count)| (reason.name().to_owned(), count))

@@ -13,6 +13,7 @@ mod answer;
 mod attempt;
 mod begin;
 mod concede;
+mod dtmf;
 mod early;
 mod ending;
 mod event;

@@ -6,6 +6,7 @@ use media_relay::{MediaCommand, MediaEvent};
 use sip_msg::{Method, Request, Response, StatusCode};
 use sip_ua::{ClientKey, ServerKey};
 
+use super::dtmf::{self, Dialled};
 use super::ending::{End, Ending};
 use super::transfer::{Concern, Transfer};
 use super::{Event, Head, Phase, Timer};
@@ -111,6 +112,20 @@ impl Talking {
             Event::Timer(Timer::Refresh(side)) => self.leg_mut(side).upkeep.due(),
             Event::Media { side, event, .. } => {
                 self.changed |= matches!(event, MediaEvent::LegState { .. });
+                if let MediaEvent::Dtmf {
+                    digit,
+                    duration_ms,
+                    in_band,
+                    ..
+                } = event
+                {
+                    let dialled = Dialled {
+                        digit,
+                        duration_ms,
+                        in_band,
+                    };
+                    dtmf::pass(core, self.across(side), dialled);
+                }
                 if let Some(end) = heard_of_media(core, head, side, event) {
                     return self.hang_up(core, head, end, None);
                 }
@@ -134,6 +149,14 @@ impl Talking {
         match side {
             Side::A => &self.a,
             Side::B => &self.b,
+        }
+    }
+
+    /// The leg that hears what the party of `side` says.
+    fn across(&self, side: Side) -> &Leg {
+        match side {
+            Side::A => &self.b,
+            Side::B => &self.a,
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) struct LocalValue {
     rtcp_port: u16,
     rtcp_mux: bool,
     profile: String,
-    crypto: Option<(u32, String, Vec<u8>)>,
+    crypto: Vec<(u32, String, Vec<u8>)>,
     session_id: u64,
     version: u64,
     content: Option<u64>,
@@ -213,10 +213,10 @@ impl MediaValue {
 impl LocalValue {
     pub(super) fn of(local: &LocalMedia) -> Self {
         let refused = local.layout.refused.iter();
-        let crypto = local.crypto.as_ref().map(|crypto| {
+        let cryptos = local.cryptos.iter().map(|crypto| {
             (
                 crypto.tag,
-                crypto.suite.as_str().to_owned(),
+                crypto.key.suite().as_str().to_owned(),
                 crypto.key.as_bytes().to_vec(),
             )
         });
@@ -225,7 +225,7 @@ impl LocalValue {
             rtcp_port: local.rtcp_port,
             rtcp_mux: local.rtcp_mux,
             profile: local.profile.as_str().to_owned(),
-            crypto,
+            crypto: cryptos.collect(),
             session_id: local.origin.session_id,
             version: local.origin.version,
             content: local.origin.content,
@@ -237,21 +237,19 @@ impl LocalValue {
     }
 
     pub(super) fn restore(&self) -> Option<LocalMedia> {
-        let crypto = match &self.crypto {
-            Some((tag, suite, key)) => Some(LocalCrypto {
+        let cryptos = self.crypto.iter().map(|(tag, suite, key)| {
+            Some(LocalCrypto {
                 tag: *tag,
-                suite: Suite::from_token(suite)?,
-                key: MasterKey::from_bytes(key.as_slice().try_into().ok()?),
-            }),
-            None => None,
-        };
+                key: MasterKey::new(Suite::from_token(suite)?, key)?,
+            })
+        });
         let refused = self.refused.iter().cloned();
         let refused = refused.map(|(media, proto, fmt)| RefusedMedia { media, proto, fmt });
         Some(LocalMedia {
             addr: self.addr,
             rtcp_port: self.rtcp_port,
             rtcp_mux: self.rtcp_mux,
-            crypto,
+            cryptos: cryptos.collect::<Option<_>>()?,
             profile: Profile::from_proto(&self.profile)?,
             origin: Origin {
                 version: self.version,

@@ -82,7 +82,7 @@ impl SessionValue {
             outbound: negotiated
                 .outbound
                 .as_ref()
-                .map(|crypto| (crypto.tag, crypto.suite.as_str().to_owned())),
+                .map(|crypto| (crypto.tag, crypto.key.suite().as_str().to_owned())),
             remote: RemoteValue {
                 index: remote.index,
                 addr: remote.addr,
@@ -124,11 +124,12 @@ impl SessionValue {
             None => None,
         };
         let outbound = match &self.outbound {
-            Some((tag, suite)) => Some(LocalCrypto {
-                tag: *tag,
-                suite: Suite::from_token(suite)?,
-                key: local.crypto.as_ref()?.key.clone(),
-            }),
+            Some((tag, suite)) => {
+                let suite = Suite::from_token(suite)?;
+                let mut keys = local.cryptos.iter().map(|crypto| &crypto.key);
+                let key = keys.find(|key| key.suite() == suite)?.clone();
+                Some(LocalCrypto { tag: *tag, key })
+            }
             None => None,
         };
         Some(Session {
@@ -175,7 +176,7 @@ impl InboundValue {
     fn of(crypto: &CryptoAttribute) -> Self {
         Self {
             tag: crypto.tag,
-            suite: crypto.suite.as_str().to_owned(),
+            suite: crypto.key.suite().as_str().to_owned(),
             key: crypto.key.as_bytes().to_vec(),
             lifetime: crypto.lifetime,
             mki: crypto.mki.as_ref().map(|mki| (mki.value, mki.length)),
@@ -185,8 +186,7 @@ impl InboundValue {
     fn restore(&self) -> Option<CryptoAttribute> {
         Some(CryptoAttribute {
             tag: self.tag,
-            suite: Suite::from_token(&self.suite)?,
-            key: MasterKey::from_bytes(self.key.as_slice().try_into().ok()?),
+            key: MasterKey::new(Suite::from_token(&self.suite)?, &self.key)?,
             lifetime: self.lifetime,
             mki: self.mki.map(|(value, length)| Mki { value, length }),
         })

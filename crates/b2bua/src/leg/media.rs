@@ -2,7 +2,7 @@
 //! parameters that the relay is told.
 
 use media_relay::{
-    Cadence, Law, LegId, LegParams, Listen, MasterKey, MediaCommand, PortPair, PtMap,
+    Cadence, Impairment, Law, LegId, LegParams, Listen, MasterKey, MediaCommand, PortPair, PtMap,
     RemoteCandidate, ShardId, Source, SrtpParams, Suite, TelephoneEvent, ToneCodec,
 };
 use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_map};
@@ -10,7 +10,7 @@ use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_ma
 use crate::core::Core;
 use crate::key::{CallKey, Side};
 use crate::limits::Permit;
-use crate::profile::{HoldMusic, TrunkProfile};
+use crate::profile::{DtmfMode, HoldMusic, TrunkProfile};
 
 /// What one leg owns of the media plane, and its place within the limits. The lease and the permit
 /// are in the core's tables under the leg's name, so that a call that is lost to a fault loses no
@@ -49,13 +49,9 @@ impl LegMedia {
         let pair = lease.pair();
         let (rtp, rtcp) = core.advertised(&pair);
         let mut local = if trunk.srtp {
-            let mut key = [0; sdp::MasterKey::LEN];
-            core.keys.fill(&mut key);
-            LocalMedia::secure(
-                rtp,
-                session_id,
-                LocalCrypto::new(sdp::MasterKey::from_bytes(key)),
-            )
+            let suites = trunk.media.suites.iter();
+            let keys = suites.map(|suite| sdp::MasterKey::draw(*suite, |key| core.keys.fill(key)));
+            LocalMedia::secure(rtp, session_id, LocalCrypto::numbered(keys))
         } else {
             LocalMedia::plain(rtp, session_id)
         };
@@ -130,7 +126,7 @@ impl LegMedia {
     /// Parameters while nothing is known of the remote end.
     pub(crate) fn unanswered(&self, trunk: &TrunkProfile) -> LegParams {
         LegParams {
-            outbound: self.local.crypto.as_ref().map(outbound),
+            outbound: self.local.cryptos.first().map(outbound),
             rtcp_mux: self.local.rtcp_mux,
             latch: trunk.latch,
             pt_map: PtMap::empty(),
@@ -164,11 +160,21 @@ impl LegMedia {
             send: flows.send,
             receive: flows.receive,
             pt_map: pairs.into_iter().fold(PtMap::empty(), map),
-            telephone_event: own.telephone_event().map(event),
+            // A trunk that hears tones only is sent tones, whatever it negotiated.
+            telephone_event: own
+                .telephone_event()
+                .filter(|_| trunk.dtmf.mode != DtmfMode::Inband)
+                .map(event),
             tone: tone(own),
             ptime_ms: u8::try_from(own.ptime_ms()).unwrap_or(20),
             clock: voice.format.clock,
+            listen: Listen {
+                digits: trunk.dtmf.mode == DtmfMode::Inband,
+                ..Self::listen(own)
+            },
+            impairment: impairment(&voice.format),
             silence_after: trunk.timers.media_inactivity,
+            silence_on_hold: trunk.media.hold_inactivity,
             ..base
         }
     }
@@ -191,8 +197,7 @@ impl Flows {
 
 fn candidate(negotiated: &Negotiated) -> RemoteCandidate {
     let inbound = negotiated.inbound.as_ref().map(|crypto| SrtpParams {
-        suite: suite(crypto.suite),
-        key: MasterKey::from_bytes(crypto.key.as_bytes()),
+        key: master(&crypto.key),
         mki_len: crypto.mki.as_ref().map_or(0, |mki| mki.length),
     });
     RemoteCandidate {
@@ -204,16 +209,32 @@ fn candidate(negotiated: &Negotiated) -> RemoteCandidate {
 
 fn outbound(crypto: &LocalCrypto) -> SrtpParams {
     SrtpParams {
-        suite: suite(crypto.suite),
-        key: MasterKey::from_bytes(crypto.key.as_bytes()),
+        key: master(&crypto.key),
         mki_len: 0,
     }
 }
 
-fn suite(suite: sdp::Suite) -> Suite {
-    match suite {
+fn master(key: &sdp::MasterKey) -> MasterKey {
+    let suite = match key.suite() {
         sdp::Suite::AesCm128HmacSha1_80 => Suite::AesCm128HmacSha1_80,
         sdp::Suite::AesCm128HmacSha1_32 => Suite::AesCm128HmacSha1_32,
+        sdp::Suite::AesCm256HmacSha1_80 => Suite::AesCm256HmacSha1_80,
+        sdp::Suite::AeadAes128Gcm => Suite::AeadAes128Gcm,
+        sdp::Suite::AeadAes256Gcm => Suite::AeadAes256Gcm,
+    };
+    MasterKey::new(suite, key.as_bytes()).expect("both sides know the lengths of a suite")
+}
+
+/// What G.113 says of the codec; nothing where it says nothing.
+fn impairment(format: &sdp::Format) -> Option<Impairment> {
+    let named = |names: &[&str]| {
+        let mut names = names.iter();
+        names.any(|name| format.encoding.eq_ignore_ascii_case(name))
+    };
+    match format {
+        _ if named(&["PCMA", "PCMU", "G722"]) => Some(Impairment::G711),
+        _ if named(&["G729"]) => Some(Impairment::G729),
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The offer/answer session of one leg (RFC 3264).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sdp::{
     AnswerError, Audio, Codec, CodecPattern, Direction, LocalMedia, Negotiated, OfferError,
@@ -48,15 +50,17 @@ pub(crate) enum Exchange {
 
 /// The SDP policy towards a trunk.
 pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
-    let patterns: Vec<CodecPattern> = trunk
-        .codecs
-        .iter()
-        .filter_map(|name| CodecPattern::parse(name))
-        .collect();
+    let named = |names: &[Arc<str>]| -> Vec<CodecPattern> {
+        let names = names.iter();
+        names.filter_map(|name| CodecPattern::parse(name)).collect()
+    };
+    let patterns = named(&trunk.codecs);
     Policy {
         allow: patterns.clone(),
+        deny: named(&trunk.media.deny),
         prefer: patterns,
         hold: trunk.hold.dialect,
+        suites: trunk.media.suites.clone(),
         ..Policy::default()
     }
 }

@@ -14,6 +14,7 @@ fn config(shards: u8, reserve: u16) -> MediaConfig {
         shards: (0..shards).map(ShardId).collect(),
         reserve,
         cool_down: Duration::from_secs(5),
+        cool_down_floor: Duration::from_secs(2),
     }
 }
 
@@ -99,10 +100,70 @@ fn a_released_pair_rests_before_it_is_leased_again() {
     let lease = pool.lease(at(0), 0, None).unwrap();
     let id = lease.pair().id;
     pool.release(at(10), lease);
-    assert_eq!(pool.lease(at(14), 0, None), Err(Exhausted::InUse));
+    assert_eq!(pool.lease(at(11), 0, None), Err(Exhausted::InUse));
+    assert_eq!(pool.usage().hurried, 0);
     let again = pool.lease(at(15), 0, None).unwrap();
-    assert_eq!(again.pair().id, id);
+    assert_eq!((again.pair().id, pool.usage().hurried), (id, 0));
     pool.release(at(15), again);
+    // Too few pairs for the calls: the rest is cut short, down to its floor, and that is told.
+    assert_eq!(pool.lease(at(16), 0, None), Err(Exhausted::InUse));
+    let hurried = pool.lease(at(17), 0, None).unwrap();
+    assert_eq!(pool.usage().hurried, 1);
+    pool.release(at(17), hurried);
+}
+
+#[test]
+fn the_pair_released_the_longest_ago_is_leased_first() {
+    let mut pool = PortPool::new(at(0), &config(2, 2));
+    Shards { bound: 0, limit: 4 }.serve(&mut pool, at(0));
+    let leases: Vec<_> = (0..4)
+        .map(|_| pool.lease(at(0), 0, None).unwrap())
+        .collect();
+    let order: Vec<_> = leases.iter().map(|lease| lease.pair().id).collect();
+    for (second, lease) in (10..).zip(leases) {
+        pool.release(at(second), lease);
+    }
+    let again: Vec<_> = (0..3)
+        .map(|_| pool.lease(at(14), 0, None).unwrap())
+        .collect();
+    let ids: Vec<_> = again.iter().map(|lease| lease.pair().id).collect();
+    assert_eq!(ids, order[..3]);
+    again
+        .into_iter()
+        .for_each(|lease| pool.release(at(14), lease));
+}
+
+#[test]
+fn a_million_calls_leak_no_port_and_none_rests_too_short() {
+    let mut pool = PortPool::new(at(0), &config(2, 64));
+    let mut shards = Shards {
+        bound: 0,
+        limit: 512,
+    };
+    shards.serve(&mut pool, at(0));
+    let (mut held, mut released) = (VecDeque::new(), BTreeMap::new());
+    // A hundred calls a second of one second each, and now and then a burst.
+    for call in 0..1_000_000_u64 {
+        let now = Moment::from_nanos(call * 10_000_000);
+        let long = if call % 1000 < 200 { 200 } else { 100 };
+        while held.len() > long {
+            let lease: PortLease = held.pop_front().unwrap();
+            released.insert(lease.pair().id, now);
+            pool.release(now, lease);
+        }
+        if let Ok(lease) = pool.lease(now, 0, None) {
+            if let Some(at) = released.get(&lease.pair().id) {
+                assert!(now.saturating_since(*at) >= Duration::from_secs(2));
+            }
+            held.push_back(lease);
+        }
+        shards.serve(&mut pool, now);
+    }
+    held.into_iter()
+        .for_each(|lease| pool.release(at(20_000), lease));
+    let usage = pool.usage();
+    assert_eq!((usage.leased, usage.asked), (0, 0));
+    assert_eq!(usage.free + usage.resting, shards.bound as usize);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
     Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
-    IdentityProfile, IpNet, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect, Redirections,
-    SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
+    IdentityProfile, IpNet, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
+    Redirections, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -102,6 +102,7 @@ impl TrunkProfile {
             session: SessionPolicy::default(),
             dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
+            media: MediaPolicy::default(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
             early: Early::microsoft(),
@@ -193,6 +194,7 @@ impl TrunkProfile {
             session: SessionPolicy::default(),
             dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
+            media: MediaPolicy::default(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
             early: Early::default(),

@@ -1,11 +1,16 @@
-//! AES in counter mode, HMAC-SHA1 from midstates, key derivation (RFC 3711 §4).
+//! Session keys: AES in counter mode with HMAC-SHA1 from midstates (RFC 3711 §4, RFC 6188), or
+//! AES-GCM (RFC 7714); key derivation.
 
-use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use aes::{Aes128Enc, Block};
+use aes::cipher::{BlockCipherEncrypt, KeyInit, consts::U16};
+use aes::{Aes128Enc, Aes256Enc, Block};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::key::MasterKey;
+use super::gcm::GcmKey;
+use super::key::{MasterKey, Suite};
+use super::parts::Parts;
+use super::{ENCRYPTED, RTCP_CLEAR, RTCP_INDEX_LEN};
+use crate::ExtendedSequence;
 
 /// The labels of RFC 3711 §4.3.1 and §4.3.2, for RTP; RTCP's are three higher.
 const LABEL_ENCRYPTION: u8 = 0;
@@ -21,10 +26,14 @@ const BATCH: usize = 12;
 /// The AES type keeps room for the widest back end; with AES-NI the first 176 octets are touched,
 /// so a packet works on less than 256 octets of keys and state.
 #[derive(Clone)]
-pub(super) struct SessionKey {
-    cipher: Aes128Enc,
-    salt: [u8; 14],
-    auth: HmacSha1,
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the suite of nearly every call lies in place"
+)]
+pub(super) enum SessionKey {
+    Cm128(CounterKey<Aes128Enc>),
+    Cm256(Box<CounterKey<Aes256Enc>>),
+    Gcm(GcmKey),
 }
 
 impl SessionKey {
@@ -37,11 +46,119 @@ impl SessionKey {
     }
 
     fn derive(master: &MasterKey, base: u8) -> Self {
-        let kdf = Aes128Enc::new(&master.key.into());
-        let mut key = Zeroizing::new([0; 16]);
+        match master.suite() {
+            Suite::AesCm128HmacSha1_32 | Suite::AesCm128HmacSha1_80 => {
+                Self::Cm128(CounterKey::derive(master, base))
+            }
+            Suite::AesCm256HmacSha1_80 => Self::Cm256(Box::new(CounterKey::derive(master, base))),
+            Suite::AeadAes128Gcm => Self::Gcm(gcm::<Aes128Enc>(master, base)),
+            Suite::AeadAes256Gcm => Self::Gcm(gcm::<Aes256Enc>(master, base)),
+        }
+    }
+
+    /// Encrypts the RTP packet in `buf[..len]` and puts its tag behind it (RFC 3711 §3.3); `buf`
+    /// ends with the tag.
+    pub(super) fn seal_rtp(
+        &self,
+        buf: &mut [u8],
+        header: usize,
+        len: usize,
+        (ssrc, index): (u32, u64),
+    ) {
+        match self {
+            Self::Cm128(key) => key.seal_rtp(buf, header, len, ssrc, index),
+            Self::Cm256(key) => key.seal_rtp(buf, header, len, ssrc, index),
+            Self::Gcm(key) => {
+                let (packet, tag) = buf.split_at_mut(len);
+                let (clear, text) = packet.split_at_mut(header);
+                let nonce = key.rtp_nonce(ssrc, index);
+                tag.copy_from_slice(&key.seal(nonce, &[clear], text));
+            }
+        }
+    }
+
+    /// Whether the packet's tag is right under `index`; then it is decrypted if `decrypt`, and
+    /// else left as it was.
+    pub(super) fn open_rtp(
+        &self,
+        packet: &mut [u8],
+        header: usize,
+        parts: &Parts,
+        (ssrc, index): (u32, u64),
+        decrypt: bool,
+    ) -> bool {
+        match self {
+            Self::Cm128(key) => key.open_rtp(packet, header, parts, (ssrc, index), decrypt),
+            Self::Cm256(key) => key.open_rtp(packet, header, parts, (ssrc, index), decrypt),
+            Self::Gcm(key) => {
+                let (clear, rest) = packet.split_at_mut(header);
+                let (text, rest) = rest.split_at_mut(parts.body - header);
+                let tag = &rest[parts.tag_range_from(parts.body)];
+                key.open(key.rtp_nonce(ssrc, index), &[clear], text, tag, decrypt)
+            }
+        }
+    }
+
+    /// Encrypts the RTCP packet in `buf[..len]` and puts index and tag behind it (§3.4, RFC 7714
+    /// §9); `buf` ends with them.
+    pub(super) fn seal_rtcp(&self, buf: &mut [u8], len: usize, ssrc: u32, index: u32) {
+        let word = (index | ENCRYPTED).to_be_bytes();
+        match self {
+            Self::Cm128(key) => key.seal_rtcp(buf, len, ssrc, index, word),
+            Self::Cm256(key) => key.seal_rtcp(buf, len, ssrc, index, word),
+            Self::Gcm(key) => {
+                let (packet, rest) = buf.split_at_mut(len);
+                let (clear, text) = packet.split_at_mut(RTCP_CLEAR);
+                let sealed = key.seal(key.rtcp_nonce(ssrc, index), &[clear, &word], text);
+                let (tag, last) = rest.split_at_mut(sealed.len());
+                tag.copy_from_slice(&sealed);
+                last.copy_from_slice(&word);
+            }
+        }
+    }
+
+    /// Like [`SessionKey::open_rtp`]; `word` is the E flag with the SRTCP index.
+    pub(super) fn open_rtcp(
+        &self,
+        packet: &mut [u8],
+        parts: &Parts,
+        (ssrc, word): (u32, u32),
+        decrypt: bool,
+    ) -> bool {
+        match self {
+            Self::Cm128(key) => key.open_rtcp(packet, parts, (ssrc, word), decrypt),
+            Self::Cm256(key) => key.open_rtcp(packet, parts, (ssrc, word), decrypt),
+            Self::Gcm(key) => {
+                // What is not encrypted is authenticated as associated data (RFC 7714 §9.3).
+                let encrypted = word & ENCRYPTED != 0;
+                let start = if encrypted { RTCP_CLEAR } else { parts.body };
+                let (clear, rest) = packet.split_at_mut(start);
+                let (text, rest) = rest.split_at_mut(parts.body - start);
+                let tag = &rest[parts.tag_range_from(parts.body)];
+                let nonce = key.rtcp_nonce(ssrc, word & !ENCRYPTED);
+                let word = word.to_be_bytes();
+                key.open(nonce, &[clear, &word], text, tag, decrypt)
+            }
+        }
+    }
+}
+
+/// The keys of AES in counter mode with HMAC-SHA1.
+#[derive(Clone)]
+pub(super) struct CounterKey<C> {
+    cipher: C,
+    salt: [u8; 14],
+    auth: HmacSha1,
+}
+
+impl<C: BlockCipherEncrypt<BlockSize = U16> + KeyInit> CounterKey<C> {
+    fn derive(master: &MasterKey, base: u8) -> Self {
+        let kdf = cipher::<C>(master.key());
+        let mut key = Zeroizing::new([0; 32]);
+        let key = &mut key[..master.key().len()];
         let mut auth = Zeroizing::new([0; 20]);
         let mut salt = [0; 14];
-        derive(&kdf, &master.salt, base + LABEL_ENCRYPTION, key.as_mut());
+        derive(&kdf, &master.salt, base + LABEL_ENCRYPTION, key);
         derive(
             &kdf,
             &master.salt,
@@ -50,14 +167,63 @@ impl SessionKey {
         );
         derive(&kdf, &master.salt, base + LABEL_SALT, &mut salt);
         Self {
-            cipher: Aes128Enc::new(&(*key).into()),
+            cipher: cipher(key),
             salt,
             auth: HmacSha1::new(&auth),
         }
     }
 
+    fn seal_rtp(&self, buf: &mut [u8], header: usize, len: usize, ssrc: u32, index: u64) {
+        self.apply(ssrc, index, &mut buf[header..len]);
+        let roc = ExtendedSequence(index).roc().to_be_bytes();
+        let (packet, out) = buf.split_at_mut(len);
+        let tag = self.auth.mac(packet, &roc);
+        out.copy_from_slice(&tag[..out.len()]);
+    }
+
+    fn open_rtp(
+        &self,
+        packet: &mut [u8],
+        header: usize,
+        parts: &Parts,
+        (ssrc, index): (u32, u64),
+        decrypt: bool,
+    ) -> bool {
+        let roc = ExtendedSequence(index).roc().to_be_bytes();
+        let right = self.verify(&packet[..parts.body], &roc, &packet[parts.tag()]);
+        if right && decrypt {
+            self.apply(ssrc, index, &mut packet[header..parts.body]);
+        }
+        right
+    }
+
+    fn seal_rtcp(&self, buf: &mut [u8], len: usize, ssrc: u32, index: u32, word: [u8; 4]) {
+        self.apply(ssrc, index.into(), &mut buf[RTCP_CLEAR..len]);
+        let signed = len + RTCP_INDEX_LEN;
+        buf[len..signed].copy_from_slice(&word);
+        let (packet, out) = buf.split_at_mut(signed);
+        let tag = self.auth.mac(packet, &[]);
+        out.copy_from_slice(&tag[..out.len()]);
+    }
+
+    fn open_rtcp(
+        &self,
+        packet: &mut [u8],
+        parts: &Parts,
+        (ssrc, word): (u32, u32),
+        decrypt: bool,
+    ) -> bool {
+        let signed = &packet[..parts.body + RTCP_INDEX_LEN];
+        let right = self.verify(signed, &[], &packet[parts.tag()]);
+        if right && decrypt && word & ENCRYPTED != 0 {
+            let index = u64::from(word & !ENCRYPTED);
+            self.apply(ssrc, index, &mut packet[RTCP_CLEAR..parts.body]);
+        }
+        right
+    }
+
     /// Encrypts or decrypts `data` (§4.1.1): the same operation in counter mode.
-    pub(super) fn apply(&self, ssrc: u32, index: u64, data: &mut [u8]) {
+    fn apply(&self, ssrc: u32, index: u64, data: &mut [u8]) {
         let mut iv = [0; 16];
         iv[..14].copy_from_slice(&self.salt);
         for (byte, x) in iv[4..8].iter_mut().zip(ssrc.to_be_bytes()) {
@@ -69,28 +235,44 @@ impl SessionKey {
         counter_mode(&self.cipher, iv, data);
     }
 
-    /// The authentication tag of `packet` followed by `suffix`, whole.
-    pub(super) fn tag(&self, packet: &[u8], suffix: &[u8]) -> [u8; 20] {
-        self.auth.mac(packet, suffix)
-    }
-
     /// Whether `tag` is the (cut) tag of `packet` followed by `suffix`; takes the same time for
     /// every wrong tag.
-    pub(super) fn verify(&self, packet: &[u8], suffix: &[u8], tag: &[u8]) -> bool {
-        let right = self.tag(packet, suffix);
+    fn verify(&self, packet: &[u8], suffix: &[u8], tag: &[u8]) -> bool {
+        let right = self.auth.mac(packet, suffix);
         tag.len() <= right.len() && bool::from(right[..tag.len()].ct_eq(tag))
     }
 }
 
-impl Drop for SessionKey {
+impl<C> Drop for CounterKey<C> {
     fn drop(&mut self) {
         self.salt.zeroize(); // the cipher zeroizes itself
         self.auth.zeroize();
     }
 }
 
+/// The keys of AES-GCM: derived by the same function from a salt padded with two zeros (RFC 7714
+/// §11).
+fn gcm<C: BlockCipherEncrypt<BlockSize = U16> + KeyInit>(master: &MasterKey, base: u8) -> GcmKey {
+    let kdf = cipher::<C>(master.key());
+    let mut key = Zeroizing::new([0; 32]);
+    let key = &mut key[..master.key().len()];
+    let mut salt = [0; 12];
+    derive(&kdf, &master.salt, base + LABEL_ENCRYPTION, key);
+    derive(&kdf, &master.salt, base + LABEL_SALT, &mut salt);
+    GcmKey::new(key, salt)
+}
+
+fn cipher<C: KeyInit>(key: &[u8]) -> C {
+    C::new_from_slice(key).expect("the suite chose the cipher by the length of its key")
+}
+
 /// Derives `out.len()` octets under `label`, with an index of 0 and no derivation rate (§4.3.1).
-fn derive(kdf: &Aes128Enc, salt: &[u8; 14], label: u8, out: &mut [u8]) {
+fn derive<C: BlockCipherEncrypt<BlockSize = U16>>(
+    kdf: &C,
+    salt: &[u8; 14],
+    label: u8,
+    out: &mut [u8],
+) {
     let mut iv = [0; 16];
     iv[..14].copy_from_slice(salt);
     iv[7] ^= label;
@@ -99,7 +281,7 @@ fn derive(kdf: &Aes128Enc, salt: &[u8; 14], label: u8, out: &mut [u8]) {
 }
 
 /// XORs the keystream of §4.1.1 into `data`; the last two octets of `iv` count blocks from there.
-fn counter_mode(cipher: &Aes128Enc, iv: [u8; 16], data: &mut [u8]) {
+fn counter_mode<C: BlockCipherEncrypt<BlockSize = U16>>(cipher: &C, iv: [u8; 16], data: &mut [u8]) {
     let mut counter = u16::from_be_bytes([iv[14], iv[15]]);
     let mut blocks = [Block::default(); BATCH];
     for chunk in data.chunks_mut(16 * BATCH) {
@@ -245,6 +427,28 @@ mod tests {
             (0xff01, "6a2cc3787889374fbeb4c81b17ba6c44"),
         ] {
             assert_eq!(stream[16 * block..][..16], hex(text), "block {block:#x}");
+        }
+    }
+
+    #[test]
+    fn key_derivation_of_rfc_6188_7_2() {
+        let master = hex(
+            "f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b63b04803de51ee7c96423ab5b78d2",
+        );
+        let kdf = Aes256Enc::new_from_slice(&master[..32]).unwrap();
+        let salt = master[32..].try_into().unwrap();
+        for (label, text) in [
+            (
+                0,
+                "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4",
+            ),
+            (2, "fa31791685ca444a9e07c6c64e93"),
+            (1, "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05"),
+        ] {
+            let right = hex(text);
+            let mut out = vec![0; right.len()];
+            derive(&kdf, &salt, label, &mut out);
+            assert_eq!(out, right, "label {label}");
         }
     }
 

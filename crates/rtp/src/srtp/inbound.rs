@@ -1,8 +1,9 @@
 //! From SRTP to RTP.
 
+use super::parts::Parts;
 use super::{
-    ENCRYPTED, LAST_RTP_INDEX, MasterKey, RTCP_CLEAR, RTCP_INDEX_LEN, SessionKey, SrtpError,
-    SrtpState, Streams, Suite, WindowError, rtcp_ssrc,
+    ENCRYPTED, LAST_RTP_INDEX, MasterKey, SessionKey, SrtpError, SrtpState, Streams, WindowError,
+    rtcp_ssrc,
 };
 use crate::{ExtendedSequence, Header};
 
@@ -22,7 +23,6 @@ pub struct Unprotected {
 /// replayed.
 #[derive(Clone)]
 pub struct SrtpInbound {
-    suite: Suite,
     master: MasterKey,
     mki_len: u8,
     rtp_key: SessionKey,
@@ -42,9 +42,8 @@ impl SrtpInbound {
 
     /// A context in which nothing was heard yet: ROC 0. Packets carry `mki_len` octets of MKI
     /// (RFC 3711 §3.1), which are skipped and not compared.
-    pub fn new(suite: Suite, key: &MasterKey, mki_len: u8) -> Self {
+    pub fn new(key: &MasterKey, mki_len: u8) -> Self {
         Self {
-            suite,
             master: key.clone(),
             mki_len,
             rtp_key: SessionKey::rtp(key),
@@ -59,14 +58,13 @@ impl SrtpInbound {
         Self {
             rtp: Streams::import(Self::MAX_STREAMS, &state.rtp),
             rtcp: Streams::import(Self::MAX_STREAMS, &state.rtcp),
-            ..Self::new(state.suite, &state.key, state.mki_len)
+            ..Self::new(&state.key, state.mki_len)
         }
     }
 
     /// This context as a plain value.
     pub fn export(&self) -> SrtpState {
         SrtpState {
-            suite: self.suite,
             key: self.master.clone(),
             mki_len: self.mki_len,
             rtp: self.rtp.export(),
@@ -75,8 +73,8 @@ impl SrtpInbound {
     }
 
     /// Whether this context was made of these parameters.
-    pub fn is_keyed_by(&self, suite: Suite, key: &MasterKey, mki_len: u8) -> bool {
-        self.suite == suite && self.mki_len == mki_len && self.master == *key
+    pub fn is_keyed_by(&self, key: &MasterKey, mki_len: u8) -> bool {
+        self.mki_len == mki_len && self.master == *key
     }
 
     /// The highest SRTCP index heard from any SSRC.
@@ -96,11 +94,9 @@ impl SrtpInbound {
     /// neither the packet nor the context has changed, so that another context may try.
     pub fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<Unprotected, SrtpError> {
         let header = Header::read(packet)?;
-        let tag_len = self.suite.rtp_tag_len();
-        let (body, tag) = split_tag(packet, tag_len, self.mki_len)?;
-        if body < header.len {
-            return Err(SrtpError::Malformed);
-        }
+        let suite = self.master.suite();
+        let parts = Parts::of_rtp(suite, packet.len(), self.mki_len, header.len)?;
+        let crowded = self.rtp.is_full() && self.rtp.get(header.ssrc).is_none();
         let (start, attempts) = self.first_guess(&header)?;
         let mut refusal = SrtpError::BadTag;
         for turn in 0..attempts {
@@ -114,21 +110,20 @@ impl SrtpInbound {
                 refusal = error.into();
                 continue;
             }
-            let roc = ExtendedSequence(index).roc().to_be_bytes();
+            let place = (header.ssrc, index);
             if !self
                 .rtp_key
-                .verify(&packet[..body], &roc, &packet[tag..][..tag_len])
+                .open_rtp(packet, header.len, &parts, place, !crowded)
             {
                 refusal = SrtpError::BadTag;
                 continue;
             }
-            if self.rtp.is_full() && self.rtp.get(header.ssrc).is_none() {
+            if crowded {
                 return Err(SrtpError::TooManyStreams);
             }
-            self.rtp_key
-                .apply(header.ssrc, index, &mut packet[header.len..body]);
             self.rtp.insert(header.ssrc, index);
-            return Ok(Unprotected { len: body, index });
+            let len = parts.body;
+            return Ok(Unprotected { len, index });
         }
         Err(refusal)
     }
@@ -137,39 +132,32 @@ impl SrtpInbound {
     /// error changes nothing.
     pub fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<Unprotected, SrtpError> {
         let ssrc = rtcp_ssrc(packet)?;
-        let tag_len = self.suite.rtcp_tag_len();
-        let (signed, tag) = split_tag(packet, tag_len, self.mki_len)?;
-        let body = signed
-            .checked_sub(RTCP_INDEX_LEN)
-            .ok_or(SrtpError::Malformed)?;
-        if body < RTCP_CLEAR {
-            return Err(SrtpError::Malformed);
-        }
-        let word = packet[body..]
+        let parts = Parts::of_rtcp(self.master.suite(), packet.len(), self.mki_len)?;
+        let word = packet[parts.word..]
             .first_chunk()
-            .expect("the tag lies behind the index");
+            .expect("the index lies within the packet");
         let word = u32::from_be_bytes(*word);
         let index = u64::from(word & !ENCRYPTED);
-        let stream = self.rtcp.find(ssrc);
-        let known = stream.is_some();
-        if let Some(stream) = stream {
-            stream.window.check(index)?;
-        }
+        let known = match self.rtcp.find(ssrc) {
+            Some(stream) => {
+                stream.window.check(index)?;
+                true
+            }
+            None => false,
+        };
+        let crowded = !known && self.rtcp.is_full();
         if !self
             .rtcp_key
-            .verify(&packet[..signed], &[], &packet[tag..][..tag_len])
+            .open_rtcp(packet, &parts, (ssrc, word), !crowded)
         {
             return Err(SrtpError::BadTag);
         }
-        if !known && self.rtcp.is_full() {
+        if crowded {
             return Err(SrtpError::TooManyStreams);
         }
-        if word & ENCRYPTED != 0 {
-            self.rtcp_key
-                .apply(ssrc, index, &mut packet[RTCP_CLEAR..body]);
-        }
         self.rtcp.insert(ssrc, index);
-        Ok(Unprotected { len: body, index })
+        let len = parts.body;
+        Ok(Unprotected { len, index })
     }
 
     /// The index to try first (RFC 3711 appendix A) and how many ROCs from there.
@@ -195,16 +183,4 @@ impl From<WindowError> for SrtpError {
             WindowError::Used => Self::Replayed,
         }
     }
-}
-
-/// Where a packet's signed part ends and where its tag begins; MKI lies between.
-fn split_tag(packet: &[u8], tag_len: usize, mki_len: u8) -> Result<(usize, usize), SrtpError> {
-    let tag = packet
-        .len()
-        .checked_sub(tag_len)
-        .ok_or(SrtpError::Malformed)?;
-    let body = tag
-        .checked_sub(mki_len.into())
-        .ok_or(SrtpError::Malformed)?;
-    Ok((body, tag))
 }

@@ -1,4 +1,5 @@
-//! SRTP and SRTCP with `AES_CM_128_HMAC_SHA1_80` and `_32` (RFC 3711, RFC 4568).
+//! SRTP and SRTCP (RFC 3711, RFC 4568): AES in counter mode with HMAC-SHA1 under 128 bits and
+//! (RFC 6188) 256, and AES-GCM (RFC 7714).
 //!
 //! One [`SrtpInbound`] and one [`SrtpOutbound`] hold the session keys of a direction and, for each
 //! SSRC, a packet index and a replay list. Both are made once and allocate nothing afterwards.
@@ -16,16 +17,18 @@
 //! his own skips ahead after a restart.
 
 mod cipher;
+mod gcm;
 mod inbound;
 mod key;
 mod outbound;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use cipher::SessionKey;
 pub use inbound::{SrtpInbound, Unprotected};
-pub use key::{MasterKey, Suite};
+pub use key::{KeyLength, MasterKey, Suite};
 pub use outbound::SrtpOutbound;
 pub use window::{ReplayWindow, WindowError};
 
@@ -83,9 +86,7 @@ impl From<RtpError> for SrtpError {
 /// A context as a plain value: what a checkpoint holds. Zeroizes its key; `Debug` does not show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SrtpState {
-    /// The suite.
-    pub suite: Suite,
-    /// The master key.
+    /// The master key with its suite.
     pub key: MasterKey,
     /// Octets of MKI before each inbound tag.
     pub mki_len: u8,

@@ -1,8 +1,8 @@
 //! From RTP to SRTP.
 
 use super::{
-    ENCRYPTED, LAST_RTCP_INDEX, LAST_RTP_INDEX, MasterKey, RTCP_CLEAR, RTCP_INDEX_LEN, SessionKey,
-    SrtpError, SrtpState, StreamState, Streams, Suite, WindowError, rtcp_ssrc,
+    ENCRYPTED, LAST_RTCP_INDEX, LAST_RTP_INDEX, MasterKey, RTCP_INDEX_LEN, SessionKey, SrtpError,
+    SrtpState, StreamState, Streams, WindowError, rtcp_ssrc,
 };
 use crate::{ExtendedSequence, Header};
 
@@ -11,7 +11,6 @@ use crate::{ExtendedSequence, Header};
 /// Takes [`SrtpOutbound::MAX_STREAMS`] SSRCs and refuses to use any index twice.
 #[derive(Clone)]
 pub struct SrtpOutbound {
-    suite: Suite,
     master: MasterKey,
     rtp_key: SessionKey,
     rtcp_key: SessionKey,
@@ -25,9 +24,8 @@ impl SrtpOutbound {
     pub const MAX_STREAMS: usize = 4;
 
     /// A context under which nothing was sent yet.
-    pub fn new(suite: Suite, key: &MasterKey) -> Self {
+    pub fn new(key: &MasterKey) -> Self {
         Self {
-            suite,
             master: key.clone(),
             rtp_key: SessionKey::rtp(key),
             rtcp_key: SessionKey::rtcp(key),
@@ -46,7 +44,7 @@ impl SrtpOutbound {
         Self {
             rtp: Streams::import(Self::MAX_STREAMS, &state.rtp),
             next_rtcp: u32::try_from(next).map_or(ENCRYPTED, |next| next.min(ENCRYPTED)),
-            ..Self::new(state.suite, &state.key)
+            ..Self::new(&state.key)
         }
     }
 
@@ -59,7 +57,6 @@ impl SrtpOutbound {
             seen: u128::MAX,
         });
         SrtpState {
-            suite: self.suite,
             key: self.master.clone(),
             mki_len: 0,
             rtp: self.rtp.export(),
@@ -68,8 +65,8 @@ impl SrtpOutbound {
     }
 
     /// Whether this context was made of these parameters.
-    pub fn is_keyed_by(&self, suite: Suite, key: &MasterKey) -> bool {
-        self.suite == suite && self.master == *key
+    pub fn is_keyed_by(&self, key: &MasterKey) -> bool {
+        self.master == *key
     }
 
     /// The SRTCP index of the next RTCP packet; 2^31 once there is none left.
@@ -102,7 +99,7 @@ impl SrtpOutbound {
         len: usize,
         index: u64,
     ) -> Result<usize, SrtpError> {
-        let tag_len = self.suite.rtp_tag_len();
+        let tag_len = self.master.suite().rtp_tag_len();
         let total = len.checked_add(tag_len).filter(|total| *total <= buf.len());
         let total = total.ok_or(SrtpError::NoRoom)?;
         let header = Header::read(&buf[..len])?;
@@ -124,17 +121,16 @@ impl SrtpOutbound {
             Some(Ok(())) | None => {}
         }
         self.rtp.insert(header.ssrc, index.0);
+        let place = (header.ssrc, index.0);
         self.rtp_key
-            .apply(header.ssrc, index.0, &mut buf[header.len..len]);
-        let tag = self.rtp_key.tag(&buf[..len], &index.roc().to_be_bytes());
-        buf[len..total].copy_from_slice(&tag[..tag_len]);
+            .seal_rtp(&mut buf[..total], header.len, len, place);
         Ok(total)
     }
 
     /// Turns the RTCP packet in the first `len` octets of `buf` into SRTCP under the next index and
     /// returns its length (§3.4). On an error nothing has changed.
     pub fn protect_rtcp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let tag_len = self.suite.rtcp_tag_len();
+        let tag_len = self.master.suite().rtcp_tag_len();
         let total = len
             .checked_add(RTCP_INDEX_LEN + tag_len)
             .filter(|total| *total <= buf.len());
@@ -145,12 +141,7 @@ impl SrtpOutbound {
             return Err(SrtpError::KeyExhausted);
         }
         self.next_rtcp += 1;
-        self.rtcp_key
-            .apply(ssrc, index.into(), &mut buf[RTCP_CLEAR..len]);
-        let signed = len + RTCP_INDEX_LEN;
-        buf[len..signed].copy_from_slice(&(index | ENCRYPTED).to_be_bytes());
-        let tag = self.rtcp_key.tag(&buf[..signed], &[]);
-        buf[signed..total].copy_from_slice(&tag[..tag_len]);
+        self.rtcp_key.seal_rtcp(&mut buf[..total], len, ssrc, index);
         Ok(total)
     }
 }

@@ -6,7 +6,8 @@ use super::*;
 use crate::header;
 use crate::{HeaderEdit, PacketKind};
 
-const SUITES: [(Suite, ProtectionProfile); 2] = [
+/// Suites that the other library speaks as well.
+const SUITES: [(Suite, ProtectionProfile); 4] = [
     (
         Suite::AesCm128HmacSha1_80,
         ProtectionProfile::Aes128CmHmacSha1_80,
@@ -15,6 +16,16 @@ const SUITES: [(Suite, ProtectionProfile); 2] = [
         Suite::AesCm128HmacSha1_32,
         ProtectionProfile::Aes128CmHmacSha1_32,
     ),
+    (Suite::AeadAes128Gcm, ProtectionProfile::AeadAes128Gcm),
+    (Suite::AeadAes256Gcm, ProtectionProfile::AeadAes256Gcm),
+];
+
+const ALL: [Suite; 5] = [
+    Suite::AesCm128HmacSha1_80,
+    Suite::AesCm128HmacSha1_32,
+    Suite::AesCm256HmacSha1_80,
+    Suite::AeadAes128Gcm,
+    Suite::AeadAes256Gcm,
 ];
 
 fn hex(text: &str) -> Vec<u8> {
@@ -24,15 +35,19 @@ fn hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
+fn key_of(suite: Suite, fill: u8) -> MasterKey {
+    let bytes: Vec<u8> = (0..suite.master_len())
+        .map(|i| fill.wrapping_mul(7).wrapping_add(i as u8))
+        .collect();
+    MasterKey::new(suite, &bytes).unwrap()
+}
+
 fn key(fill: u8) -> MasterKey {
-    MasterKey::from_bytes(&std::array::from_fn(|i| {
-        fill.wrapping_mul(7).wrapping_add(i as u8)
-    }))
+    key_of(Suite::AesCm128HmacSha1_80, fill)
 }
 
 fn theirs(key: &MasterKey, profile: ProtectionProfile) -> Context {
-    let bytes = key.to_bytes();
-    Context::new(&bytes[..16], &bytes[16..], profile, None, None).unwrap()
+    Context::new(key.key(), key.salt(), profile, None, None).unwrap()
 }
 
 /// A packet of stream `ssrc` whose payload tells which one it is.
@@ -63,7 +78,7 @@ fn rtcp(ssrc: u32, n: u32) -> Vec<u8> {
 
 fn protect(out: &mut SrtpOutbound, packet: &[u8], index: u64) -> Result<Vec<u8>, SrtpError> {
     let mut buf = packet.to_vec();
-    buf.resize(packet.len() + 10, 0xee);
+    buf.resize(packet.len() + 16, 0xee);
     let len = out.protect_rtp(&mut buf, packet.len(), index)?;
     buf.truncate(len);
     Ok(buf)
@@ -71,7 +86,7 @@ fn protect(out: &mut SrtpOutbound, packet: &[u8], index: u64) -> Result<Vec<u8>,
 
 fn protect_control(out: &mut SrtpOutbound, packet: &[u8]) -> Result<Vec<u8>, SrtpError> {
     let mut buf = packet.to_vec();
-    buf.resize(packet.len() + 14, 0xee);
+    buf.resize(packet.len() + 20, 0xee);
     let len = out.protect_rtcp(&mut buf, packet.len())?;
     buf.truncate(len);
     Ok(buf)
@@ -105,7 +120,7 @@ fn packets_of_the_vectors_are_exact() {
     let key: [u8; 30] = bytes(&vectors["keys"]["test_key"])[..30]
         .try_into()
         .unwrap();
-    let key = MasterKey::from_bytes(&key);
+    let key = MasterKey::aes_cm_128_80(&key);
     let mut seen = 0;
     for vector in vectors["packet_vectors"].as_array().unwrap() {
         let mki = match vector["libsrtp_test"].as_str().unwrap() {
@@ -119,7 +134,7 @@ fn packets_of_the_vectors_are_exact() {
         let plain_rtcp = bytes(&arrays["rtcp_plaintext_ref"]);
         let protected = bytes(&arrays["srtp_ciphertext"]);
         let protected_rtcp = bytes(&arrays["srtcp_ciphertext"]);
-        let mut inbound = SrtpInbound::new(Suite::AesCm128HmacSha1_80, &key, mki);
+        let mut inbound = SrtpInbound::new(&key, mki);
         assert_eq!(
             unprotect(&mut inbound, &protected).unwrap(),
             (plain.clone(), 0x1234)
@@ -129,7 +144,7 @@ fn packets_of_the_vectors_are_exact() {
             (plain_rtcp.clone(), 1)
         );
         if mki == 0 {
-            let mut outbound = SrtpOutbound::new(Suite::AesCm128HmacSha1_80, &key);
+            let mut outbound = SrtpOutbound::new(&key);
             outbound.skip_rtcp(1); // the vectors' sender leaves index 0 out
             assert_eq!(protect(&mut outbound, &plain, 0x1234).unwrap(), protected);
             assert_eq!(
@@ -144,8 +159,8 @@ fn packets_of_the_vectors_are_exact() {
 #[test]
 fn another_library_reads_what_we_protect_across_wraps() {
     for (suite, profile) in SUITES {
-        let mut out = SrtpOutbound::new(suite, &key(1));
-        let mut reader = theirs(&key(1), profile);
+        let mut out = SrtpOutbound::new(&key_of(suite, 1));
+        let mut reader = theirs(&key_of(suite, 1), profile);
         for index in 65_000..65_000 + 70_000 {
             let packet = rtp(0xaabb_ccdd, index);
             let protected = protect(&mut out, &packet, index).unwrap();
@@ -170,8 +185,8 @@ fn another_library_reads_what_we_protect_across_wraps() {
 #[test]
 fn we_read_what_another_library_protects_across_wraps() {
     for (suite, profile) in SUITES {
-        let mut inbound = SrtpInbound::new(suite, &key(2), 0);
-        let mut writer = theirs(&key(2), profile);
+        let mut inbound = SrtpInbound::new(&key_of(suite, 2), 0);
+        let mut writer = theirs(&key_of(suite, 2), profile);
         for index in 65_500..65_500 + 70_000 {
             let packet = rtp(5, index);
             let protected = writer.encrypt_rtp(&packet).unwrap();
@@ -192,13 +207,83 @@ fn we_read_what_another_library_protects_across_wraps() {
     }
 }
 
+/// The packets of libsrtp for the suites that RFC 6188 and RFC 7714 add.
+#[test]
+fn packets_of_the_longer_keys_and_of_gcm_are_exact() {
+    let Some(folder) = corpora::folder("media-vectors") else {
+        return;
+    };
+    let text = std::fs::read_to_string(folder.join("srtp-vectors.json")).unwrap();
+    let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let bytes = |value: &serde_json::Value| hex(value.as_str().unwrap());
+    let mut seen = 0;
+    for vector in vectors["packet_vectors"].as_array().unwrap() {
+        let (suite, name) = match vector["libsrtp_test"].as_str().unwrap() {
+            "srtp_validate_gcm" => (Suite::AeadAes128Gcm, "test_key_gcm"),
+            "srtp_validate_aes_256" => (Suite::AesCm256HmacSha1_80, "aes_256_test_key"),
+            _ => continue,
+        };
+        seen += 1;
+        let arrays = vector["arrays"].as_object().unwrap();
+        let key = arrays.get(name).unwrap_or(&vectors["keys"][name]);
+        let key = MasterKey::new(suite, &bytes(key)[..suite.master_len()]).unwrap();
+        let array = |ends: &str| {
+            let named = arrays.iter().find(|(name, _)| name.ends_with(ends));
+            bytes(named.unwrap().1)
+        };
+        let plain = array("rtp_plaintext_ref");
+        let protected = array("srtp_ciphertext");
+        let mut inbound = SrtpInbound::new(&key, 0);
+        assert_eq!(
+            unprotect(&mut inbound, &protected).unwrap(),
+            (plain.clone(), 0x1234)
+        );
+        let mut outbound = SrtpOutbound::new(&key);
+        assert_eq!(protect(&mut outbound, &plain, 0x1234).unwrap(), protected);
+        if suite == Suite::AeadAes128Gcm {
+            let plain = array("rtcp_plaintext_ref");
+            let protected = array("srtcp_ciphertext");
+            outbound.skip_rtcp(1);
+            assert_eq!(protect_control(&mut outbound, &plain).unwrap(), protected);
+            assert_eq!(unprotect(&mut inbound, &protected).unwrap(), (plain, 1));
+        }
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
+fn a_key_has_the_length_of_its_suite() {
+    for suite in ALL {
+        for given in 0..64 {
+            let made = MasterKey::new(suite, &vec![7; given]);
+            assert_eq!(made.is_ok(), given == suite.master_len());
+        }
+    }
+}
+
+/// Three wraps of the sequence number with one key, then a new key: ROC 0 on both sides (D-04).
+#[test]
+fn two_hundred_thousand_packets_through_three_wraps() {
+    for suite in ALL {
+        let mut out = SrtpOutbound::new(&key_of(suite, 1));
+        let mut inbound = SrtpInbound::new(&key_of(suite, 1), 0);
+        for index in 65_500..65_500 + 200_000_u64 {
+            let packet = rtp(5, index);
+            let protected = protect(&mut out, &packet, index).unwrap();
+            assert_eq!(unprotect(&mut inbound, &protected), Ok((packet, index)));
+        }
+        let mut out = SrtpOutbound::new(&key_of(suite, 2));
+        let mut inbound = SrtpInbound::new(&key_of(suite, 2), 0);
+        let sequence = (65_500 + 200_000) & 0xffff;
+        let protected = protect(&mut out, &rtp(5, sequence), sequence).unwrap();
+        let heard = unprotect(&mut inbound, &protected).unwrap();
+        assert_eq!(heard.1, sequence, "a new key begins at ROC 0");
+    }
+}
+
 #[test]
 fn repeated_and_forged_packets_are_refused() {
-    let suite = Suite::AesCm128HmacSha1_80;
-    let (mut out, mut inbound) = (
-        SrtpOutbound::new(suite, &key(3)),
-        SrtpInbound::new(suite, &key(3), 0),
-    );
+    let (mut out, mut inbound) = (SrtpOutbound::new(&key(3)), SrtpInbound::new(&key(3), 0));
     let packets: Vec<_> = (0..400)
         .map(|index| protect(&mut out, &rtp(9, index), index).unwrap())
         .collect();
@@ -225,10 +310,9 @@ fn repeated_and_forged_packets_are_refused() {
 
 #[test]
 fn late_packets_within_the_window_are_read_once() {
-    let suite = Suite::AesCm128HmacSha1_32;
     let (mut out, mut inbound) = (
-        SrtpOutbound::new(suite, &key(4)),
-        SrtpInbound::new(suite, &key(4), 0),
+        SrtpOutbound::new(&key_of(Suite::AesCm128HmacSha1_32, 4)),
+        SrtpInbound::new(&key_of(Suite::AesCm128HmacSha1_32, 4), 0),
     );
     let start = 65_536 - 100;
     let packets: Vec<_> = (start..start + 300)
@@ -248,7 +332,7 @@ fn late_packets_within_the_window_are_read_once() {
 
 #[test]
 fn an_index_is_never_used_twice() {
-    let mut out = SrtpOutbound::new(Suite::AesCm128HmacSha1_80, &key(5));
+    let mut out = SrtpOutbound::new(&key(5));
     for index in 0..300 {
         protect(&mut out, &rtp(1, index), index).unwrap();
     }
@@ -276,7 +360,7 @@ fn an_index_is_never_used_twice() {
 
 #[test]
 fn keys_end_after_as_many_packets_as_they_may_protect() {
-    let mut out = SrtpOutbound::new(Suite::AesCm128HmacSha1_80, &key(6));
+    let mut out = SrtpOutbound::new(&key(6));
     let last = (1 << 48) - 1;
     protect(&mut out, &rtp(1, last), last).unwrap();
     assert_eq!(
@@ -298,11 +382,7 @@ fn keys_end_after_as_many_packets_as_they_may_protect() {
 
 #[test]
 fn exported_contexts_go_on_where_they_were() {
-    let suite = Suite::AesCm128HmacSha1_80;
-    let (mut out, mut inbound) = (
-        SrtpOutbound::new(suite, &key(7)),
-        SrtpInbound::new(suite, &key(7), 0),
-    );
+    let (mut out, mut inbound) = (SrtpOutbound::new(&key(7)), SrtpInbound::new(&key(7), 0));
     let start = 3 * 65_536 - 50;
     let stream = StreamState {
         ssrc: 1,
@@ -340,9 +420,8 @@ fn exported_contexts_go_on_where_they_were() {
 
 #[test]
 fn a_stale_context_finds_the_rollover_counter_again() {
-    let suite = Suite::AesCm128HmacSha1_80;
-    let mut out = SrtpOutbound::new(suite, &key(8));
-    let mut inbound = SrtpInbound::new(suite, &key(8), 0);
+    let mut out = SrtpOutbound::new(&key(8));
+    let mut inbound = SrtpInbound::new(&key(8), 0);
     // The first packets of a stream were lost, and a wrap with them.
     let packet = protect(&mut out, &rtp(1, 65_540), 65_540).unwrap();
     assert_eq!(unprotect(&mut inbound, &packet).unwrap().1, 65_540);
@@ -360,11 +439,10 @@ fn a_stale_context_finds_the_rollover_counter_again() {
 
 #[test]
 fn streams_are_bounded_and_none_is_forgotten() {
-    let suite = Suite::AesCm128HmacSha1_80;
-    let mut inbound = SrtpInbound::new(suite, &key(9), 0);
+    let mut inbound = SrtpInbound::new(&key(9), 0);
     let limit = SrtpInbound::MAX_STREAMS as u32;
     for ssrc in 0..limit {
-        let mut out = SrtpOutbound::new(suite, &key(9));
+        let mut out = SrtpOutbound::new(&key(9));
         unprotect(&mut inbound, &protect(&mut out, &rtp(ssrc, 1), 1).unwrap()).unwrap();
         unprotect(
             &mut inbound,
@@ -372,7 +450,7 @@ fn streams_are_bounded_and_none_is_forgotten() {
         )
         .unwrap();
     }
-    let mut out = SrtpOutbound::new(suite, &key(9));
+    let mut out = SrtpOutbound::new(&key(9));
     let packet = protect(&mut out, &rtp(limit, 1), 1).unwrap();
     assert_eq!(
         unprotect(&mut inbound, &packet),
@@ -385,7 +463,7 @@ fn streams_are_bounded_and_none_is_forgotten() {
     );
     let packet = protect(&mut out, &rtp(0, 1), 1).unwrap();
     assert_eq!(unprotect(&mut inbound, &packet), Err(SrtpError::Replayed));
-    let mut out = SrtpOutbound::new(suite, &key(9));
+    let mut out = SrtpOutbound::new(&key(9));
     for ssrc in 0..4 {
         protect(&mut out, &rtp(ssrc, 1), 1).unwrap();
     }
@@ -397,15 +475,15 @@ fn streams_are_bounded_and_none_is_forgotten() {
 
 #[test]
 fn keys_are_never_printed() {
-    let master = MasterKey::from_bytes(&[0xa5; 30]);
-    let state = SrtpOutbound::new(Suite::AesCm128HmacSha1_80, &master).export();
+    let master = MasterKey::aes_cm_128_80(&[0xa5; 30]);
+    let state = SrtpOutbound::new(&master).export();
     let shown = format!("{master:?} {state:?}");
     assert!(shown.contains("redacted") && !shown.contains("165") && !shown.contains("a5"));
 }
 
 #[test]
 fn protecting_wants_room() {
-    let mut out = SrtpOutbound::new(Suite::AesCm128HmacSha1_80, &key(1));
+    let mut out = SrtpOutbound::new(&key(1));
     let mut buf = rtp(1, 1);
     let len = buf.len();
     assert_eq!(out.protect_rtp(&mut buf, len, 1), Err(SrtpError::NoRoom));
@@ -422,18 +500,18 @@ proptest! {
     fn any_bytes_are_refused_unchanged(
         mut bytes in proptest::collection::vec(any::<u8>(), 0..120),
         first in prop_oneof![Just(0x80u8), any::<u8>()],
-        suite in prop_oneof![Just(SUITES[0].0), Just(SUITES[1].0)],
+        suite in proptest::sample::select(&ALL[..]),
         mki in prop_oneof![Just(0u8), any::<u8>()],
     ) {
         if let Some(byte) = bytes.first_mut() {
             *byte = first;
         }
-        let mut inbound = SrtpInbound::new(suite, &key(1), mki);
+        let mut inbound = SrtpInbound::new(&key_of(suite, 1), mki);
         let mut buf = bytes.clone();
         prop_assert!(inbound.unprotect_rtp(&mut buf).is_err());
         prop_assert!(inbound.unprotect_rtcp(&mut buf).is_err());
         prop_assert_eq!(&buf, &bytes);
-        let mut out = SrtpOutbound::new(suite, &key(1));
+        let mut out = SrtpOutbound::new(&key_of(suite, 1));
         for len in [0, bytes.len() / 2, bytes.len()] {
             let _ = out.protect_rtp(&mut buf, len, 1);
             let _ = out.protect_rtcp(&mut buf, len);
@@ -448,13 +526,14 @@ proptest! {
     ) {
         let mut packet = rtp(3, index)[..12].to_vec();
         packet.extend(payload);
-        for (suite, _) in SUITES {
-            let mut out = SrtpOutbound::new(suite, &key(1));
+        for suite in ALL {
+            let mut out = SrtpOutbound::new(&key_of(suite, 1));
             let mut protected = protect(&mut out, &packet, index).unwrap();
             prop_assert!(packet.len() < 20 || protected[12..packet.len()] != packet[12..]);
-            let tag = protected.len() - suite.rtp_tag_len();
+            let aead = matches!(suite, Suite::AeadAes128Gcm | Suite::AeadAes256Gcm);
+            let tag = protected.len() - if aead { 0 } else { suite.rtp_tag_len() };
             protected.splice(tag..tag, std::iter::repeat_n(0x11, mki.into()));
-            let mut inbound = SrtpInbound::new(suite, &key(1), mki);
+            let mut inbound = SrtpInbound::new(&key_of(suite, 1), mki);
             prop_assert_eq!(unprotect(&mut inbound, &protected).unwrap(), (packet.clone(), index));
         }
     }

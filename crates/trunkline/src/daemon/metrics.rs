@@ -111,6 +111,18 @@ impl Reading {
             "Pairs of media ports by state",
             ports,
         )?;
+        counter(
+            encoder,
+            "media_port_pairs_hurried",
+            "Pairs of media ports leased before their quarantine was over: the range is too small",
+            one(self.core.ports.hurried),
+        )?;
+        counter(
+            encoder,
+            "media_port_pairs_refused",
+            "Legs that found no pair of media ports",
+            one(self.core.ports.refused),
+        )?;
         gauge(
             encoder,
             "draining",

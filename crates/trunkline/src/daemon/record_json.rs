@@ -76,6 +76,12 @@ fn media(media: &MediaRecord) -> Value {
         "octets_sent": media.octets_sent,
         "lost": media.lost,
         "jitter_us": media.jitter_us,
+        "round_trip_us": media.round_trip_us,
+        "bursts": media.bursts,
+        "burst_packets": media.burst_packets,
+        "loss_density": { "burst": media.loss_density.0, "gap": media.loss_density.1 },
+        "mos": media.mos_centi.map(|mos| f64::from(mos) / 100.0),
+        "digits": media.digits,
         "dropped": media.dropped,
     })
 }

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use b2bua::limits::GateLimits;
@@ -91,7 +90,8 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
             interfaces,
             shards: (0..shards).map(ShardId).collect(),
             reserve: 32,
-            cool_down: Duration::from_secs(5),
+            cool_down: config.media.quarantine,
+            cool_down_floor: config.media.quarantine_floor,
         },
         bounds: config.signalling.bounds,
         timers: config.signalling.timers,
@@ -323,6 +323,7 @@ pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<M
         shards: shards(config),
         interfaces,
         relay: RelayConfig::default(),
+        dscp: config.media.dscp,
         clock: Arc::new(move || clock.now()),
     })?;
     let (forward, received) = mpsc::channel(media_io::EVENTS);

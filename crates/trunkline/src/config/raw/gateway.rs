@@ -57,6 +57,13 @@ pub struct Media {
     pub ports: Option<Spanned<String>>,
     /// Threads that carry packets. Default: one a core, at least 2, at most 16.
     pub shards: Option<Spanned<u8>>,
+    /// How long a released pair of ports rests before another call may have it. Default: `"30s"`.
+    pub quarantine: Option<Span>,
+    /// How long it rests at least, where the range is too small for `quarantine`. Default:
+    /// `"500ms"`.
+    pub quarantine_floor: Option<Span>,
+    /// The DSCP of RTP and RTCP, 0 to 63. Default: 46, expedited forwarding.
+    pub dscp: Option<Spanned<u8>>,
 }
 
 /// `[[interface]]`: one address the gateway is reached at, written out.

@@ -1,9 +1,118 @@
-//! `[trunk.media]`.
+//! `[media]` and `[trunk.media]`.
 
-use b2bua::profile::TrunkProfile;
+use std::sync::Arc;
+use std::time::Duration;
+
+use b2bua::profile::{MediaPolicy, TrunkProfile};
+use sdp::{CodecPattern, Suite};
 
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
-/// Puts what the table says over the preset's values.
-pub(super) fn apply(_: &raw::TrunkMedia, _: &mut TrunkProfile, _: &mut Findings) {}
+/// What holds for all media ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaPlane {
+    /// How long a released pair of ports rests.
+    pub quarantine: Duration,
+    /// How long it rests at least.
+    pub quarantine_floor: Duration,
+    /// The code point of RTP and RTCP.
+    pub dscp: u8,
+}
+
+impl Default for MediaPlane {
+    fn default() -> Self {
+        Self {
+            quarantine: Duration::from_secs(30),
+            quarantine_floor: Duration::from_millis(500),
+            dscp: 46,
+        }
+    }
+}
+
+/// Reads `[media]`.
+pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
+    let mut plane = MediaPlane::default();
+    if let Some(span) = raw.quarantine {
+        plane.quarantine = span.0;
+    }
+    if let Some(span) = raw.quarantine_floor {
+        plane.quarantine_floor = span.0;
+    }
+    if let Some(dscp) = &raw.dscp {
+        plane.dscp = *dscp.get_ref();
+        if plane.dscp > 63 {
+            findings.error(dscp.span(), "media: `dscp` is a number from 0 to 63");
+        }
+    }
+    plane
+}
+
+/// Puts what the tables say over the preset's values.
+pub(super) fn apply(
+    media: &raw::TrunkMedia,
+    profile: &mut TrunkProfile,
+    findings: &mut Findings,
+) {
+    let microsoft = profile.preset.is_microsoft();
+    let policy = &mut profile.media;
+    deny(media, policy, findings);
+    suites(media, microsoft, policy, findings);
+    if let Some(transcode) = &media.transcode {
+        policy.transcode = *transcode.get_ref();
+    }
+    if let Some(span) = media.hold_inactivity {
+        policy.hold_inactivity = Some(span.0).filter(|span| !span.is_zero());
+    }
+}
+
+fn deny(media: &raw::TrunkMedia, policy: &mut MediaPolicy, findings: &mut Findings) {
+    for text in &media.deny.0 {
+        if CodecPattern::parse(text.get_ref()).is_some() {
+            policy.deny.push(Arc::from(text.get_ref().as_str()));
+        } else {
+            findings
+                .error(
+                    text.span(),
+                    format!("media: `{}` names no codec", text.get_ref()),
+                )
+                .help("write the encoding name of SDP: \"G729\", \"SILK/16000\"");
+        }
+    }
+}
+
+fn suites(
+    media: &raw::TrunkMedia,
+    microsoft: bool,
+    policy: &mut MediaPolicy,
+    findings: &mut Findings,
+) {
+    let mut suites = Vec::new();
+    for text in &media.srtp_suites.0 {
+        match Suite::from_token(text.get_ref()) {
+            Some(suite) if microsoft && suite != Suite::AesCm128HmacSha1_80 => {
+                findings.error(
+                    text.span(),
+                    "media: Microsoft's media takes `AES_CM_128_HMAC_SHA1_80` and nothing else",
+                );
+            }
+            Some(suite) if suites.contains(&suite) => {
+                let twice = format!("media: suite `{}` is there twice", suite.as_str());
+                findings.error(text.span(), twice);
+            }
+            Some(suite) => suites.push(suite),
+            None => {
+                let known = Suite::ALL.map(Suite::as_str).join(", ");
+                findings
+                    .error(
+                        text.span(),
+                        format!("media: suite `{}` is not known", text.get_ref()),
+                    )
+                    .help(format!("one of {known}"));
+            }
+        }
+    }
+    if !suites.is_empty() {
+        policy.suites = suites;
+    }
+}

@@ -30,6 +30,7 @@ use toml::Spanned;
 
 use super::diagnostic::{Findings, nearest};
 use super::load::Document;
+pub use media::MediaPlane;
 pub use sip::Signalling;
 pub use trunk::{Peer, Trunk};
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub roots: Option<PathBuf>,
     /// Media threads; `None` lets the machine decide.
     pub shards: Option<u8>,
+    /// The media plane's other settings.
+    pub media: MediaPlane,
     /// Peerings.
     pub trunks: Vec<Trunk>,
     /// Trunks and routes as the routing engine takes them.
@@ -221,6 +224,7 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
         findings.error(shards.span(), "media: `shards` is a number from 1 to 64");
         None
     });
+    config.media = media::plane(&document.media, findings);
     trunk::resolve(document, &mut config, findings);
     routes::resolve(document, &mut config, findings);
     hosts(document, &mut config, findings);
