@@ -2,7 +2,9 @@
 
 use b2bua::profile::TrunkProfile;
 
-use super::{auth, early, identity, media, redirect, register, session, transfer};
+use super::{
+    auth, context, early, headers, identity, media, reasons, redirect, register, session, transfer,
+};
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
@@ -10,9 +12,12 @@ use crate::config::raw;
 pub(super) fn apply(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut Findings) {
     auth::apply(&raw.auth, profile, findings);
     early::apply(&raw.early, raw.numbers.as_ref(), profile, findings);
+    context::apply(&raw.context, profile, findings);
+    headers::apply(&raw.headers, profile, findings);
     identity::apply(&raw.identity, profile, findings);
     media::apply(&raw.media, profile, findings);
     redirect::apply(&raw.redirect, profile, findings);
+    reasons::apply(&raw.reasons, profile, findings);
     register::apply(&raw.register, profile, findings);
     session::apply(&raw.session, profile, findings);
     transfer::apply(&raw.transfer, profile, findings);

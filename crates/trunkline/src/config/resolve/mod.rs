@@ -2,12 +2,16 @@
 
 mod auth;
 mod connection;
+mod context;
 mod early;
 mod features;
+mod headers;
 mod identity;
 mod media;
 pub mod network;
+mod numbers;
 mod profile;
+mod reasons;
 mod redirect;
 mod register;
 mod routes;
