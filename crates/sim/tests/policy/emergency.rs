@@ -80,12 +80,6 @@ fn other_calls_are_limited_and_routed_as_ever() {
     assert_eq!(sim.view(call).failed_with(), Some(503), "{}", sim.ladder());
     end(&mut sim, call);
     assert!(!sim.records()[0].emergency);
-    // To Microsoft an emergency call is an ordinary one, where the operator sends it there.
-    let mut sim = World::new(114).emergency(&[], &["acs"]).start();
-    let call = dial(&mut sim, "pbx", "911", None, &[]);
-    assert!(sim.view(call).is_up(), "{}", sim.ladder());
-    assert_eq!(sim.ends("acs").len(), 1);
-    end(&mut sim, call);
     let mut sim = World::new(115).start();
     let call = dial(&mut sim, "carrier", APPLICATION, None, &[]);
     end(&mut sim, call);

@@ -2,7 +2,7 @@
 
 use b2bua::profile::{Assertion, Caller, Redirections, Trust, Unscreened};
 
-use super::{RIGHT, errors, planted, read};
+use super::{RIGHT, errors, read};
 
 const CARRIER: &str = "preset = \"carrier\"\n";
 
