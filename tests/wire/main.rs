@@ -9,6 +9,8 @@ mod hostile;
 mod kamailio;
 mod media;
 mod one_way;
+mod pjsua;
 mod run;
+mod scanners;
 mod strangers;
 mod tls_peers;
