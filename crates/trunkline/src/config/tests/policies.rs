@@ -104,11 +104,12 @@ fn what_cannot_be_is_told_with_its_place() {
             "{added}: {found:?}"
         );
     }
-    planted(
-        "[admin]",
-        "[emergency]\nto = [\"carier\"]\n[admin]",
-        "no trunk",
-    );
+    let text = RIGHT.replacen("[admin]", "[emergency]\nto = [\"carier\"]\n[admin]", 1);
+    let line = 2 + text[..text.find("[emergency]").unwrap()]
+        .matches('\n')
+        .count();
+    let expected = (line, "emergency: to: no trunk has this name".to_owned());
+    assert_eq!(errors(&read(&text)), [expected]);
 }
 
 #[test]
