@@ -4,8 +4,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Auth, Connection, Context, Early, Headers, Identity, Numbers, OneOrMany, Reasons, Redirect,
-    Register, Session, Span, Transfer, TrunkMedia,
+    Auth, Connection, Context, Dtmf, Early, Headers, Hold, Identity, Numbers, OneOrMany, Reasons,
+    Redirect, Register, Session, Span, Transfer, TrunkMedia,
 };
 
 /// `options = { … }` of a trunk: how its health is asked for.
@@ -92,6 +92,9 @@ pub struct Trunk {
     /// Digest authentication towards this trunk and of its requests.
     #[serde(default)]
     pub auth: Auth,
+    /// How digits travel.
+    #[serde(default)]
+    pub dtmf: Dtmf,
     /// What a caller hears before the answer.
     #[serde(default)]
     pub early: Early,
@@ -101,6 +104,9 @@ pub struct Trunk {
     /// Redirections and header rules.
     #[serde(default)]
     pub headers: Headers,
+    /// What hold looks and sounds like.
+    #[serde(default)]
+    pub hold: Hold,
     /// Who the calling party is said to be.
     #[serde(default)]
     pub identity: Identity,

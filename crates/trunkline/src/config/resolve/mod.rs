@@ -3,9 +3,11 @@
 mod auth;
 mod connection;
 mod context;
+mod dtmf;
 mod early;
 mod features;
 mod headers;
+mod hold;
 mod identity;
 mod media;
 pub mod network;
