@@ -432,4 +432,6 @@ fn carry_verbatim(name: &str, source: &Headers, into: &mut Headers) {
 const PHRASE_MAX: usize = 64;
 
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod tests;

@@ -202,7 +202,8 @@ impl Written {
     /// Reads digits and the visual separators of RFC 3966 §3, spaces and slashes too. Letters,
     /// `*`, `#` and anything else make it no number.
     fn read(text: &str) -> Option<Self> {
-        let (plus, mut rest) = match text.strip_prefix('+') {
+        // Full width as East Asian input methods have it: the same sign.
+        let (plus, mut rest) = match text.strip_prefix(['+', '\u{FF0B}']) {
             Some(rest) => (true, rest),
             None => (false, text),
         };

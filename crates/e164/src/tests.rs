@@ -198,4 +198,8 @@ fn agrees_with_the_oracle() {
         agreed * 1000 >= accepted * 995,
         "{agreed} of {accepted} agree"
     );
+    assert!(
+        valid_accepted * 100 >= valid * 97,
+        "{valid_accepted} of {valid} valid numbers are read"
+    );
 }

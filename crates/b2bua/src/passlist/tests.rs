@@ -13,21 +13,21 @@ fn advertised() -> Advertised {
     }
 }
 
-fn acs() -> TrunkProfile {
+pub(super) fn acs() -> TrunkProfile {
     TrunkProfile::acs(TrunkName::from("acs"), advertised(), ListenerId(0))
 }
 
-fn carrier() -> TrunkProfile {
+pub(super) fn carrier() -> TrunkProfile {
     let name = TrunkName::from("carrier");
     TrunkProfile::carrier(name, advertised(), ListenerId(0), Vec::new())
 }
 
-fn pbx() -> TrunkProfile {
+pub(super) fn pbx() -> TrunkProfile {
     let name = TrunkName::from("pbx");
     TrunkProfile::pbx(name, advertised(), ListenerId(0), Vec::new())
 }
 
-fn headers(fields: &[(&str, &str)]) -> Headers {
+pub(super) fn headers(fields: &[(&str, &str)]) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in fields {
         headers.push(HeaderName::parse(name.as_bytes()).unwrap(), value);
@@ -40,7 +40,7 @@ fn carried(phase: Phase, source: &Headers, to: &TrunkProfile) -> Vec<(String, St
     carried_from(&pbx(), phase, source, to)
 }
 
-fn carried_from(
+pub(super) fn carried_from(
     from: &TrunkProfile,
     phase: Phase,
     source: &Headers,

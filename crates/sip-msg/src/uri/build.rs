@@ -144,9 +144,10 @@ impl Uri {
     }
 }
 
-/// A `:` would begin a password.
+/// A `:` would begin a password; a `#` is read where others write it (M-05), and written as the
+/// grammar has it.
 fn is_user_byte(byte: u8) -> bool {
-    lex::is_user_byte(byte) && byte != b':'
+    lex::is_user_byte(byte) && !matches!(byte, b':' | b'#')
 }
 
 /// Writes `part`, keeping the escapes it has.

@@ -32,6 +32,8 @@ pub struct Document {
     pub sip: raw::Sip,
     /// `[limits]`.
     pub limits: raw::Limits,
+    /// `[emergency]`.
+    pub emergency: raw::Emergency,
     /// `[cloud_calling]` and where it stands.
     pub cloud_calling: Option<(Range<usize>, raw::CloudCalling)>,
     /// `[[interface]]`.
@@ -46,7 +48,8 @@ pub struct Document {
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
+    "emergency",
     "gateway",
     "tls",
     "media",
@@ -93,6 +96,7 @@ pub fn load(
             "dns" => document.dns = one(&name, value, findings).unwrap_or_default(),
             "sip" => document.sip = one(&name, value, findings).unwrap_or_default(),
             "limits" => document.limits = one(&name, value, findings).unwrap_or_default(),
+            "emergency" => document.emergency = one(&name, value, findings).unwrap_or_default(),
             "cloud_calling" => {
                 document.cloud_calling = one(&name, value, findings).map(|read| (at, read));
             }

@@ -1,5 +1,7 @@
 //! Planted mistakes are found, each at its place; what is right is taken.
 
+mod policies;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

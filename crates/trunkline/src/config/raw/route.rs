@@ -20,6 +20,10 @@ pub struct Route {
     /// Calling numbers, written alike. Default: any.
     #[serde(default)]
     pub calling: OneOrMany,
+    /// Trunk groups that the called number names (RFC 4904): `"label"` or
+    /// `"label@context.example"`. Default: any number, with a trunk group or without.
+    #[serde(default)]
+    pub trunk_group: OneOrMany,
     /// The customer whose calls it is for: it takes calls of that customer's trunks and may name
     /// no other's. Default: that of the trunks it names.
     pub customer: Option<Spanned<String>>,

@@ -4,22 +4,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Auth, Connection, Dtmf, Early, Hold, Identity, OneOrMany, Redirect, Register, Session, Span,
-    Transfer, TrunkMedia,
+    Auth, Connection, Context, Dtmf, Early, Headers, Hold, Identity, Numbers, OneOrMany, Reasons,
+    Redirect, Register, Session, Span, Transfer, TrunkMedia,
 };
-
-/// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Numbers {
-    /// ISO 3166 code of the country whose dial plan applies.
-    pub country: Option<Spanned<String>>,
-    /// Area code put before local numbers.
-    pub area: Option<Spanned<String>>,
-    /// How numbers are written to this side: `"e164"` (+14255550100), `"digits"` (14255550100) or
-    /// `"national"`. Default: `"national"` where `country` is given, else `"e164"`.
-    pub style: Option<Spanned<String>>,
-}
 
 /// `options = { … }` of a trunk: how its health is asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -111,12 +98,21 @@ pub struct Trunk {
     /// What a caller hears before the answer.
     #[serde(default)]
     pub early: Early,
+    /// Custom context of applications.
+    #[serde(default)]
+    pub context: Context,
+    /// Redirections and header rules.
+    #[serde(default)]
+    pub headers: Headers,
     /// What hold looks and sounds like.
     #[serde(default)]
     pub hold: Hold,
     /// Who the calling party is said to be.
     #[serde(default)]
     pub identity: Identity,
+    /// What its causes and statuses mean.
+    #[serde(default)]
+    pub reasons: Reasons,
     /// Codecs, SRTP and RTP towards this trunk.
     #[serde(default)]
     pub media: TrunkMedia,

@@ -2,7 +2,10 @@
 
 use b2bua::profile::TrunkProfile;
 
-use super::{auth, dtmf, early, hold, identity, media, redirect, register, session, transfer};
+use super::{
+    auth, context, dtmf, early, headers, hold, identity, media, reasons, redirect, register,
+    session, transfer,
+};
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
@@ -11,10 +14,13 @@ pub(super) fn apply(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut
     auth::apply(&raw.auth, profile, findings);
     dtmf::apply(&raw.dtmf, profile, findings);
     early::apply(&raw.early, raw.numbers.as_ref(), profile, findings);
+    context::apply(&raw.context, profile, findings);
+    headers::apply(&raw.headers, profile, findings);
     hold::apply(&raw.hold, profile, findings);
     identity::apply(&raw.identity, profile, findings);
     media::apply(&raw.media, profile, findings);
     redirect::apply(&raw.redirect, profile, findings);
+    reasons::apply(&raw.reasons, profile, findings);
     register::apply(&raw.register, profile, findings);
     session::apply(&raw.session, profile, findings);
     transfer::apply(&raw.transfer, profile, findings);

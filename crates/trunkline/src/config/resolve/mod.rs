@@ -2,14 +2,18 @@
 
 mod auth;
 mod connection;
+mod context;
 mod dtmf;
 mod early;
 mod features;
+mod headers;
 mod hold;
 mod identity;
 mod media;
 pub mod network;
+mod numbers;
 mod profile;
+mod reasons;
 mod redirect;
 mod register;
 mod routes;

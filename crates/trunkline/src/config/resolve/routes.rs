@@ -11,7 +11,7 @@ use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 use toml::Spanned;
 
-use super::{Config, choice};
+use super::{Config, choice, numbers};
 use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
 use crate::config::raw;
@@ -36,6 +36,7 @@ pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut F
                 .collect(),
         );
         doc.numbers = plan(&trunk.numbers, trunk.name.as_str(), findings);
+        numbers::apply(&trunk.numbers, &mut doc, findings);
         doc.user_phone = trunk.preset.is_microsoft();
         doc.transport_param = trunk.preset.is_microsoft();
         doc.from_host = trunk.fqdn.clone().filter(|_| trunk.preset.is_microsoft());
@@ -44,6 +45,7 @@ pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut F
     for raw in &document.routes {
         routing.routes.push(route(raw, config, findings));
     }
+    routing.emergency = numbers::emergency(&document.emergency);
     match Snapshot::compile(&routing) {
         Ok(snapshot) => warn(&snapshot, document, findings),
         Err(errors) => {
@@ -125,6 +127,7 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
         from: names(&raw.from),
         called: texts(&raw.called),
         calling: texts(&raw.calling),
+        trunk_groups: texts(&raw.trunk_group),
         to: names(&raw.to),
         name,
         ..RouteDoc::default()
@@ -162,7 +165,14 @@ fn span_of(list: &raw::OneOrMany, word: &str) -> Option<Range<usize>> {
 fn tell(error: &CompileError, document: &Document, config: &Config, findings: &mut Findings) {
     let (span, what) = match error.place {
         Place::Document => (0..0, "routes".to_owned()),
-        Place::Emergency => (0..0, "emergency".to_owned()),
+        Place::Emergency => {
+            let list = match error.field {
+                "numbers" => &document.emergency.numbers,
+                _ => &document.emergency.to,
+            };
+            let span = list.0.get(error.item).map_or(0..0, Spanned::span);
+            (span, "emergency".to_owned())
+        }
         Place::Trunk(index) => {
             let trunk = &config.trunks[index];
             (trunk.span.clone(), format!("trunk {}", trunk.name.as_str()))
