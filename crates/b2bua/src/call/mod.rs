@@ -15,6 +15,7 @@ mod begin;
 mod early;
 mod ending;
 mod event;
+mod info;
 mod invite;
 mod offered;
 mod refresh;

@@ -98,6 +98,16 @@ impl Talking {
                 return self.hang_up(core, head, End::lost(side), None);
             }
             Event::Timer(Timer::Refresh(side)) => self.leg_mut(side).upkeep.due(),
+            Event::Media {
+                side,
+                event:
+                    MediaEvent::Dtmf {
+                        digit,
+                        duration_ms,
+                        in_band,
+                        ..
+                    },
+            } => self.pressed(core, side, (digit, duration_ms), in_band),
             Event::Media { side, event, .. } => {
                 self.changed |= matches!(event, MediaEvent::LegState { .. });
                 if let Some(end) = heard_of_media(core, head, side, event) {
@@ -157,6 +167,7 @@ impl Talking {
         match request.method {
             Method::Invite => self.asked_anew(core, head, server, side, request),
             Method::Update if allowed => self.asked_anew(core, head, server, side, request),
+            Method::Info if allowed => self.informed(core, server, side, request),
             _ => core.answer_unwanted(server, &trunk, request),
         }
         self.settle(core, head);

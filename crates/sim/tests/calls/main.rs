@@ -4,9 +4,11 @@ mod bad_links;
 mod basic;
 mod failover;
 mod health;
+mod in_call;
 mod ladders;
 mod random;
 mod restore;
+mod session_timer;
 mod sessions;
 
 /// A number of the application behind Microsoft's side.
