@@ -6,7 +6,6 @@ use media_relay::{MediaCommand, MediaEvent};
 use sip_msg::{Method, Request, Response, StatusCode};
 use sip_ua::{ClientKey, ServerKey};
 
-use super::dtmf::{self, Dialled};
 use super::ending::{End, Ending};
 use super::transfer::{Concern, Transfer};
 use super::{Event, Head, Phase, Timer};
@@ -110,22 +109,18 @@ impl Talking {
                 return self.hang_up(core, head, End::lost(side), None);
             }
             Event::Timer(Timer::Refresh(side)) => self.leg_mut(side).upkeep.due(),
-            Event::Media { side, event, .. } => {
-                self.changed |= matches!(event, MediaEvent::LegState { .. });
-                if let MediaEvent::Dtmf {
-                    digit,
-                    duration_ms,
-                    in_band,
-                    ..
-                } = event
-                {
-                    let dialled = Dialled {
+            Event::Media {
+                side,
+                event:
+                    MediaEvent::Dtmf {
                         digit,
                         duration_ms,
                         in_band,
-                    };
-                    dtmf::pass(core, self.across(side), dialled);
-                }
+                        ..
+                    },
+            } => self.pressed(core, side, (digit, duration_ms), in_band),
+            Event::Media { side, event, .. } => {
+                self.changed |= matches!(event, MediaEvent::LegState { .. });
                 if let Some(end) = heard_of_media(core, head, side, event) {
                     return self.hang_up(core, head, end, None);
                 }
@@ -149,14 +144,6 @@ impl Talking {
         match side {
             Side::A => &self.a,
             Side::B => &self.b,
-        }
-    }
-
-    /// The leg that hears what the party of `side` says.
-    fn across(&self, side: Side) -> &Leg {
-        match side {
-            Side::A => &self.b,
-            Side::B => &self.a,
         }
     }
 
@@ -191,6 +178,7 @@ impl Talking {
         match request.method {
             Method::Invite => self.asked_anew(core, head, server, side, request),
             Method::Update if allowed => self.asked_anew(core, head, server, side, request),
+            Method::Info if allowed => self.informed(core, server, side, request),
             _ => core.answer_unwanted(server, &trunk, request),
         }
         self.settle(core, head);

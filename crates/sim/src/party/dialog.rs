@@ -176,6 +176,31 @@ impl Party {
         }
     }
 
+    /// Sends a request inside the dialog with these header fields and this body.
+    pub(crate) fn say_in_dialog(
+        &mut self,
+        number: u32,
+        method: Method,
+        headers: &[(&str, &str)],
+        body: Option<(&str, &str)>,
+    ) {
+        let Some(seq) = self.next_seq(number) else {
+            return;
+        };
+        let Some(mut request) = self.in_dialog(number, method, seq) else {
+            return;
+        };
+        for (name, value) in headers {
+            if let Some(name) = HeaderName::parse(name.as_bytes()) {
+                request.headers.push(name, *value);
+            }
+        }
+        if let Some((kind, text)) = body {
+            request.set_body(kind, text.to_owned());
+        }
+        self.send_request(request, Some(number));
+    }
+
     /// Sends a re-INVITE; with another direction it has a new version, else it is a refresh with
     /// the same octets.
     pub(crate) fn reinvite(&mut self, number: u32, direction: Direction) {

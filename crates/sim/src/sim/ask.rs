@@ -166,6 +166,20 @@ impl Sim {
         self.at(end, |party, call| party.refer(call, &headers));
     }
 
+    /// Sends a request inside the dialog with these header fields and this body: its media type and
+    /// the text.
+    pub fn say(
+        &mut self,
+        end: Handle,
+        method: Method,
+        headers: &[(&str, &str)],
+        body: Option<(&str, &str)>,
+    ) {
+        self.at(end, |party, call| {
+            party.say_in_dialog(call, method, headers, body);
+        });
+    }
+
     /// Makes a party send OPTIONS.
     pub fn ping(&mut self, name: &str) {
         let party = self.index(name);

@@ -6,12 +6,14 @@ mod early;
 mod failover;
 mod forks;
 mod health;
+mod in_call;
 mod ladders;
 mod late_offer;
 mod random;
 mod redirect;
 mod reliable;
 mod restore;
+mod session_timer;
 mod sessions;
 mod setup;
 

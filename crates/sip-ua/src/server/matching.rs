@@ -41,40 +41,7 @@ impl RequestFacts {
 
     /// Adds `received` and `rport` to the topmost Via (RFC 3261 §18.2.1, RFC 3581 §4).
     pub(crate) fn stamp(&mut self, request: &mut Request, remote: SocketAddr) {
-        let asked = self.via.params.has("rport");
-        let host_is_source = Host::parse(&self.via.host)
-            .and_then(Host::ip)
-            .is_some_and(|ip| ip == remote.ip());
-        if host_is_source && !asked {
-            return;
-        }
-        if asked {
-            self.via
-                .params
-                .set("rport", remote.port().to_string().as_str());
-        }
-        self.via
-            .params
-            .set("received", remote.ip().to_string().as_str());
-        let stamped = self.via.to_string();
-        // One field may carry several values; only the first is ours to change.
-        let (in_field, rest) = {
-            let field = request
-                .headers
-                .get_str(&HeaderName::Via)
-                .unwrap_or_default();
-            let first = request
-                .headers
-                .items(&HeaderName::Via)
-                .next()
-                .map_or(0, <[u8]>::len);
-            (first, field.get(first..).unwrap_or_default().to_owned())
-        };
-        if in_field > 0 {
-            request
-                .headers
-                .replace_nth(&HeaderName::Via, 0, stamped + &rest);
-        }
+        stamp(&mut self.via, request, remote);
     }
 
     /// Where a response goes (RFC 3261 §18.2.2, RFC 3581 §4). `maddr` is not followed: it would
@@ -115,6 +82,49 @@ impl RequestFacts {
             seq: self.cseq.seq,
             method: self.cseq.method.clone(),
         }
+    }
+}
+
+/// Adds `received` and `rport` to the topmost Via of a request of which nothing else may be
+/// readable; `false` if that is not either.
+pub(crate) fn stamp_top_via(request: &mut Request, remote: SocketAddr) -> bool {
+    let Ok(mut via) = request.headers.top_via() else {
+        return false;
+    };
+    stamp(&mut via, request, remote);
+    true
+}
+
+fn stamp(via: &mut Via, request: &mut Request, remote: SocketAddr) {
+    let asked = via.params.has("rport");
+    let host_is_source = Host::parse(&via.host)
+        .and_then(Host::ip)
+        .is_some_and(|ip| ip == remote.ip());
+    if host_is_source && !asked {
+        return;
+    }
+    if asked {
+        via.params.set("rport", remote.port().to_string().as_str());
+    }
+    via.params.set("received", remote.ip().to_string().as_str());
+    let stamped = via.to_string();
+    // One field may carry several values; only the first is ours to change.
+    let (in_field, rest) = {
+        let field = request
+            .headers
+            .get_str(&HeaderName::Via)
+            .unwrap_or_default();
+        let first = request
+            .headers
+            .items(&HeaderName::Via)
+            .next()
+            .map_or(0, <[u8]>::len);
+        (first, field.get(first..).unwrap_or_default().to_owned())
+    };
+    if in_field > 0 {
+        request
+            .headers
+            .replace_nth(&HeaderName::Via, 0, stamped + &rest);
     }
 }
 

@@ -12,7 +12,7 @@ use sip_msg::wire::{Arrival, To};
 use sip_msg::{Request, StatusCode};
 
 pub(crate) use invite::{InviteServer, ServerExpiry};
-pub(crate) use matching::{MergeKey, RequestFacts, ServerMatch};
+pub(crate) use matching::{MergeKey, RequestFacts, ServerMatch, stamp_top_via};
 pub(crate) use non_invite::NonInviteServer;
 
 use crate::client::reliability;

@@ -11,7 +11,7 @@ use crate::dialog::DialogId;
 use crate::event::UaEvent;
 use crate::keys::{DialogKey, ServerKey};
 use crate::server::{
-    InviteServer, NonInviteServer, RequestFacts, Server, ServerMachine, ServerMatch,
+    InviteServer, NonInviteServer, RequestFacts, Server, ServerMachine, ServerMatch, stamp_top_via,
 };
 
 /// INVITEs of one dialog whose 2xx may wait for their ACK at the same time.
@@ -391,10 +391,11 @@ impl UserAgent {
 
     /// A request so broken that its facts are not all there: answered where it came from.
     fn refuse_malformed(&mut self, arrival: &Arrival, request: &Request, status: StatusCode) {
-        if request.headers.top_via().is_err() {
+        let mut request = request.clone();
+        if !stamp_top_via(&mut request, arrival.remote) {
             return;
         }
-        let mut response = Response::to_request(request, status, None);
+        let mut response = Response::to_request(&request, status, None);
         self.complete_response(&mut response);
         let to = sip_msg::wire::To::Flow {
             flow: arrival.flow,
