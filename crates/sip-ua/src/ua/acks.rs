@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use ambient::Now;
 use bytes::Bytes;
 use sip_msg::wire::{Hop, To, Transmit};
-use sip_msg::{Method, Scheme};
+use sip_msg::{HeaderName, Method, Scheme};
 
 use super::delivery::{on_wire, via};
 use super::lookups::Waiter;
@@ -42,6 +42,12 @@ impl UserAgent {
         let mut request = self
             .dialog_skeleton(dialog, &Method::Ack, seq)
             .ok_or(DialogError::Gone)?;
+        // RFC 3261 §22.1: what let the INVITE pass lets its ACK pass.
+        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
+            for value in client.request.headers.get_all(&name) {
+                request.headers.push(name.clone(), value);
+            }
+        }
         if let Some((content_type, content)) = body {
             request.set_body(content_type, content);
         }
