@@ -10,7 +10,7 @@ use sip_msg::wire::Arrival;
 use sip_msg::{Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, UaConfig, UaEvent, UserAgent};
 
-use crate::call::{Arrived, Call, Event, begin, beyond};
+use crate::call::{Arrived, Call, Event, Phase, begin, beyond};
 use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::core::{Core, Due, Reply, unwanted};
 use crate::health::TrunkMonitor;
@@ -88,6 +88,8 @@ impl B2bua {
             keys,
             deadlines: Deadlines::new(),
             index: Index::default(),
+            subscriptions: BTreeMap::new(),
+            departures: BTreeMap::new(),
             leg_states: BTreeMap::new(),
             outputs: VecDeque::new(),
             metrics: Counts::default(),
@@ -161,6 +163,10 @@ impl B2bua {
                     Due::Call(key, timer) => self.tell(key, Event::Timer(timer)),
                     Due::Lease(leg) => self.core.media_closed(leg),
                     Due::Ladder(call) => self.core.index.forget_ladder(call),
+                    Due::Departure(dialog) => {
+                        let call = self.core.departure_due(dialog);
+                        self.write_down_again(call);
+                    }
                 }
             } else if let Some(output) = self.core.monitor.poll_output() {
                 self.core.probe(output);
@@ -264,11 +270,15 @@ impl B2bua {
                 Some(&Owner::Nobody { keep }) => {
                     self.core.unwanted_answer(dialog, keep, &response);
                 }
+                Some(&Owner::Notice(dialog)) => {
+                    self.core.notified(dialog, Some(response.status));
+                }
                 None => self.core.metrics.unexpected += 1,
             },
             UaEvent::Failed { client, error } => match self.core.index.clients.get(&client) {
                 Some(&Owner::Call(key)) => self.tell(key, Event::Failed { client, error }),
                 Some(&Owner::Probe(probe)) => self.core.probe_failed(probe, error),
+                Some(&Owner::Notice(dialog)) => self.core.notified(dialog, None),
                 Some(Owner::Nobody { .. }) | None => {}
             },
             UaEvent::ClientDone { client } => {
@@ -295,6 +305,10 @@ impl B2bua {
                         request,
                     },
                 ),
+                None if core.departures.contains_key(&dialog) => {
+                    let call = core.departed_asked(dialog, server, &request);
+                    self.write_down_again(call);
+                }
                 None => core.answer_stray(server, &request),
             }
             return;
@@ -367,6 +381,18 @@ impl B2bua {
                 let reply = Reply::new(unwanted(&trunk, &request));
                 core.reply(server, &trunk, reply);
             }
+        }
+    }
+
+    /// Writes a call down that has changed without having been told.
+    fn write_down_again(&mut self, call: Option<CallKey>) {
+        if let Some(Call {
+            head,
+            phase: Phase::Talking(talking),
+        }) = call.and_then(|key| self.calls.get_mut(&key))
+        {
+            talking.changed = true;
+            self.core.save(head, talking);
         }
     }
 

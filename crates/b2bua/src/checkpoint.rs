@@ -7,6 +7,7 @@
 
 mod leg;
 mod session;
+mod transfer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::leg::Leg;
 use crate::record::{Begin, CallRecord};
 
 pub(crate) use leg::LegValue;
+use transfer::TransferValue;
 
 /// The layout of [`Checkpoint`] that this code writes and reads.
 pub const VERSION: u16 = 1;
@@ -40,6 +42,8 @@ pub struct Checkpoint {
     deadlines: Vec<(Timer, u64)>,
     a: LegValue,
     b: LegValue,
+    #[serde(default)]
+    transfers: TransferValue,
 }
 
 impl fmt::Debug for Checkpoint {
@@ -115,13 +119,24 @@ impl Core {
             let at = self.deadlines.deadline(&Due::Call(head.key, timer))?;
             Some((timer, self.now.wall_at(at).as_unix_micros()))
         });
+        let transfer = talking.transfer.as_deref();
+        let leg = |leg: &Leg| {
+            let value = LegValue::of(self, leg)?;
+            Some(
+                match transfer.filter(|transfer| transfer.side() == leg.side) {
+                    Some(transfer) => value.intending(transfer.intended()),
+                    None => value,
+                },
+            )
+        };
         Some(Checkpoint {
             version: VERSION,
             call: head.key,
             record: head.record.clone(),
             deadlines: deadlines.collect(),
-            a: LegValue::of(self, &talking.a)?,
-            b: LegValue::of(self, &talking.b)?,
+            a: leg(&talking.a)?,
+            b: leg(&talking.b)?,
+            transfers: TransferValue::of(self, head.key, transfer),
         })
     }
 
@@ -192,15 +207,17 @@ impl Core {
             b,
             changed: true,
             saved: true,
+            transfer: None,
         };
         talking.update_media(self);
-        let head = Head {
+        let mut head = Head {
             key,
             trunk: Arc::clone(&talking.a.trunk),
             record,
         };
         // What another process writes down replaces what this one was given.
-        self.save(&head, &mut talking);
+        checkpoint.transfers.restore(self, &mut head, &mut talking);
+        talking.settle(self, &head);
         Ok(Call {
             head,
             phase: Phase::Talking(Box::new(talking)),

@@ -17,6 +17,7 @@ use sip_ua::{
 };
 
 use crate::call::Timer;
+use crate::departure::Departure;
 use crate::failure::{AttemptFailure, Cause};
 use crate::health::{ProbeFailure, TrunkMonitor};
 use crate::index::{Index, Owner};
@@ -26,6 +27,7 @@ use crate::limits::{Gate, Permit};
 use crate::metrics::Counts;
 use crate::ports::{PortLease, PortPool};
 use crate::profile::{MediaInterface, Profiles, TrunkProfile};
+use crate::subscription::Subscription;
 
 /// The media type of session descriptions.
 pub(crate) const SDP: &str = "application/sdp";
@@ -44,6 +46,8 @@ pub(crate) enum Due {
     Lease(LegId),
     /// Nothing more can come for a call that is over.
     Ladder(CallKey),
+    /// A party that was told that its leg was replaced said no BYE.
+    Departure(DialogKey),
 }
 
 /// A response of ours, before the user agent frames it.
@@ -117,6 +121,10 @@ pub(crate) struct Core {
     pub(crate) keys: KeyRng,
     pub(crate) deadlines: Deadlines<Due>,
     pub(crate) index: Index,
+    /// Parties that are told of the transfer they asked for.
+    pub(crate) subscriptions: BTreeMap<DialogKey, Subscription>,
+    /// Dialogs whose leg was replaced, until their BYE.
+    pub(crate) departures: BTreeMap<DialogKey, Departure>,
     /// Where the packet streams of confirmed calls stood when a shard last said so.
     pub(crate) leg_states: BTreeMap<LegId, LegCheckpoint>,
     pub(crate) outputs: VecDeque<Output>,
@@ -318,6 +326,9 @@ impl Core {
     /// Forgets what leads to a call that is over. What still comes for it is answered without it,
     /// and is a part of its ladder for a while.
     pub(crate) fn forget(&mut self, call: CallKey) {
+        for dialog in self.index.keys(call).dialogs {
+            self.unsubscribe(dialog);
+        }
         self.index.forget(call);
         self.deadlines
             .set(Due::Ladder(call), self.now.moment + LADDER_WAIT);

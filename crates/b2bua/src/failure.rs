@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sip_msg::wire::TransportError;
 use sip_msg::{Class, StatusCode};
+use sip_ua::ClientFailure;
 
 use crate::limits::Refused;
 
@@ -66,6 +67,22 @@ pub enum FailureClass {
     Policy,
     /// This gateway.
     Internal,
+}
+
+impl AttemptFailure {
+    /// An INVITE had no final response; `spoke` if it had any other.
+    #[must_use]
+    pub(crate) fn of(error: ClientFailure, spoke: bool) -> Self {
+        match error {
+            ClientFailure::TimedOut if spoke => Self::TimerC,
+            ClientFailure::TimedOut => Self::Silent,
+            ClientFailure::Transport(error) => Self::Transport(error),
+            ClientFailure::NoHop(_) => Self::NoHop,
+            ClientFailure::TooMany | ClientFailure::Cancelled | ClientFailure::Incomplete => {
+                Self::Internal
+            }
+        }
+    }
 }
 
 impl FailureClass {

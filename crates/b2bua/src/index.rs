@@ -21,6 +21,8 @@ pub(crate) enum Owner {
     Nobody { keep: Option<DialogKey> },
     /// The trunk monitor.
     Probe(ProbeId),
+    /// A NOTIFY in this dialog.
+    Notice(DialogKey),
 }
 
 /// See the module's documentation.
@@ -69,6 +71,28 @@ impl Index {
         if self.dialogs.insert(dialog, owner).is_none() {
             self.keys.entry(owner.0).or_default().dialogs.push(dialog);
         }
+    }
+
+    /// The dialog leads to no call any more.
+    pub(crate) fn disown_dialog(&mut self, dialog: DialogKey) {
+        if let Some((call, _)) = self.dialogs.remove(&dialog)
+            && let Some(keys) = self.keys.get_mut(&call)
+        {
+            keys.dialogs.retain(|known| *known != dialog);
+        }
+    }
+
+    /// Exchanges what two legs count against limits: one call has one place among calls, whoever
+    /// its caller was.
+    pub(crate) fn exchange_shares(&mut self, one: LegId, other: LegId) {
+        let (Some(mut first), Some(mut second)) =
+            (self.permits.remove(&one), self.permits.remove(&other))
+        else {
+            return;
+        };
+        first.exchange_shares(&mut second);
+        self.permits.insert(one, first);
+        self.permits.insert(other, second);
     }
 
     pub(crate) fn own_leg(&mut self, leg: LegId, owner: (CallKey, Side)) {

@@ -15,6 +15,7 @@ mod b2bua;
 mod call;
 pub mod checkpoint;
 mod core;
+mod departure;
 pub mod failure;
 pub mod health;
 pub mod identify;
@@ -28,6 +29,7 @@ pub mod passlist;
 pub mod ports;
 pub mod profile;
 pub mod record;
+mod subscription;
 pub mod trace;
 mod tracing;
 

@@ -66,6 +66,11 @@ impl Permit {
     pub fn share(&self) -> Share {
         self.share
     }
+
+    /// Each counts against what the other did; the sums stay the same.
+    pub(crate) fn exchange_shares(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.share, &mut other.share);
+    }
 }
 
 /// Why a leg is not admitted. Policy, never the peer, is the culprit; a caller sees 503.

@@ -4,13 +4,17 @@
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
 mod context;
+mod dtmf;
 mod early;
 mod headers;
+mod hold;
 mod identity;
 mod net;
 mod presets;
 mod reasons;
 mod redirect;
+mod session;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,18 +22,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media_relay::{LatchPolicy, ShardId};
-use sdp::HoldDialect;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
 use crate::limits::{GateLimits, TrunkLimits};
 
 pub use context::ContextProfile;
+pub use dtmf::{DtmfMode, DtmfPolicy};
 pub use early::{Early, EarlyPolicy, Reliable};
 pub use headers::{
     HeaderAction, HeaderProfile, HeaderRule, HeaderRuleError, MOST_RULES, Redirections, Way,
     protected,
 };
+pub use hold::{HoldMusic, HoldPolicy};
 pub use identity::{
     Assertion, Caller, IdentityProfile, Preference, Privacy, Signatures, Unscreened,
 };
@@ -39,7 +44,9 @@ pub use presets::{
 };
 pub use reasons::ReasonMap;
 pub use redirect::{Redirect, RedirectTarget};
+pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
 pub use sip_ua::TimerConfig;
+pub use transfer::TransferPolicy;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
 /// that a public specification ties to the kind, never behaviour hidden from the profile.
@@ -302,8 +309,12 @@ pub struct TrunkProfile {
     pub srtp: bool,
     /// RTP and RTCP on one port are offered (RFC 5761).
     pub rtcp_mux: bool,
-    /// How hold is expressed.
-    pub hold: HoldDialect,
+    /// How hold is expressed, and what a held party hears.
+    pub hold: HoldPolicy,
+    /// Session timers.
+    pub session: SessionPolicy,
+    /// How digits travel.
+    pub dtmf: DtmfPolicy,
     /// Encoding names in order of preference (`G722`, `PCMA`); empty passes every codec.
     pub codecs: Vec<Arc<str>>,
     /// The interface that media of this trunk uses.
@@ -340,6 +351,8 @@ pub struct TrunkProfile {
     pub sends_methods: Vec<Method>,
     /// Whether `X-MS-SBC` is in every request and response (S-09).
     pub x_ms_sbc: bool,
+    /// Whether and how its parties transfer calls.
+    pub transfer: TransferPolicy,
 }
 
 impl TrunkProfile {
@@ -351,17 +364,21 @@ impl TrunkProfile {
             .with_param("transport", Some(self.transport.uri_token()))
     }
 
-    /// Value of the `Allow` header field.
+    /// Value of the `Allow` header field. REFER is there if transfers are taken.
     #[must_use]
     pub fn allow_value(&self) -> String {
-        let names: Vec<&str> = self.allow_methods.iter().map(Method::as_str).collect();
+        let others = self.allow_methods.iter().filter(|m| **m != Method::Refer);
+        let refer = self.transfer.refer.then_some(&Method::Refer);
+        let names: Vec<&str> = others.chain(refer).map(Method::as_str).collect();
         names.join(", ")
     }
 
     /// Value of the `Supported` header field; `None` when there is nothing to say.
     #[must_use]
     pub fn supported_value(&self) -> Option<String> {
-        let mut tags: Vec<&str> = self.supported.iter().map(|tag| &**tag).collect();
+        let replaces = self.transfer.replaces.then_some(OPTION_REPLACES);
+        let others = self.supported.iter().map(|tag| &**tag);
+        let mut tags: Vec<&str> = replaces.into_iter().chain(others).collect();
         if self.early.reliable != Reliable::Never {
             tags.push(OPTION_100REL);
         }
@@ -375,6 +392,8 @@ impl TrunkProfile {
         done("timer")
             || self.supported.iter().any(|known| done(known))
             || self.early.reliable != Reliable::Never && done(OPTION_100REL)
+            || self.transfer.replaces && done(OPTION_REPLACES)
+            || self.transfer.refer && done(OPTION_NOREFERSUB)
     }
 
     /// `Allow`, `Supported` and `X-MS-SBC`: what every request and response of ours that opens or
@@ -392,6 +411,13 @@ impl TrunkProfile {
         headers
     }
 
+    /// Whether `host` is one by which the trunk knows this gateway.
+    #[must_use]
+    pub fn is_named(&self, host: &str) -> bool {
+        let ours = |known: &str| known.eq_ignore_ascii_case(host);
+        ours(&self.advertised.host) || self.request_hosts.iter().any(|known| ours(known))
+    }
+
     /// Whether `method` may be sent to the trunk inside a dialog.
     #[must_use]
     pub fn may_send(&self, method: &Method) -> bool {
@@ -399,6 +425,10 @@ impl TrunkProfile {
     }
 }
 
+/// The option tag of RFC 3891.
+const OPTION_REPLACES: &str = "replaces";
+/// The option tag of RFC 4488.
+const OPTION_NOREFERSUB: &str = "norefersub";
 /// The option tag of reliable provisional responses (RFC 3262 §8.1).
 pub(crate) const OPTION_100REL: &str = "100rel";
 

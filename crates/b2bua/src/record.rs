@@ -6,6 +6,7 @@
 mod facts;
 mod note;
 mod number;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::key::{CallKey, Side};
 
 pub use note::Note;
 pub use number::Number;
+pub use transfer::{TransferKind, TransferRecord};
 
 /// Everything about one call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +84,9 @@ pub struct CallRecord {
     pub media_a: Option<MediaRecord>,
     /// The called party's media.
     pub media_b: Option<MediaRecord>,
+    /// Every transfer of the call, in the order they were asked for.
+    #[serde(default)]
+    pub transfers: Vec<TransferRecord>,
     /// Whether any part of the call was carried by an earlier process.
     pub restored: bool,
 }
@@ -124,6 +129,7 @@ impl CallRecord {
             attempts: Vec::new(),
             media_a: None,
             media_b: None,
+            transfers: Vec::new(),
             restored: false,
         }
     }
@@ -162,10 +168,13 @@ impl CallRecord {
         })
     }
 
-    /// The trunk that took the call: of the last attempt made.
+    /// The trunk that took the call: of the last attempt made before any transfer.
     #[must_use]
     pub fn to_trunk(&self) -> Option<&TrunkName> {
-        self.attempts.last().map(|attempt| &attempt.trunk)
+        let made = self.transfers.first().map(|first| first.attempts_before);
+        let made = made.unwrap_or(self.attempts.len());
+        let attempts = self.attempts.get(..made).unwrap_or_default();
+        attempts.last().map(|attempt| &attempt.trunk)
     }
 
     /// The final response that the caller saw.

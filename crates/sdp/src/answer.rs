@@ -155,8 +155,10 @@ fn answer(
     } else {
         (None, None)
     };
-    let direction = policy.hold.express(offered.direction.answered(wanted));
+    let answered = offered.direction.answered(wanted);
+    let direction = policy.hold.express_within(answered, offered.direction);
     let content = Content {
+        null_address: policy.hold.nulls(direction),
         profile: offered.profile,
         formats: &formats,
         direction,

@@ -102,6 +102,10 @@ pub enum HoldDialect {
     /// Only `sendrecv` and `inactive`; one-way directions and a null connection address are refused
     /// by the peer, so they are written as `inactive` with our real address.
     InactiveOnly,
+    /// `inactive` is not understood: a hold is `sendonly`, whether or not anything is sent.
+    SendOnly,
+    /// Hold as in RFC 2543: `sendonly` and a null connection address (RFC 3264 §8.4).
+    NullAddress,
 }
 
 impl HoldDialect {
@@ -110,7 +114,27 @@ impl HoldDialect {
     pub fn express(self, direction: Direction) -> Direction {
         match (self, direction) {
             (Self::InactiveOnly, Direction::SendOnly | Direction::RecvOnly) => Direction::Inactive,
-            (Self::InactiveOnly | Self::Standard, direction) => direction,
+            (Self::SendOnly | Self::NullAddress, Direction::Inactive) => Direction::SendOnly,
+            (Self::InactiveOnly | Self::Standard | Self::SendOnly | Self::NullAddress, _) => {
+                direction
+            }
         }
+    }
+
+    /// The same in an answer, within what the offer allows (RFC 3264 §6.1).
+    #[must_use]
+    pub fn express_within(self, direction: Direction, offered: Direction) -> Direction {
+        let expressed = self.express(direction);
+        if offered.answered(expressed) == expressed {
+            expressed
+        } else {
+            direction
+        }
+    }
+
+    /// Whether a description of this direction has a null connection address.
+    #[must_use]
+    pub fn nulls(self, written: Direction) -> bool {
+        self == Self::NullAddress && !written.receives()
     }
 }

@@ -29,7 +29,7 @@ pub fn offer_for(
     let direction = policy.hold.express(other.direction);
     offer(
         policy.ordered(&other.formats),
-        direction,
+        (direction, policy.hold.nulls(direction)),
         (ptime, other.maxptime),
         local,
     )
@@ -46,12 +46,13 @@ pub fn offer_from_codecs(
     policy: &Policy,
 ) -> Result<(SessionDescription, PendingOffer), OfferError> {
     let formats = policy.ordered(&Codec::assign(codecs));
-    offer(formats, Direction::SendRecv, (policy.ptime, None), local)
+    let direction = (Direction::SendRecv, false);
+    offer(formats, direction, (policy.ptime, None), local)
 }
 
 fn offer(
     formats: Vec<Format>,
-    direction: Direction,
+    (direction, null_address): (Direction, bool),
     (ptime, maxptime): (Option<u16>, Option<u16>),
     local: &mut LocalMedia,
 ) -> Result<(SessionDescription, PendingOffer), OfferError> {
@@ -66,6 +67,7 @@ fn offer(
         profile: local.profile,
         formats: &formats,
         direction,
+        null_address,
         ptime,
         maxptime,
         rtcp_mux: local.rtcp_mux,
@@ -101,6 +103,27 @@ impl PendingOffer {
             previous: Some(Box::new(previous)),
             ..self
         }
+    }
+
+    /// What we wrote last, whether as offer or as answer, as an offer once more: a session refresh
+    /// sends the same octets (RFC 4028 §7.4). `agreed` is what holds. `None` if `told` is not a
+    /// description of ours on this leg.
+    #[must_use]
+    pub fn again(told: &SessionDescription, agreed: &Negotiated) -> Option<Self> {
+        let audio = told.audio_at(agreed.local.layout.audio)?;
+        Some(Self {
+            local: agreed.local.clone(),
+            formats: audio.formats.clone(),
+            direction: audio.direction,
+            crypto: agreed.outbound.clone(),
+            previous: Some(Box::new(agreed.clone())),
+        })
+    }
+
+    /// The direction as offered.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        self.direction
     }
 
     /// Our side as offered.

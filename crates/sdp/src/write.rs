@@ -1,5 +1,7 @@
 //! Our own descriptions: nothing in them comes from the other leg but what was understood.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use sdp_types::{Attribute, Connection, Media, Origin as OriginLine, Session, Time};
 use zeroize::Zeroize as _;
 
@@ -14,6 +16,8 @@ pub(crate) struct Content<'a> {
     pub(crate) profile: Profile,
     pub(crate) formats: &'a [Format],
     pub(crate) direction: Direction,
+    /// The hold of RFC 2543: an address that nothing can be sent to, in the place of ours.
+    pub(crate) null_address: bool,
     pub(crate) ptime: Option<u16>,
     pub(crate) maxptime: Option<u16>,
     pub(crate) rtcp_mux: bool,
@@ -24,7 +28,12 @@ pub(crate) struct Content<'a> {
 pub(crate) fn write(local: &mut LocalMedia, content: &Content<'_>) -> SessionDescription {
     let origin = OriginLine::with_ip_addr(local.origin.session_id, 0, local.origin.addr);
     let mut session = Session::new(origin, "-");
-    session.connection = Some(Connection::from_ip_addr(local.addr.ip()));
+    let address = match (content.null_address, local.addr.ip()) {
+        (false, address) => address,
+        (true, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
+        (true, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    session.connection = Some(Connection::from_ip_addr(address));
     session.times.push(Time::new(0, 0));
     session
         .medias

@@ -66,7 +66,7 @@ impl Ladder {
         self.rungs
             .iter()
             .filter(move |rung| Some(rung.to) == index)
-            .map(|rung| rung.label.trim_end_matches(" +sdp"))
+            .map(|rung| rung.label.split(" +").next().unwrap_or_default())
     }
 
     /// Forgets what was sent so far.
@@ -85,10 +85,13 @@ impl Ladder {
 }
 
 fn label(message: &Message) -> (String, Option<Method>) {
-    let body = if message.body().is_empty() {
-        ""
-    } else {
-        " +sdp"
+    // A fragment of a message is shown by its status (RFC 3420).
+    let fragment = message.body().strip_prefix(b"SIP/2.0 ");
+    let fragment = fragment.and_then(|rest| std::str::from_utf8(rest.get(..3)?).ok());
+    let body = match fragment {
+        Some(status) => format!(" +{status}"),
+        None if message.body().is_empty() => String::new(),
+        None => " +sdp".to_owned(),
     };
     match message {
         Message::Request(request) => (

@@ -36,6 +36,6 @@ pub use description::{Description, Direction};
 pub use ladder::Ladder;
 pub use link::{Lane, Link, Toward};
 pub use media::{Heard, MediaEnd};
-pub use party::{Call, Dial, Party, Pong, Reach, Role, Script, State, Style};
+pub use party::{Call, Dial, Farewell, Notified, Party, Pong, Reach, Role, Script, State, Style};
 pub use sim::{Handle, Sim};
 pub use world::World;

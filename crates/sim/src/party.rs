@@ -6,6 +6,7 @@ mod dialog;
 mod script;
 mod server;
 mod strict;
+mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use server::Server;
 
 pub use call::{Call, Role, State};
 pub use script::Script;
+pub use transfer::{Farewell, Notified};
 
 /// RFC 3261 T1, as parties use it.
 const T1: Duration = Duration::from_millis(500);
@@ -126,6 +128,8 @@ pub struct Party {
     pub script: Script,
     /// What it does with OPTIONS.
     pub pong: Pong,
+    /// What it does when its transfer went through.
+    pub farewell: Farewell,
     /// Header fields of its BYEs and CANCELs.
     pub parting: Vec<(String, String)>,
     /// How long it leaves a re-INVITE unanswered.
@@ -164,6 +168,7 @@ impl Party {
             reach: Reach::Here,
             script: Script::default(),
             pong: Pong::Status(200),
+            farewell: Farewell::default(),
             parting: Vec::new(),
             held_for: Duration::ZERO,
             faults: Vec::new(),

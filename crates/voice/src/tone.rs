@@ -25,6 +25,10 @@ impl Cadence {
     /// The ringback tone of the United Kingdom and Australia: 400 and 450 Hz, twice in a row.
     pub const RINGBACK_UK: Self = Self::of([400, 450], [400, 200, 400, 2000]);
 
+    /// What a held party hears now and then, so that it knows it is not forgotten: 440 Hz, 0.3 s of
+    /// every ten.
+    pub const HELD: Self = Self::of([440, 0], [300, 9700, 0, 0]);
+
     const fn of(frequencies: [u16; 2], rhythm: [u16; 4]) -> Self {
         Self {
             frequencies,

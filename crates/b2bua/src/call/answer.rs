@@ -15,6 +15,7 @@ use super::offered::{Caller, Offered};
 use super::refresh::SessionTimer;
 use super::setup::Setup;
 use super::talking::Talking;
+use super::upkeep::Upkeep;
 use super::{Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::failure::{AttemptFailure, Cause};
@@ -22,6 +23,7 @@ use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, Session, agreed, policy};
 use crate::passlist::{self, Taken};
+use crate::profile::HoldMusic;
 
 /// What the caller is told in the 2xx.
 enum ToldCaller {
@@ -166,6 +168,7 @@ impl Setup {
                 caller_intends.map_or(Direction::SendRecv, |audio| audio.direction)
             }
         };
+        let upkeep = Upkeep::of_answer(response, &trying.trunk.session);
         let callee = Leg {
             side: Side::B,
             trunk: trying.trunk,
@@ -180,6 +183,8 @@ impl Setup {
             },
             exchange: Exchange::Idle,
             recode: false,
+            upkeep,
+            playing: HoldMusic::None,
         };
         let mut reply = Reply::new(StatusCode::OK).dialog(&invite);
         match &caller {
@@ -191,11 +196,13 @@ impl Setup {
         let phase = passlist::Phase::Answer;
         let said = Taken::new(phase, &response.headers, &callee.trunk);
         passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
-        let timer = SessionTimer::wanted(&invite.headers);
+        // An interval that is too short was refused at once.
+        let timer = SessionTimer::answering(&invite.headers, &head.trunk.session);
+        let timer = timer.ok().flatten();
         if let Some(timer) = timer {
-            timer.write(&mut reply.headers);
-            core.arm(head.key, Timer::Session(Side::A), timer.deadline());
+            timer.write_answer(&mut reply.headers);
         }
+        let upkeep = Upkeep::of_request(&invite.headers, timer);
         let Some(dialog) = core.reply(server, &head.trunk, reply) else {
             // The caller is gone although nobody said so: there is nobody to talk to.
             let end = End::lost(Side::A);
@@ -206,7 +213,11 @@ impl Setup {
         };
         core.own_dialog(dialog, head.key, Side::A);
         note_answered(core, head);
-        let caller_leg = Caller { dialog, media };
+        let caller_leg = Caller {
+            dialog,
+            media,
+            upkeep,
+        };
         match caller {
             ToldCaller::Answer(told, negotiated) => {
                 let session = Session {
@@ -236,7 +247,7 @@ impl Setup {
 }
 
 /// What the called party's answer comes to.
-fn answer_of(trying: &Trying, dialog: DialogKey, body: &Bytes) -> Option<Fork> {
+pub(super) fn answer_of(trying: &Trying, dialog: DialogKey, body: &Bytes) -> Option<Fork> {
     let mut forks = trying.forks.iter();
     let early = forks.find(|fork| fork.dialog == Some(dialog));
     if body.is_empty() || early.is_some_and(|fork| fork.binding) {

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use media_relay::{LegParams, MediaCommand};
+use media_relay::{LegParams, ShardId};
 use routing::Attempt;
-use sdp::{Negotiated, PendingOffer, SessionDescription, offer_for, offer_from_codecs};
-use sip_msg::Headers;
+use sdp::{Audio, Negotiated, PendingOffer, SessionDescription, offer_for, offer_from_codecs};
+use sip_msg::{Headers, Request};
 use sip_ua::{ClientKey, DialogKey};
 
 use super::Head;
 use super::ending::End;
 use super::invite::invite;
-use super::setup::Setup;
 use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
@@ -37,6 +36,10 @@ pub(crate) struct Trying {
     pub(crate) forks: Vec<Fork>,
     /// Anything at all came back.
     pub(crate) spoke: bool,
+    /// The INVITE as sent last.
+    pub(crate) request: Request,
+    /// A 422 has asked for a longer session interval.
+    pub(crate) raised: bool,
 }
 
 /// An early dialog that answered the offer in a provisional response.
@@ -51,13 +54,28 @@ pub(crate) struct Fork {
     pub(crate) binding: bool,
 }
 
+/// On whose behalf an attempt is made: the caller, or a party whose other end is being replaced.
+pub(crate) struct Origin<'a> {
+    /// The trunk of the party that is to be joined to the new leg.
+    pub(crate) trunk: &'a TrunkProfile,
+    /// The shard that serves its media.
+    pub(crate) shard: ShardId,
+    /// What it can and wants; `None` leaves the offer to us.
+    pub(crate) audio: Option<&'a Audio>,
+    /// The INVITE from which the new one is built.
+    pub(crate) invite: &'a Request,
+    /// The side of the new leg.
+    pub(crate) side: Side,
+}
+
 impl Trying {
-    /// Sends the INVITE of an attempt.
+    /// Sends the INVITE of an attempt, as `dress` completes it.
     pub(crate) fn start(
         core: &mut Core,
         head: &mut Head,
-        setup: &Setup,
+        origin: &Origin<'_>,
         attempt: &Attempt,
+        dress: impl FnOnce(&mut Request),
     ) -> Result<Self, AttemptFailure> {
         let profile = core.profiles.trunk(&attempt.trunk).cloned();
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
@@ -67,11 +85,11 @@ impl Trying {
             let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
             permit.map_err(AttemptFailure::Limit)?
         };
-        let prefer = Some(setup.media.pair.shard);
-        let media = LegMedia::open(core, &trunk, (head.key, Side::B), prefer, permit);
+        let prefer = Some(origin.shard);
+        let media = LegMedia::open(core, &trunk, (head.key, origin.side), prefer, permit);
         let mut media = media.ok_or(AttemptFailure::NoMediaPort)?;
-        let sdp_policy = policy(&trunk).narrowed_to(&policy(&head.trunk));
-        let offer = match setup.offer.as_ref().and_then(SessionDescription::audio) {
+        let sdp_policy = policy(&trunk).narrowed_to(&policy(origin.trunk));
+        let offer = match origin.audio {
             Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
             None => offer_from_codecs(&default_codecs(), &mut media.local, &sdp_policy),
         };
@@ -79,15 +97,14 @@ impl Trying {
             media.close(core);
             return Err(AttemptFailure::Negotiation);
         };
-        core.media(MediaCommand::Join {
-            a: setup.media.id,
-            b: media.id,
-        });
         let offered = Bytes::from(offered.to_bytes());
-        let out = invite(core, head, &trunk, &setup.invite, attempt, offered.clone());
+        let caller = (&mut *head, origin.trunk);
+        let mut out = invite(core, caller, &trunk, origin.invite, attempt, offered.clone());
+        dress(&mut out.request);
         head.record
             .attempts
             .push(record(core, attempt, &out.request.headers));
+        let request = out.request.clone();
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,
@@ -98,6 +115,8 @@ impl Trying {
             offered,
             forks: Vec::new(),
             spoke: false,
+            request,
+            raised: false,
         })
     }
 

@@ -10,7 +10,7 @@ use sip_ua::ServerKey;
 
 use super::early::EarlyLeg;
 use super::ending::{End, Ending};
-use super::refresh::{MIN_SE, SessionTimer};
+use super::refresh::SessionTimer;
 use super::setup::Setup;
 use super::{Call, Head, Timer, screen};
 use crate::core::{Core, Reply, SDP};
@@ -172,9 +172,10 @@ fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
     if !invite.headers.accepts(SDP) {
         return Err(protocol(StatusCode::NOT_ACCEPTABLE));
     }
-    if SessionTimer::too_short(&invite.headers) {
+    if let Err(short) = SessionTimer::answering(&invite.headers, &trunk.session) {
         let refusal = protocol(StatusCode::SESSION_INTERVAL_TOO_SMALL);
-        return Err(refusal.with(HeaderName::MinSe, MIN_SE.as_secs().to_string()));
+        let (name, least) = short.min_se();
+        return Err(refusal.with(name, least));
     }
     if invite.uri.user().is_none_or(str::is_empty) {
         return Err(Refusal::new(StatusCode::NOT_FOUND, FailureClass::User));
@@ -242,7 +243,7 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 
 impl Core {
     /// What routing may know at this moment.
-    fn facts(&mut self) -> Facts {
+    pub(in crate::call) fn facts(&mut self) -> Facts {
         let trunks = self.profiles.trunks.keys();
         let room = trunks.filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {

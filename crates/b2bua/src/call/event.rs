@@ -64,21 +64,28 @@ pub(crate) enum Timer {
     NoAnswer,
     /// The call has lasted as long as it may.
     Duration,
-    /// The party of this leg promised to refresh the session and did not (RFC 4028).
+    /// The session of this leg was not refreshed in time (RFC 4028 §10).
     Session(Side),
+    /// It is time to refresh the session of this leg (RFC 4028 §7.4).
+    Refresh(Side),
+    /// The transfer under way takes too long.
+    Transfer,
     /// The media statistics of an ended call did not come.
     Closing,
 }
 
 impl Timer {
     /// Every timer, to stop them all.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Attempt,
         Self::Budget,
         Self::NoAnswer,
         Self::Duration,
         Self::Session(Side::A),
         Self::Session(Side::B),
+        Self::Refresh(Side::A),
+        Self::Refresh(Side::B),
+        Self::Transfer,
         Self::Closing,
     ];
 }

@@ -17,10 +17,10 @@ use crate::record::Note;
 /// Max-Forwards of a request that came without one (RFC 3261 §8.1.1.6).
 const MAX_FORWARDS: u8 = 70;
 
-/// The INVITE of one attempt.
+/// The INVITE of one attempt, on behalf of a party of the trunk `from`.
 pub(crate) fn invite(
     core: &mut Core,
-    head: &mut Head,
+    (head, from): (&mut Head, &TrunkProfile),
     to: &TrunkProfile,
     received: &Request,
     attempt: &Attempt,
@@ -34,9 +34,9 @@ pub(crate) fn invite(
         .ok()
         .flatten()
         .unwrap_or(MAX_FORWARDS);
-    let taken = Taken::new(Phase::Invite, &received.headers, &head.trunk);
+    let taken = Taken::new(Phase::Invite, &received.headers, from);
     let snapshot = Arc::clone(&core.snapshot);
-    let write = |number: &str| snapshot.rewrite(&head.trunk.name, &to.name, number);
+    let write = |number: &str| snapshot.rewrite(&from.name, &to.name, number);
     let known = Known {
         source: &taken,
         number: attempt.from_user.as_deref(),
@@ -45,11 +45,11 @@ pub(crate) fn invite(
         host: attempt.from_host.as_deref(),
         write: &write,
     };
-    let from = known.from(to);
+    let caller = known.from(to);
     let headers = &mut request.headers;
     headers.push(HeaderName::MaxForwards, hops.saturating_sub(1).to_string());
     let tag = core.tokens.tag();
-    headers.push(HeaderName::From, format!("{from};tag={tag}"));
+    headers.push(HeaderName::From, format!("{caller};tag={tag}"));
     headers.push(HeaderName::To, format!("<{}>", to_party(attempt)));
     headers.push(HeaderName::CallId, core.tokens.call_id());
     headers.push(HeaderName::CSeq, "1 INVITE");
@@ -58,6 +58,7 @@ pub(crate) fn invite(
     for (name, value) in to.capability_headers(&core.software) {
         headers.push(name, value);
     }
+    super::refresh::propose(&to.session, headers);
     passlist::carry_invite(&taken, &request.uri, to, headers);
     known.identify(to, headers);
     let notes = notes(&taken, to, attempt, head, headers);

@@ -8,6 +8,7 @@
 //! Each phase is a type and a transition consumes it: what only exists while a caller waits (its
 //! server transaction, the plan, the attempt under way) is a field of [`Setup`] and of nothing else.
 
+mod again;
 mod answer;
 mod attempt;
 mod begin;
@@ -23,13 +24,18 @@ mod ringback;
 mod screen;
 mod setup;
 mod talking;
+mod transfer;
+mod upkeep;
 
 pub(crate) use begin::{Arrived, begin, beyond};
 pub(crate) use ending::{End, Ending};
 pub(crate) use event::{Event, Timer};
 pub(crate) use offered::Offered;
+pub(crate) use refresh::SessionTimer;
 pub(crate) use setup::Setup;
 pub(crate) use talking::Talking;
+pub(crate) use transfer::Transfer;
+pub(crate) use upkeep::Upkeep;
 
 use std::sync::Arc;
 

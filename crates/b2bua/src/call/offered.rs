@@ -10,19 +10,21 @@ use sip_ua::DialogKey;
 
 use super::ending::{End, Ending};
 use super::talking::Talking;
+use super::upkeep::Upkeep;
 use super::{Event, Head, Phase};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, LegMedia, Session};
 use crate::passlist;
-use crate::profile::TrunkProfile;
+use crate::profile::{HoldMusic, TrunkProfile};
 
 /// The caller's side of a call that has been answered.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) dialog: DialogKey,
     pub(crate) media: LegMedia,
+    pub(crate) upkeep: Upkeep,
 }
 
 impl Caller {
@@ -36,6 +38,8 @@ impl Caller {
             session,
             exchange: Exchange::AwaitAck { offer: None },
             recode: false,
+            upkeep: self.upkeep,
+            playing: HoldMusic::None,
         }
     }
 }

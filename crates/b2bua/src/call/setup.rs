@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use media_relay::MediaEvent;
+use media_relay::{MediaCommand, MediaEvent};
 use routing::Attempt;
 use sdp::SessionDescription;
 use sip_msg::{Method, Request, Response, StatusCode};
-use sip_ua::{ClientFailure, ClientKey, ServerKey};
+use sip_ua::{ClientKey, ServerKey};
 
-use super::attempt::Trying;
+use super::attempt::{Origin, Trying};
 use super::early::EarlyLeg;
 use super::ending::{End, Ending};
 use super::{Event, Head, Phase, Timer};
@@ -87,6 +87,8 @@ impl Setup {
             } if self.is_trying(client) => {
                 if response.status.is_success() {
                     self.accepted(core, head, dialog, &response)
+                } else if self.try_again(core, head, &response) {
+                    Phase::Setup(self)
                 } else {
                     let said = self.said(&response);
                     let failure = AttemptFailure::Final {
@@ -100,7 +102,8 @@ impl Setup {
                 }
             }
             Event::Failed { client, error } if self.is_trying(client) => {
-                let failure = self.failure_of(error);
+                let spoke = self.trying.as_ref().is_some_and(|trying| trying.spoke);
+                let failure = AttemptFailure::of(error, spoke);
                 self.failed(core, head, failure, None)
             }
             Event::Timer(Timer::Attempt) => self.failed(core, head, AttemptFailure::Silent, None),
@@ -142,9 +145,20 @@ impl Setup {
             | Event::Acked { .. }
             | Event::AckTimeout
             | Event::RetryInvite { .. }
-            | Event::Timer(Timer::Duration | Timer::Session(_) | Timer::Closing)
+            | Event::Timer(
+                Timer::Duration
+                | Timer::Session(_)
+                | Timer::Refresh(_)
+                | Timer::Transfer
+                | Timer::Closing,
+            )
             | Event::Media { .. } => Phase::Setup(self),
         }
+    }
+
+    fn try_again(&mut self, core: &mut Core, head: &Head, refusal: &Response) -> bool {
+        let trying = self.trying.as_mut();
+        trying.is_some_and(|trying| trying.try_again(core, head, refusal))
     }
 
     /// What a final response to the attempt under way said.
@@ -183,8 +197,20 @@ impl Setup {
     /// Makes the next attempt that can be made.
     pub(crate) fn advance(mut self: Box<Self>, core: &mut Core, head: &mut Head) -> Phase {
         while let Some(attempt) = self.plan.pop_front() {
-            match Trying::start(core, head, &self, &attempt) {
+            let caller = Arc::clone(&head.trunk);
+            let origin = Origin {
+                trunk: &caller,
+                shard: self.media.pair.shard,
+                audio: self.offer.as_ref().and_then(SessionDescription::audio),
+                invite: &self.invite,
+                side: Side::B,
+            };
+            match Trying::start(core, head, &origin, &attempt, |_| {}) {
                 Ok(trying) => {
+                    core.media(MediaCommand::Join {
+                        a: self.media.id,
+                        b: trying.media.id,
+                    });
                     core.arm(
                         head.key,
                         Timer::Attempt,
@@ -305,21 +331,6 @@ impl Setup {
                 let trunk = Arc::clone(trunk);
                 core.answer_unwanted(server, &trunk, request);
                 Phase::Setup(self)
-            }
-        }
-    }
-}
-
-impl Setup {
-    fn failure_of(&self, error: ClientFailure) -> AttemptFailure {
-        let spoke = self.trying.as_ref().is_some_and(|trying| trying.spoke);
-        match error {
-            ClientFailure::TimedOut if spoke => AttemptFailure::TimerC,
-            ClientFailure::TimedOut => AttemptFailure::Silent,
-            ClientFailure::Transport(error) => AttemptFailure::Transport(error),
-            ClientFailure::NoHop(_) => AttemptFailure::NoHop,
-            ClientFailure::TooMany | ClientFailure::Cancelled | ClientFailure::Incomplete => {
-                AttemptFailure::Internal
             }
         }
     }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use media_relay::{MediaCommand, MediaEvent};
-use sip_msg::{Method, Request, StatusCode};
-use sip_ua::ServerKey;
+use sip_msg::{Method, Request, Response, StatusCode};
+use sip_ua::{ClientKey, ServerKey};
 
 use super::ending::{End, Ending};
+use super::transfer::{Concern, Transfer};
 use super::{Event, Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
 use crate::leg::{Exchange, Flows, Leg};
+use crate::profile::HoldMusic;
 
 /// The phase of an answered call.
 #[derive(Debug)]
@@ -22,11 +24,16 @@ pub(crate) struct Talking {
     pub(crate) changed: bool,
     /// The call was written down at least once.
     pub(crate) saved: bool,
+    /// One party is being replaced.
+    pub(crate) transfer: Option<Box<Transfer>>,
 }
 
 impl Talking {
-    pub(crate) fn begin(core: &mut Core, head: &mut Head, mut a: Leg, b: Leg) -> Phase {
+    pub(crate) fn begin(core: &mut Core, head: &mut Head, mut a: Leg, mut b: Leg) -> Phase {
         a.recode = a.outruns(&b);
+        for leg in [&mut a, &mut b] {
+            leg.upkeep.begin(core, head.key, leg.side);
+        }
         let longest = [a.trunk.timers.max_duration, b.trunk.timers.max_duration];
         if let Some(longest) = longest.into_iter().flatten().min() {
             core.arm(head.key, Timer::Duration, longest);
@@ -39,6 +46,7 @@ impl Talking {
             b,
             changed: true,
             saved: false,
+            transfer: None,
         };
         talking.note_codecs(head);
         talking.update_media(core);
@@ -48,6 +56,13 @@ impl Talking {
 
     pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         self.changed |= !matches!(event, Event::Media { .. } | Event::Timer(_));
+        let event = match self.transfer_on(core, head, event) {
+            Concern::Transfer(phase) => return phase,
+            Concern::Other(talking, event) => {
+                self = talking;
+                event
+            }
+        };
         match event {
             Event::Request {
                 server,
@@ -69,17 +84,14 @@ impl Talking {
             }
             Event::Final {
                 client, response, ..
-            } => match self.offering(client) {
-                Some(side) if self.reinvited(core, side, &response) => {}
-                Some(side) => {
-                    let end = End::lost(side);
-                    return self.hang_up(core, head, end, None);
+            } => {
+                if let Err(side) = self.answered(core, head, client, &response) {
+                    return self.hang_up(core, head, End::lost(side), None);
                 }
-                None => {}
-            },
+            }
             Event::Failed { client, .. } => {
                 // RFC 3261 §12.2.1.2: no response to a request within a dialog ends the dialog.
-                if let Some(side) = self.offering(client) {
+                if let Some(side) = self.offering(client).or(self.updating(client)) {
                     return self.hang_up(core, head, End::lost(side), None);
                 }
             }
@@ -96,6 +108,7 @@ impl Talking {
             Event::Timer(Timer::Session(side)) => {
                 return self.hang_up(core, head, End::lost(side), None);
             }
+            Event::Timer(Timer::Refresh(side)) => self.leg_mut(side).upkeep.due(),
             Event::Media { side, event, .. } => {
                 self.changed |= matches!(event, MediaEvent::LegState { .. });
                 if let Some(end) = heard_of_media(core, head, side, event) {
@@ -151,31 +164,57 @@ impl Talking {
             let end = End::bye(side, &request.headers, &trunk);
             return self.hang_up(core, head, end, Some(side));
         }
-        if request.method == Method::Invite {
-            self.reinvite(core, head, server, side, request);
-        } else {
-            core.answer_unwanted(server, &trunk, request);
+        let allowed = trunk.allow_methods.contains(&request.method);
+        match request.method {
+            Method::Invite => self.asked_anew(core, head, server, side, request),
+            Method::Update if allowed => self.asked_anew(core, head, server, side, request),
+            _ => core.answer_unwanted(server, &trunk, request),
         }
         self.settle(core, head);
         Phase::Talking(self)
     }
 
+    /// The final response to a request of ours; an error names the side whose dialog is gone.
+    fn answered(
+        &mut self,
+        core: &mut Core,
+        head: &Head,
+        client: ClientKey,
+        response: &Response,
+    ) -> Result<(), Side> {
+        if let Some(side) = self.offering(client) {
+            let lives = self.reinvited(core, head, side, response);
+            return if lives { Ok(()) } else { Err(side) };
+        }
+        if let Some(side) = self.updating(client) {
+            let lives = self.updated(core, head, side, response);
+            return if lives { Ok(()) } else { Err(side) };
+        }
+        Ok(())
+    }
+
     /// Tells both legs' shards what holds now.
-    pub(crate) fn update_media(&self, core: &mut Core) {
-        for (own, across) in [(&self.a, &self.b), (&self.b, &self.a)] {
+    pub(crate) fn update_media(&mut self, core: &mut Core) {
+        for side in [Side::A, Side::B] {
+            let (own, across) = self.pair(side);
             let direction = own.session.negotiated.direction;
+            let music = own.entertainment(across);
+            let heard = across.session.intends.sends() || music != HoldMusic::None;
             let flows = Flows {
-                send: direction.sends() && across.session.intends.sends(),
+                send: direction.sends() && heard,
                 receive: direction.receives() && across.session.intends.receives(),
             };
             let remotes = [&own.session.negotiated];
             let across = Some(&across.session.negotiated);
             let params = own.media.answered(&own.trunk, &remotes, across, flows);
             own.media.update(core, params);
+            if std::mem::replace(&mut own.playing, music) != music {
+                own.media.play(core, music);
+            }
         }
     }
 
-    fn note_codecs(&self, head: &mut Head) {
+    pub(super) fn note_codecs(&self, head: &mut Head) {
         for leg in [&self.a, &self.b] {
             let media = match leg.side {
                 Side::A => head.record.media_a.get_or_insert_default(),
@@ -196,8 +235,17 @@ impl Talking {
         gone: Option<Side>,
     ) -> Phase {
         self.note_codecs(head);
-        let Self { a, b, saved, .. } = *self;
+        let Self {
+            a,
+            b,
+            saved,
+            transfer,
+            ..
+        } = *self;
         let legs = [a.media.id, b.media.id];
+        if let Some(transfer) = transfer {
+            transfer.abandon(core, head, &end);
+        }
         for leg in [a, b] {
             let bye = gone != Some(leg.side);
             leg.end(core, bye.then_some(&end));

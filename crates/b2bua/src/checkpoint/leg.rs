@@ -1,19 +1,24 @@
 //! One leg of a checkpoint.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair, PortPairId, ShardId};
-use sdp::{Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite};
+use sdp::{
+    Direction, Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite,
+};
 use serde::{Deserialize, Serialize};
 use sip_msg::wire::TrunkName;
 use sip_ua::{DialogCheckpoint, DialogKey};
 
 use super::RestoreError;
 use super::session::SessionValue;
+use crate::call::{SessionTimer, Upkeep};
 use crate::core::Core;
 use crate::key::{CallKey, Side};
 use crate::leg::{Exchange, Leg, LegMedia};
 use crate::limits::Share;
+use crate::profile::HoldMusic;
 
 /// A leg as a plain value.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +27,12 @@ pub(crate) struct LegValue {
     dialog: DialogCheckpoint,
     media: MediaValue,
     session: SessionValue,
+    /// The session interval in seconds, and whether we refresh it.
+    #[serde(default)]
+    timer: Option<(u64, bool)>,
+    /// The party takes UPDATE.
+    #[serde(default)]
+    updates: bool,
 }
 
 /// What a leg owns of the media plane.
@@ -80,7 +91,20 @@ impl LegValue {
             dialog: core.ua.checkpoint_dialog(leg.dialog)?,
             media: MediaValue::of(&leg.media, state),
             session: SessionValue::of(&leg.session),
+            timer: leg
+                .upkeep
+                .timer
+                .map(|timer| (timer.interval.as_secs(), timer.ours)),
+            updates: leg.upkeep.updates,
         })
+    }
+
+    /// The same, but that the party wants this.
+    pub(super) fn intending(self, intends: Direction) -> Self {
+        Self {
+            session: self.session.intending(intends),
+            ..self
+        }
     }
 
     /// The leg's dialog alone.
@@ -140,6 +164,10 @@ impl LegValue {
             state: Box::new(state),
         });
         let exchange = Exchange::Idle;
+        let timer = self.timer.map(|(seconds, ours)| SessionTimer {
+            interval: Duration::from_secs(seconds),
+            ours,
+        });
         Ok(Leg {
             side,
             trunk,
@@ -148,6 +176,8 @@ impl LegValue {
             session,
             exchange,
             recode: false,
+            upkeep: Upkeep::restored(timer, self.updates),
+            playing: HoldMusic::None,
         })
     }
 }

@@ -98,6 +98,14 @@ impl SessionValue {
         }
     }
 
+    /// The same, but that the party wants this.
+    pub(super) fn intending(self, intends: Direction) -> Self {
+        Self {
+            intends: intends.to_string(),
+            ..self
+        }
+    }
+
     /// `None` if a value is not what it must be.
     pub(super) fn restore(&self, local: &LocalMedia) -> Option<Session> {
         let formats: Vec<NegotiatedFormat> = self

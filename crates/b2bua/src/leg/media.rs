@@ -2,15 +2,15 @@
 //! parameters that the relay is told.
 
 use media_relay::{
-    Law, LegId, LegParams, Listen, MasterKey, MediaCommand, PortPair, PtMap, RemoteCandidate,
-    ShardId, SrtpParams, Suite, TelephoneEvent, ToneCodec,
+    Cadence, Law, LegId, LegParams, Listen, MasterKey, MediaCommand, PortPair, PtMap,
+    RemoteCandidate, ShardId, Source, SrtpParams, Suite, TelephoneEvent, ToneCodec,
 };
 use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_map};
 
 use crate::core::Core;
 use crate::key::{CallKey, Side};
 use crate::limits::Permit;
-use crate::profile::TrunkProfile;
+use crate::profile::{HoldMusic, TrunkProfile};
 
 /// What one leg owns of the media plane, and its place within the limits. The lease and the permit
 /// are in the core's tables under the leg's name, so that a call that is lost to a fault loses no
@@ -83,6 +83,19 @@ impl LegMedia {
     /// Gives everything back. The ports rest until the shard has closed the leg.
     pub(crate) fn close(self, core: &mut Core) {
         core.close_media(self.id);
+    }
+
+    /// Lets the party hear something of ours, or the leg across again.
+    pub(crate) fn play(&self, core: &mut Core, music: HoldMusic) {
+        let source = match music {
+            HoldMusic::None => Source::Off,
+            HoldMusic::Silence => Source::Silence,
+            HoldMusic::Tone => Source::Tone(Cadence::HELD),
+        };
+        core.media(MediaCommand::Source {
+            leg: self.id,
+            source,
+        });
     }
 
     /// Tells the shard what was signalled for this leg.

@@ -13,14 +13,16 @@ pub(crate) use session::{Exchange, Session, agreed, default_codecs, policy};
 
 use std::sync::Arc;
 
+use sdp::{Audio, Direction};
 use sip_ua::DialogKey;
 
-use crate::call::End;
+use crate::call::{End, Upkeep};
 use crate::core::Core;
+use crate::departure::Departure;
 use crate::index::Owner;
-use crate::key::Side;
+use crate::key::{CallKey, Side};
 use crate::passlist;
-use crate::profile::TrunkProfile;
+use crate::profile::{HoldMusic, TrunkProfile};
 
 /// A leg whose dialog is confirmed, or is about to be by the caller's ACK.
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub(crate) struct Leg {
     /// The party across took other formats than this one was told of; it is to be offered those,
     /// once.
     pub(crate) recode: bool,
+    /// The session timer.
+    pub(crate) upkeep: Upkeep,
+    /// What the shard was last told to let the held party hear.
+    pub(crate) playing: HoldMusic,
 }
 
 impl Leg {
@@ -51,15 +57,55 @@ impl Leg {
 
     /// Whether nothing is under way that a checkpoint could not describe.
     pub(crate) fn is_stable(&self) -> bool {
-        matches!(self.exchange, Exchange::Idle | Exchange::Refused { .. })
+        let free = matches!(self.exchange, Exchange::Idle | Exchange::Refused { .. });
+        free && !self.upkeep.is_updating()
+    }
+
+    /// What a party that is held by the one across hears; `None` where nothing is to be sent, or
+    /// its dialect of hold or its codecs leave no room for it.
+    fn music(&self) -> HoldMusic {
+        let hold = self.trunk.hold;
+        let room = hold.dialect.express(Direction::SendOnly).sends()
+            && LegMedia::can_ring(&self.session.negotiated);
+        if room { hold.music } else { HoldMusic::None }
+    }
+
+    /// What the party is told that the one across wants: to be sent music is to be held by a party
+    /// that sends.
+    pub(crate) fn hears_of(&self, across: &Self) -> Direction {
+        match across.session.intends {
+            Direction::Inactive if self.music() != HoldMusic::None => Direction::SendOnly,
+            wants => wants,
+        }
+    }
+
+    /// What the party across said, as this one is told it.
+    pub(crate) fn told_of(&self, across: &Self) -> Audio {
+        across.session.said(self.hears_of(across))
+    }
+
+    /// What the party should hear from us in the place of the one across.
+    pub(crate) fn entertainment(&self, across: &Self) -> HoldMusic {
+        let held = across.session.intends == Direction::Inactive;
+        let listens = self.session.negotiated.direction.sends();
+        if held && listens {
+            self.music()
+        } else {
+            HoldMusic::None
+        }
     }
 
     /// Whether the party should be told something new of the leg across: another direction, or
     /// other formats.
     pub(crate) fn needs(&self, across: &Self) -> bool {
-        let hold = self.trunk.hold;
-        let wanted = hold.express(across.session.intends);
+        let hold = self.trunk.hold.dialect;
+        let wanted = hold.express(self.hears_of(across));
         self.recode || wanted != hold.express(self.session.conveyed)
+    }
+
+    /// Whether the party refused to hear that this is wanted, and nothing has changed since.
+    pub(crate) fn was_refused(&self, wanted: Direction) -> bool {
+        matches!(self.exchange, Exchange::Refused { conveying } if conveying == wanted)
     }
 
     /// Whether the party may send speech that the one across does not take.
@@ -80,14 +126,8 @@ impl Leg {
 
     /// Gives the leg back; with BYE if there is a reason to tell its party.
     pub(crate) fn end(self, core: &mut Core, bye: Option<&End>) {
-        if let Exchange::Offering { client, .. } = self.exchange {
-            core.index.own_client(
-                client,
-                Owner::Nobody {
-                    keep: Some(self.dialog),
-                },
-            );
-        }
+        self.drop_requests(core);
+        core.unsubscribe(self.dialog);
         if let Some(end) = bye {
             core.bye(
                 self.dialog,
@@ -95,5 +135,33 @@ impl Leg {
             );
         }
         self.media.close(core);
+    }
+
+    /// Gives the leg back and leaves its dialog to its party, which knows that it is over.
+    pub(crate) fn depart(self, core: &mut Core, call: CallKey) {
+        self.drop_requests(core);
+        let patience = self.trunk.transfer.departure;
+        let trunk = self.trunk;
+        core.depart(self.dialog, Departure { call, trunk }, patience);
+        self.media.close(core);
+    }
+
+    /// What becomes of a request of ours in the dialog concerns nobody any more.
+    fn drop_requests(&self, core: &mut Core) {
+        let reinvite = match self.exchange {
+            Exchange::Offering { client, .. } => Some(client),
+            Exchange::Idle
+            | Exchange::AwaitAck { .. }
+            | Exchange::Retrying
+            | Exchange::Refused { .. } => None,
+        };
+        for client in reinvite.into_iter().chain(self.upkeep.update_under_way()) {
+            core.index.own_client(
+                client,
+                Owner::Nobody {
+                    keep: Some(self.dialog),
+                },
+            );
+        }
     }
 }

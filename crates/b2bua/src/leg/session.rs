@@ -20,7 +20,7 @@ pub(crate) struct Session {
     pub(crate) negotiated: Negotiated,
     /// What the party itself wants to send and receive, seen from it, apart from any hold of ours.
     pub(crate) intends: Direction,
-    /// What the party was last told of the other leg's intention.
+    /// What the party was last told of the other leg's intention, before its dialect of hold.
     pub(crate) conveyed: Direction,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
     Policy {
         allow: patterns.clone(),
         prefer: patterns,
-        hold: trunk.hold,
+        hold: trunk.hold.dialect,
         ..Policy::default()
     }
 }
@@ -76,38 +76,38 @@ pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
 }
 
 impl Session {
-    /// What the party said: the basis of what the other leg is offered or answered.
-    fn said(&self) -> Audio {
-        agreed(&self.negotiated, self.intends)
+    /// What the party said, as the other leg's is to hear it: the basis of what that one is offered
+    /// or answered. `wants` is what it is told that this party wants to send and receive.
+    pub(crate) fn said(&self, wants: Direction) -> Audio {
+        agreed(&self.negotiated, wants)
     }
 
-    /// Answers an offer of the party on behalf of `across`.
+    /// Answers an offer of the party; `across` is what the other leg's party said.
     pub(crate) fn answer(
         &mut self,
         offer: &SessionDescription,
         heard: Bytes,
         local: &mut LocalMedia,
-        across: &Self,
+        across: &Audio,
         policy: &Policy,
     ) -> Result<(), AnswerError> {
-        let (answer, negotiated) = answer_for(offer, &across.said(), local, policy)?;
+        let (answer, negotiated) = answer_for(offer, across, local, policy)?;
         self.intends = negotiated.remote.direction;
-        self.conveyed = across.intends;
+        self.conveyed = across.direction;
         self.told = answer.to_bytes().into();
         self.heard = heard;
         self.negotiated = negotiated;
         Ok(())
     }
 
-    /// Writes an offer to the party that says what `across` wants, with the payload types this leg
-    /// already uses (RFC 3264 §8.3.2).
+    /// Writes an offer to the party of what `audio`, the other leg's party, said, with the payload
+    /// types this leg already uses (RFC 3264 §8.3.2).
     pub(crate) fn offer(
         &self,
         local: &mut LocalMedia,
-        across: &Self,
+        mut audio: Audio,
         policy: &Policy,
     ) -> Result<(Bytes, PendingOffer), OfferError> {
-        let mut audio = across.said();
         let mut formats: Vec<sdp::Format> = Vec::with_capacity(audio.formats.len());
         for format in &audio.formats {
             let ours = self.negotiated.formats.iter();
@@ -137,10 +137,9 @@ impl Session {
         answer: &SessionDescription,
         heard: Bytes,
         conveying: Direction,
-        policy: &Policy,
     ) -> Result<(), AnswerError> {
+        let offered = pending.direction();
         let negotiated = pending.answered(answer)?;
-        let offered = policy.hold.express(conveying);
         let answered = negotiated.remote.direction;
         // The party could only narrow what it was offered; for the rest it has not spoken.
         let sends = if offered.receives() {
@@ -159,6 +158,16 @@ impl Session {
         self.heard = heard;
         self.negotiated = negotiated;
         Ok(())
+    }
+}
+
+impl Session {
+    /// The description the party was told last, as an offer once more: it refreshes the session
+    /// and changes nothing.
+    pub(crate) fn offer_again(&self) -> Option<(Bytes, PendingOffer)> {
+        let told = SessionDescription::parse(&self.told).ok()?;
+        let pending = PendingOffer::again(&told, &self.negotiated)?;
+        Some((self.told.clone(), pending))
     }
 }
 

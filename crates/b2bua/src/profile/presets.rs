@@ -10,9 +10,9 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, ContextProfile, Early, FlowPolicy, HeaderProfile, IdentityProfile, IpNet,
-    OptionsPing, PeerProfile, Preset, ReasonMap, Redirect, Redirections, TrunkProfile, TrunkTimers,
-    Trust,
+    Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
+    IdentityProfile, IpNet, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect, Redirections,
+    SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -45,8 +45,9 @@ const METHODS: [Method; 6] = [
     Method::Notify,
 ];
 
-/// What is done on the trunks of carriers and PBXs besides (RFC 3262).
-const EARLY_METHODS: [Method; 1] = [Method::Prack];
+/// What is done on the trunks of carriers and PBXs besides (RFC 3262, RFC 3311, RFC 6086). None of
+/// it goes on to Microsoft, which has no use for it (M-01, M-02).
+const PLAIN_METHODS: [Method; 3] = [Method::Prack, Method::Update, Method::Info];
 
 /// What Microsoft says it takes (M-01).
 const MICROSOFT_TAKES: [Method; 6] = [
@@ -97,7 +98,9 @@ impl TrunkProfile {
             flows: FlowPolicy::OneWay,
             srtp: true,
             rtcp_mux: true,
-            hold: HoldDialect::InactiveOnly,
+            hold: HoldPolicy::new(HoldDialect::InactiveOnly),
+            session: SessionPolicy::default(),
+            dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
@@ -120,9 +123,10 @@ impl TrunkProfile {
             context: ContextProfile::default(),
             reasons: ReasonMap::default(),
             allow_methods: METHODS.to_vec(),
-            supported: Vec::new(),
+            supported: vec![Arc::from("timer")],
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
+            transfer: TransferPolicy::of(preset),
         }
     }
 
@@ -185,7 +189,9 @@ impl TrunkProfile {
             flows: FlowPolicy::Reuse,
             srtp: false,
             rtcp_mux: false,
-            hold: HoldDialect::Standard,
+            hold: HoldPolicy::default(),
+            session: SessionPolicy::default(),
+            dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
             media_interface: 0,
             latch: LatchPolicy::Signalled,
@@ -203,10 +209,11 @@ impl TrunkProfile {
             },
             context: ContextProfile::default(),
             reasons: ReasonMap::default(),
-            allow_methods: [METHODS.as_slice(), &EARLY_METHODS].concat(),
-            supported: Vec::new(),
-            sends_methods: [MICROSOFT_TAKES.as_slice(), &[Method::Prack]].concat(),
+            allow_methods: [METHODS.as_slice(), &PLAIN_METHODS].concat(),
+            supported: vec![Arc::from("timer")],
+            sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
             x_ms_sbc: false,
+            transfer: TransferPolicy::of(preset),
         }
     }
 }

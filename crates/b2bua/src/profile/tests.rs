@@ -25,7 +25,7 @@ fn microsoft_is_three_proxies_over_tls_in_order() {
     );
     assert_eq!(trunk.flows, FlowPolicy::OneWay);
     assert!(trunk.srtp && trunk.rtcp_mux && trunk.x_ms_sbc);
-    assert_eq!(trunk.hold, HoldDialect::InactiveOnly);
+    assert_eq!(trunk.hold, HoldPolicy::new(sdp::HoldDialect::InactiveOnly));
     assert!(trunk.timers.setup_budget < Duration::from_secs(10));
     assert!(
         trunk
@@ -76,10 +76,10 @@ fn capabilities_say_what_is_done_and_no_more() {
     };
     assert_eq!(
         find(&HeaderName::Allow),
-        Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")
+        Some("INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER")
     );
     assert_eq!(find(&HeaderName::XMsSbc), Some("Trunkline/Trunkline/0.1.0"));
-    assert_eq!(find(&HeaderName::Supported), None);
+    assert_eq!(find(&HeaderName::Supported), Some("replaces, timer"));
 }
 
 #[test]
@@ -114,4 +114,16 @@ fn a_plain_trunk_allows_the_addresses_of_its_peers() {
         [IpNet::single("198.51.100.7".parse().unwrap())]
     );
     assert_eq!(trunk.trust, Trust::Untrusted);
+}
+
+#[test]
+fn transfers_are_advertised_as_they_are_taken() {
+    let mut trunk = acs();
+    trunk.transfer.refer = false;
+    assert!(!trunk.allow_value().contains("REFER") && trunk.allow_value().contains("NOTIFY"));
+    assert!(trunk.supports("Replaces") && !trunk.supports("norefersub"));
+    trunk.transfer.replaces = false;
+    assert_eq!(trunk.supported_value().as_deref(), Some("timer"));
+    assert!(!trunk.supports("replaces"));
+    assert!(trunk.is_named(&trunk.advertised.host.to_ascii_uppercase()));
 }

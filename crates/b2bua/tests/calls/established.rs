@@ -89,9 +89,9 @@ fn requests_that_nobody_relays_are_answered_on_their_leg() {
     let (caller, called) = up(&mut sim, "carrier", APPLICATION, "acs");
     let expected = [
         (Method::Options, "200"),
-        (Method::Info, "405"),
-        (Method::Update, "405"),
-        (Method::Refer, "405"),
+        (Method::Info, "200"),
+        (Method::Update, "200"),
+        (Method::Refer, "403"),
         (Method::Message, "405"),
         (Method::Notify, "481"),
         (Method::Prack, "481"),

@@ -7,6 +7,8 @@ use sip_msg::{Headers, NameAddr, Request, Response, Uri};
 use crate::description::{Description, Direction};
 use crate::media::MediaEnd;
 
+use super::transfer::Notified;
+
 /// Who called, from the party's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -39,6 +41,10 @@ pub struct Call {
     pub responses: Vec<u16>,
     /// Outcomes of the party's own re-INVITEs, in order.
     pub reinvites: Vec<u16>,
+    /// Outcomes of the party's own REFERs, in order.
+    pub refers: Vec<u16>,
+    /// What the party was told of them.
+    pub notified: Vec<Notified>,
     /// How many re-INVITEs came.
     pub reinvited: usize,
     /// The session descriptions that came, in order.

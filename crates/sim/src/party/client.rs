@@ -109,6 +109,8 @@ impl Party {
         let Some(call) = call else { return };
         if cseq.method == Method::Invite {
             self.handle_invite_response(call, &request, &response, was_done);
+        } else if cseq.method == Method::Refer && response.status.is_final() && !was_done {
+            self.settle_refer(call, response.status.code());
         } else if cseq.method == Method::Bye {
             self.end_call(call, None);
         }

@@ -29,6 +29,8 @@ impl Party {
             state: State::Calling,
             responses: Vec::new(),
             reinvites: Vec::new(),
+            refers: Vec::new(),
+            notified: Vec::new(),
             reinvited: 0,
             described: Vec::new(),
             ending: None,
@@ -127,7 +129,7 @@ impl Party {
         Some(request)
     }
 
-    fn next_seq(&mut self, number: u32) -> Option<u32> {
+    pub(super) fn next_seq(&mut self, number: u32) -> Option<u32> {
         let call = self.calls.get_mut(&number)?;
         call.local_seq += 1;
         Some(call.local_seq)

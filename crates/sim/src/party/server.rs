@@ -244,6 +244,9 @@ impl Party {
         }
         if request.method != Method::Invite {
             self.answer(key, request, 200);
+            if request.method == Method::Notify {
+                self.notified(number, request);
+            }
         } else if self.held_for > Duration::ZERO {
             self.out
                 .push_back(Out::Wake(self.held_for, Wake::Held(number)));
@@ -309,6 +312,8 @@ impl Party {
             state: State::Calling,
             responses: Vec::new(),
             reinvites: Vec::new(),
+            refers: Vec::new(),
+            notified: Vec::new(),
             reinvited: 0,
             described: Vec::new(),
             ending: None,

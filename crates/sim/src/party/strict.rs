@@ -62,7 +62,9 @@ impl Party {
     }
 
     fn check_invite(&mut self, request: &Request) {
-        if request.headers.to_tag().is_none() {
+        // The Request-URI of a referred call is what Microsoft itself wrote.
+        let referred = request.headers.contains(&HeaderName::ReferredBy);
+        if request.headers.to_tag().is_none() && !referred {
             let e164 = |user: Option<&str>| user.is_some_and(|user| user.starts_with('+'));
             if !e164(request.uri.user()) {
                 self.fault(format!(

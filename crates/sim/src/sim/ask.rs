@@ -125,6 +125,26 @@ impl Sim {
         self.at(end, |party, call| party.send_in_dialog(call, method));
     }
 
+    /// The Referred-By of [`Sim::refer`].
+    pub const REFERRED_BY: &str =
+        "<sip:sip.pstnhub.microsoft.com:5061;x-m=8:OrgId:fA27;x-t=4dCa;x-tt=aHR0%3D>";
+
+    /// Makes one end ask for a transfer to `refer_to`, the value of Refer-To, as Microsoft does:
+    /// with a Referred-By.
+    pub fn refer(&mut self, end: Handle, refer_to: &str) {
+        let headers = [("Refer-To", refer_to), ("Referred-By", Self::REFERRED_BY)];
+        self.refer_with(end, &headers);
+    }
+
+    /// The same, with these header fields instead.
+    pub fn refer_with(&mut self, end: Handle, headers: &[(&str, &str)]) {
+        let headers = headers
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let headers: Vec<_> = headers.collect();
+        self.at(end, |party, call| party.refer(call, &headers));
+    }
+
     /// Makes a party send OPTIONS.
     pub fn ping(&mut self, name: &str) {
         let party = self.index(name);

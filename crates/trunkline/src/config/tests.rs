@@ -1,6 +1,7 @@
 //! Planted mistakes are found, each at its place; what is right is taken.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{Reading, Severity, read_text};
 
@@ -181,6 +182,95 @@ fn mistakes_about_early_media_and_redirection_are_found() {
         assert_eq!(errors.len(), 1, "{lines}: {errors:?}");
         assert_eq!(errors[0].0, line, "{lines}: {errors:?}");
         assert!(errors[0].1.contains(says), "{lines}: {errors:?}");
+    }
+}
+
+#[test]
+fn what_a_trunk_says_of_sessions_hold_and_digits_is_taken() {
+    use b2bua::profile::{DtmfMode, HoldMusic, RefreshMethod, RefresherChoice};
+    let tables = "numbers = { country = \"US\", area = \"425\" }\n\
+        [trunk.session]\nexpires = \"30m\"\nmin_se = \"2m\"\n\
+        refresher = \"us\"\nmethod = \"update\"\n\
+        [trunk.hold]\ndialect = \"null-address\"\nmusic = \"tone\"\n\
+        [trunk.dtmf]\nmode = \"info\"\n";
+    let text = RIGHT.replacen(
+        "numbers = { country = \"US\", area = \"425\" }\n",
+        tables,
+        1,
+    );
+    let reading = read(&text);
+    assert_eq!(errors(&reading), []);
+    let profile = &reading.config.trunks[2].profile;
+    assert_eq!(profile.session.expires, Some(Duration::from_secs(1800)));
+    assert_eq!(profile.session.min_se, Duration::from_secs(120));
+    assert_eq!(profile.session.refresher, RefresherChoice::Us);
+    assert_eq!(profile.session.method, RefreshMethod::Update);
+    assert_eq!(profile.hold.dialect, sdp::HoldDialect::NullAddress);
+    assert_eq!(profile.hold.music, HoldMusic::Tone);
+    assert_eq!(profile.dtmf.mode, DtmfMode::Info);
+}
+
+#[test]
+fn mistakes_in_the_tables_of_a_call_are_found_in_their_line() {
+    let carrier = "peers = [\"udp:198.51.100.7:5060\"]";
+    let microsoft = "preset = \"acs\"";
+    for (at, table, line, says) in [
+        (carrier, "session", "min_se = \"89s\"", "90s or longer"),
+        (
+            carrier,
+            "session",
+            "expires = \"1m\"",
+            "shorter than `min_se`",
+        ),
+        (
+            carrier,
+            "session",
+            "refresher = \"them\"",
+            "`them` is not known",
+        ),
+        (
+            carrier,
+            "session",
+            "method = \"info\"",
+            "`info` is not known",
+        ),
+        (
+            carrier,
+            "session",
+            "expire = \"1h\"",
+            "unknown key `expire`",
+        ),
+        (microsoft, "session", "method = \"update\"", "no UPDATE"),
+        (carrier, "hold", "dialect = \"mute\"", "`mute` is not known"),
+        (
+            microsoft,
+            "hold",
+            "dialect = \"sendonly\"",
+            "nothing but `inactive`",
+        ),
+        (microsoft, "hold", "music = \"tone\"", "hears nothing"),
+        (
+            carrier,
+            "dtmf",
+            "mode = \"rfc2833\"",
+            "`rfc2833` is not known",
+        ),
+        (
+            microsoft,
+            "dtmf",
+            "mode = \"info\"",
+            "telephone events only",
+        ),
+    ] {
+        let text = RIGHT.replacen(at, &format!("{at}\n[trunk.{table}]\n{line}"), 1);
+        let place = text[..text.find(line).expect("planted")]
+            .matches('\n')
+            .count()
+            + 1;
+        let errors = errors(&read(&text));
+        assert_eq!(errors.len(), 1, "{line}: {errors:?}");
+        assert_eq!(errors[0].0, place, "{line}: {errors:?}");
+        assert!(errors[0].1.contains(says), "{line}: {errors:?}");
     }
 }
 

@@ -11,8 +11,10 @@
 
 mod auth;
 mod connection;
+mod dtmf;
 mod early;
 mod gateway;
+mod hold;
 mod identity;
 mod media;
 mod operation;
@@ -27,8 +29,10 @@ mod trunk;
 
 pub use auth::Auth;
 pub use connection::Connection;
+pub use dtmf::Dtmf;
 pub use early::Early;
 pub use gateway::{Certificate, Dns, Gateway, Interface, Media, Tls};
+pub use hold::Hold;
 pub use identity::Identity;
 pub use media::TrunkMedia;
 pub use operation::{Admin, CloudCalling, Log};

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Auth, Connection, Early, Identity, OneOrMany, Redirect, Register, Session, Span, Transfer,
-    TrunkMedia,
+    Auth, Connection, Dtmf, Early, Hold, Identity, OneOrMany, Redirect, Register, Session, Span,
+    Transfer, TrunkMedia,
 };
 
 /// `numbers = { country = "US", area = "425" }`: how a side writes telephone numbers.
@@ -105,9 +105,15 @@ pub struct Trunk {
     /// Digest authentication towards this trunk and of its requests.
     #[serde(default)]
     pub auth: Auth,
+    /// How digits travel.
+    #[serde(default)]
+    pub dtmf: Dtmf,
     /// What a caller hears before the answer.
     #[serde(default)]
     pub early: Early,
+    /// What hold looks and sounds like.
+    #[serde(default)]
+    pub hold: Hold,
     /// Who the calling party is said to be.
     #[serde(default)]
     pub identity: Identity,

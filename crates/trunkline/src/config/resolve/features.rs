@@ -2,14 +2,16 @@
 
 use b2bua::profile::TrunkProfile;
 
-use super::{auth, early, identity, media, redirect, register, session, transfer};
+use super::{auth, dtmf, early, hold, identity, media, redirect, register, session, transfer};
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
 /// Applies all feature tables of one trunk. Each feature changes its own part of the profile.
 pub(super) fn apply(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut Findings) {
     auth::apply(&raw.auth, profile, findings);
+    dtmf::apply(&raw.dtmf, profile, findings);
     early::apply(&raw.early, raw.numbers.as_ref(), profile, findings);
+    hold::apply(&raw.hold, profile, findings);
     identity::apply(&raw.identity, profile, findings);
     media::apply(&raw.media, profile, findings);
     redirect::apply(&raw.redirect, profile, findings);

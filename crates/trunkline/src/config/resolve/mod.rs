@@ -2,8 +2,10 @@
 
 mod auth;
 mod connection;
+mod dtmf;
 mod early;
 mod features;
+mod hold;
 mod identity;
 mod media;
 pub mod network;
