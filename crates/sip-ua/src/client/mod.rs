@@ -29,6 +29,8 @@ pub(crate) struct Client {
     /// The dialog it is sent in.
     pub(crate) dialog: Option<DialogKey>,
     pub(crate) purpose: Purpose,
+    /// How often it was sent again with the answer to a challenge.
+    pub(crate) rounds: u8,
     /// Reason header fields of the CANCEL that is wanted.
     pub(crate) cancel: Option<Headers>,
     /// The early dialogs its provisional responses created.

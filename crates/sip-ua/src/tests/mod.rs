@@ -8,6 +8,7 @@
 mod bench;
 mod cancel;
 mod dialogs;
+mod digest;
 mod failover;
 mod forks;
 mod ladders;

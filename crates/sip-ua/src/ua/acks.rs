@@ -43,6 +43,12 @@ impl UserAgent {
         let mut request = self
             .dialog_skeleton(dialog, &Method::Ack, seq)
             .ok_or(DialogError::Gone)?;
+        // RFC 3261 §22.1: what let the INVITE pass lets its ACK pass.
+        for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
+            for value in client.request.headers.get_all(&name) {
+                request.headers.push(name.clone(), value);
+            }
+        }
         if let Some((content_type, content)) = body {
             request.set_body(content_type, content);
         }

@@ -46,6 +46,8 @@ impl UserAgent {
             ..
         } = out;
         self.complete_request(&mut request);
+        self.keyring
+            .preempt(&settings.trunk, &mut request, &mut self.rng);
         let client = Client {
             request,
             settings,
@@ -53,6 +55,7 @@ impl UserAgent {
             policy,
             dialog: None,
             purpose: Purpose::User,
+            rounds: 0,
             cancel: None,
             forks: Vec::new(),
             answers: Vec::new(),
@@ -131,6 +134,7 @@ impl UserAgent {
                 },
                 dialog: None,
                 purpose: Purpose::Internal,
+                rounds: 0,
                 cancel: None,
                 forks: Vec::new(),
                 answers: Vec::new(),
@@ -223,6 +227,8 @@ impl UserAgent {
             .ok_or(DialogError::Gone)?;
         build(&mut request);
         self.complete_request(&mut request);
+        self.keyring
+            .preempt(&settings.trunk, &mut request, &mut self.rng);
         let timers = &self.config.timers;
         let phase = match held {
             true => Phase::Held {
@@ -243,6 +249,7 @@ impl UserAgent {
                 policy: HopPolicy::default(),
                 dialog: Some(dialog),
                 purpose,
+                rounds: 0,
                 cancel: None,
                 forks: Vec::new(),
                 answers: Vec::new(),

@@ -159,6 +159,7 @@ impl UserAgent {
             policy: client.policy,
             dialog: client.dialog,
             purpose: Purpose::Abandoned,
+            rounds: client.rounds,
             cancel: Some(Headers::new()),
             forks: Vec::new(),
             answers: Vec::new(),

@@ -1,6 +1,7 @@
 //! The user agent: what comes in, what goes out, and the tables in between.
 
 mod acks;
+mod authentication;
 mod commands;
 mod delivery;
 mod dialogs;
@@ -19,6 +20,7 @@ use sip_msg::Message;
 use sip_msg::dns::{DnsAnswer, Query};
 use sip_msg::wire::{Arrival, To, Transmit, TransmitId, TransportReport};
 
+use crate::auth::Keyring;
 use crate::client::Clients;
 use crate::config::UaConfig;
 use crate::counters::{Counters, Load};
@@ -40,6 +42,7 @@ pub struct UserAgent {
     rng: TokenRng,
     /// Makes the To tags of stateless responses (RFC 3261 §8.2.7).
     salt: u64,
+    keyring: Keyring,
     clients: Clients,
     servers: Servers,
     dialogs: Dialogs,
@@ -83,6 +86,7 @@ impl UserAgent {
     pub fn new(config: UaConfig, mut rng: TokenRng) -> Self {
         Self {
             salt: rng.next_u64(),
+            keyring: Keyring::default(),
             resolver: Resolver::new(&config.resolver),
             config,
             rng,

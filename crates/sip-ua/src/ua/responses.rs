@@ -247,6 +247,9 @@ impl UserAgent {
         let forks = std::mem::take(&mut client.forks);
         let dialog = client.dialog;
         self.end_early_dialogs(now, &forks);
+        if self.authenticate(now, key, &response) {
+            return;
+        }
         if let Some(dialog) = dialog {
             self.on_reinvite_refused(now, dialog, key, response.status);
         }
@@ -300,6 +303,9 @@ impl UserAgent {
             }
             NonInviteResponse::Deliver => {
                 if status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
+                    return;
+                }
+                if self.authenticate(now, key, &response) {
                     return;
                 }
                 if status.is_success()
