@@ -9,6 +9,7 @@ mod hostile;
 mod kamailio;
 mod media;
 mod one_way;
+mod reload;
 mod run;
 mod strangers;
 mod tls_peers;

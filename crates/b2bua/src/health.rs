@@ -18,6 +18,7 @@
 //!
 //! The state lives under the trunk's name and the peer's URI, so a reload keeps it.
 
+pub mod forecast;
 mod peer;
 mod request;
 mod view;
