@@ -118,6 +118,7 @@ fn snapshot() -> Arc<Snapshot> {
         ..RouteDoc::default()
     };
     let document = Document {
+        emergency: routing::EmergencyDoc::default(),
         trunks: vec![trunk("carrier", CALLER), trunk("pbx", CALLED)],
         routes: vec![route],
     };

@@ -38,6 +38,7 @@ fn snapshot(routes: u32) -> Snapshot {
         ..RouteDoc::default()
     };
     let document = Document {
+        emergency: routing::EmergencyDoc::default(),
         trunks,
         routes: (0..routes).map(route).collect(),
     };

@@ -5,15 +5,26 @@
 //! that it can be printed for every pair of trunks.
 
 mod address;
+mod context;
+mod edit;
 mod identity;
+mod reason;
+mod redirection;
+mod signed;
+mod taken;
 
 use bytes::Bytes;
 use sip_msg::{HeaderName, Headers, Uri};
 
+use crate::profile::{Assertion, HeaderAction, Preference, Privacy, Redirections, Way};
 use crate::profile::{TrunkProfile, Trust};
-use address::rehost_name_addr;
 
+pub(crate) use context::left_out;
 pub use identity::carry_display_name;
+pub(crate) use identity::{Known, asserted_numbers, is_anonymous};
+pub use redirection::{MOST_REDIRECTIONS, append as append_redirection};
+pub(crate) use signed::is_signed;
+pub use taken::Taken;
 
 /// The messages that a header field may cross in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +77,14 @@ pub enum Condition {
     Always,
     /// Those where the receiving trunk is trusted.
     ToTrusted,
-    /// By the receiving trunk's identity policy, and never against `Privacy` (RFC 3325 §7).
+    /// Those where both pass custom context; trusted trunks do by default.
+    Context,
+    /// Those where both pass signed identities; trusted trunks do by default.
+    Signatures,
+    /// By the receiving trunk's `diversion`.
+    Redirections,
+    /// From trusted trunks, by the receiving trunk's identity policy, and never against `Privacy`
+    /// (RFC 3325 §7).
     Identity,
 }
 
@@ -77,18 +95,13 @@ pub enum Carriage {
     Verbatim,
     /// URIs get this gateway's host and keep `user`, `cause`, `Reason` and `Privacy` only.
     Rehosted,
+    /// As [`Carriage::Rehosted`], History-Info and Diversion made from each other (RFC 7544).
+    Redirections,
     /// Protocol and cause; the text too if the receiving trunk is trusted.
     Reason,
-    /// At most this many fields, names and values up to these lengths in octets; what exceeds
-    /// them is left out (U-11).
-    Bounded {
-        /// Fields of the prefix in one message.
-        fields: usize,
-        /// Octets of a name, prefix included.
-        name: usize,
-        /// Octets of a value.
-        value: usize,
-    },
+    /// Within the receiving trunk's limits of fields, names and values; what exceeds them is left
+    /// out and counted (U-11).
+    Bounded,
 }
 
 /// One line of the pass list.
@@ -117,7 +130,7 @@ const REFUSAL: &[Phase] = &[Phase::Failure];
 const HOW_IT_ENDED: &[Phase] = &[Phase::Failure, Phase::Ending];
 
 /// The whole pass list. Nothing else crosses.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 16] = [
     rule(
         Subject::Header("Subject"),
         SETUP,
@@ -145,38 +158,48 @@ pub const RULES: [Rule; 13] = [
     rule(
         Subject::Header("History-Info"),
         WHO_ANSWERS,
-        Condition::ToTrusted,
-        Carriage::Rehosted,
+        Condition::Redirections,
+        Carriage::Redirections,
     ),
     rule(
         Subject::Header("Diversion"),
         SETUP,
-        Condition::ToTrusted,
-        Carriage::Rehosted,
+        Condition::Redirections,
+        Carriage::Redirections,
     ),
     rule(
         Subject::Header("User-To-User"),
         WHOLE_CALL,
-        Condition::ToTrusted,
-        Carriage::Bounded {
-            fields: 1,
-            name: 64,
-            value: 256,
-        },
+        Condition::Context,
+        Carriage::Bounded,
     ),
     rule(
-        Subject::HeaderPrefix("X-MS-Custom-"),
+        Subject::HeaderPrefix(context::PREFIX),
         WHOLE_CALL,
-        Condition::ToTrusted,
-        Carriage::Bounded {
-            fields: 5,
-            name: 64,
-            value: 256,
-        },
+        Condition::Context,
+        Carriage::Bounded,
+    ),
+    rule(
+        Subject::Header("Identity"),
+        SETUP,
+        Condition::Signatures,
+        Carriage::Verbatim,
+    ),
+    rule(
+        Subject::Header("Date"),
+        SETUP,
+        Condition::Signatures,
+        Carriage::Verbatim,
     ),
     rule(
         Subject::Header("P-Asserted-Identity"),
         WHO_ANSWERS,
+        Condition::Identity,
+        Carriage::Rehosted,
+    ),
+    rule(
+        Subject::Header("P-Preferred-Identity"),
+        SETUP,
         Condition::Identity,
         Carriage::Rehosted,
     ),
@@ -221,41 +244,133 @@ const fn rule(
 }
 
 impl Rule {
-    /// Whether the rule can carry anything toward `to`, whatever the message says.
+    /// Whether the rule can carry anything from `from` to `to`, whatever the message says.
     #[must_use]
-    pub fn applies(&self, to: &TrunkProfile) -> bool {
-        match self.condition {
-            Condition::Always => true,
-            Condition::ToTrusted => to.trust == Trust::Trusted,
-            Condition::Identity => identity::may_cross(to),
+    pub fn applies(&self, from: &TrunkProfile, to: &TrunkProfile) -> bool {
+        self.is_taken(from) && self.is_given(to)
+    }
+
+    fn is_taken(&self, from: &TrunkProfile) -> bool {
+        match (self.condition, self.subject) {
+            (Condition::Context, _) => context::may_cross(from),
+            (Condition::Signatures, _) => signed::may_cross(from),
+            (Condition::Identity, Subject::Header("P-Asserted-Identity")) => {
+                from.trust == Trust::Trusted
+            }
+            (_, _) => true,
+        }
+    }
+
+    fn is_given(&self, to: &TrunkProfile) -> bool {
+        let policy = &to.identity;
+        match (self.condition, self.subject) {
+            (Condition::Always, _) => true,
+            (Condition::ToTrusted, _) => to.trust == Trust::Trusted,
+            (Condition::Context, _) => context::may_cross(to),
+            (Condition::Signatures, _) => signed::may_cross(to),
+            (Condition::Redirections, Subject::Header("History-Info")) => matches!(
+                to.headers.redirections,
+                Redirections::HistoryInfo | Redirections::Both
+            ),
+            (Condition::Redirections, _) => matches!(
+                to.headers.redirections,
+                Redirections::Diversion | Redirections::Both
+            ),
+            (Condition::Identity, Subject::Header("P-Preferred-Identity")) => {
+                policy.preferred == Preference::Keep
+            }
+            (Condition::Identity, Subject::Header("Privacy")) => {
+                policy.privacy != Privacy::Strip && to.trust == Trust::Trusted
+            }
+            (Condition::Identity, _) => policy.asserted == Assertion::Keep,
         }
     }
 }
 
-/// The rules that hold for calls whose messages go toward `to`.
-pub fn rules(to: &TrunkProfile) -> impl Iterator<Item = &'static Rule> + '_ {
-    RULES.iter().filter(|rule| rule.applies(to))
+/// The rules that hold for messages from `from` to `to`.
+pub fn rules(from: &TrunkProfile, to: &TrunkProfile) -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().filter(|rule| rule.applies(from, to))
+}
+
+/// Names of the header fields that the operator's own rules let pass from `from` to `to`.
+pub fn passed_by_rule<'a>(
+    from: &'a TrunkProfile,
+    to: &'a TrunkProfile,
+) -> impl Iterator<Item = &'a HeaderName> {
+    let taken = from.headers.rules.iter();
+    let taken = taken.filter(|rule| rule.way() == Way::In && to.trust == Trust::Trusted);
+    let given = to.headers.rules.iter();
+    let given = given.filter(|rule| rule.way() == Way::Out);
+    taken
+        .chain(given)
+        .filter(|rule| matches!(rule.action(), HeaderAction::Pass))
+        .map(|rule| rule.name())
+}
+
+/// The rules that can carry something to `to`, whoever said it; what its own trunk may not say is
+/// not in a [`Taken`].
+fn given(to: &TrunkProfile) -> impl Iterator<Item = &'static Rule> + '_ {
+    RULES.iter().filter(|rule| rule.is_given(to))
 }
 
 /// Copies what may cross from a message of one leg into the message of the other leg that follows
-/// from it. `into` must not have any of these header fields yet.
-pub fn carry(phase: Phase, source: &Headers, to: &TrunkProfile, into: &mut Headers) {
-    for rule in rules(to).filter(|rule| rule.phases.contains(&phase)) {
-        match rule.subject {
-            Subject::Header(name) => carry_header(rule, name, source, to, into),
-            Subject::HeaderPrefix(prefix) => carry_prefix(rule, prefix, source, into),
+/// from it. `into` must not have any of these header fields yet. Who calls is left to
+/// [`Known::identify`], and an INVITE needs [`carry_invite`].
+pub fn carry(phase: Phase, source: &Taken<'_>, to: &TrunkProfile, into: &mut Headers) {
+    carry_to(phase, source, None, to, into);
+}
+
+/// The same for an INVITE whose Request-URI is `target`.
+pub fn carry_invite(source: &Taken<'_>, target: &Uri, to: &TrunkProfile, into: &mut Headers) {
+    carry_to(Phase::Invite, source, Some(target), to, into);
+}
+
+fn carry_to(
+    phase: Phase,
+    source: &Taken<'_>,
+    target: Option<&Uri>,
+    to: &TrunkProfile,
+    into: &mut Headers,
+) {
+    for rule in given(to).filter(|rule| rule.phases.contains(&phase)) {
+        match (rule.condition, rule.subject) {
+            // Both of a kind at once: see below.
+            (Condition::Context | Condition::Signatures | Condition::Redirections, _) => {}
+            (Condition::Identity, Subject::Header("P-Asserted-Identity"))
+                if phase != Phase::Invite =>
+            {
+                identity::carry_connected(source, to, into);
+            }
+            (Condition::Identity, _) => {}
+            (_, Subject::Header("Reason")) => reason::carry(source, to, into),
+            (_, Subject::Header(name)) => carry_verbatim(name, source.headers(), into),
             // Not header fields: see `carry_uri_params`, `carry_display_name`, `carry_phrase`.
-            Subject::RequestUriParam(_) | Subject::DisplayName | Subject::ReasonPhrase => {}
+            (
+                _,
+                Subject::HeaderPrefix(_)
+                | Subject::RequestUriParam(_)
+                | Subject::DisplayName
+                | Subject::ReasonPhrase,
+            ) => {}
         }
     }
-    identity::assert_own(phase, to, into);
+    if WHO_ANSWERS.contains(&phase) {
+        redirection::carry(phase, source, target, to, into);
+    }
+    if WHOLE_CALL.contains(&phase) && context::may_cross(to) {
+        context::carry(source.headers(), to, into);
+    }
+    if phase == Phase::Invite && signed::may_cross(to) {
+        signed::carry(source.headers(), into);
+    }
+    edit::give(phase, source, to, into);
 }
 
 /// `target`, the Request-URI of the new leg, with the parameters that may cross from `source`,
 /// that of the other leg (U-09).
 #[must_use]
 pub fn carry_uri_params(source: &Uri, to: &TrunkProfile, target: Uri) -> Uri {
-    let names = rules(to).filter_map(|rule| match rule.subject {
+    let names = given(to).filter_map(|rule| match rule.subject {
         Subject::RequestUriParam(name) => Some(name),
         Subject::Header(_)
         | Subject::HeaderPrefix(_)
@@ -274,7 +389,7 @@ pub fn carry_uri_params(source: &Uri, to: &TrunkProfile, target: Uri) -> Uri {
 /// `None` for the usual one, where `phrase` is empty, long or could hold an address.
 #[must_use]
 pub fn carry_phrase(phrase: &Bytes, to: &TrunkProfile) -> Option<Bytes> {
-    let crosses = rules(to).any(|rule| rule.subject == Subject::ReasonPhrase);
+    let crosses = given(to).any(|rule| rule.subject == Subject::ReasonPhrase);
     let plain = std::str::from_utf8(phrase).is_ok_and(|text| {
         text.chars()
             .all(|c| c.is_alphanumeric() || " -'/(),".contains(c))
@@ -290,86 +405,17 @@ fn is_plain(value: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn carry_header(rule: &Rule, name: &str, source: &Headers, to: &TrunkProfile, into: &mut Headers) {
+fn carry_verbatim(name: &str, source: &Headers, into: &mut Headers) {
     let Some(name) = HeaderName::parse(name.as_bytes()) else {
         return;
     };
-    if rule.condition == Condition::Identity && identity::is_withheld(source, to) {
-        return;
-    }
-    match rule.carriage {
-        Carriage::Verbatim => {
-            for value in source.get_all(&name) {
-                into.push(name.clone(), value);
-            }
-        }
-        Carriage::Rehosted => {
-            for item in source.items(&name) {
-                if let Some(value) = rehost_name_addr(item, to) {
-                    into.push(name.clone(), value);
-                }
-            }
-        }
-        Carriage::Reason => carry_reasons(source, to, into),
-        Carriage::Bounded { fields, value, .. } => {
-            let fitting = source.get_all(&name).filter(|field| field.len() <= value);
-            for field in fitting.take(fields) {
-                into.push(name.clone(), field);
-            }
-        }
-    }
-}
-
-fn carry_prefix(rule: &Rule, prefix: &str, source: &Headers, into: &mut Headers) {
-    let Carriage::Bounded {
-        fields,
-        name: longest_name,
-        value: longest_value,
-    } = rule.carriage
-    else {
-        return;
-    };
-    let fitting = source.iter().filter(|field| {
-        let name = field.raw_name();
-        name.len() > prefix.len()
-            && name.len() <= longest_name
-            && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
-            && field.value().len() <= longest_value
-    });
-    for field in fitting.take(fields) {
-        into.push(field.name(), field.value());
+    for value in source.get_all(&name) {
+        into.push(name.clone(), value);
     }
 }
 
 /// The longest reason phrase that crosses, in octets.
 const PHRASE_MAX: usize = 64;
-
-/// The longest text of a Reason that crosses, in octets.
-const REASON_TEXT_MAX: usize = 128;
-
-fn carry_reasons(source: &Headers, to: &TrunkProfile, into: &mut Headers) {
-    for reason in source.reason() {
-        let known = ["SIP", "Q.850"]
-            .into_iter()
-            .find(|name| name.eq_ignore_ascii_case(&reason.protocol));
-        let (Some(protocol), Some(cause)) = (known, reason.cause) else {
-            continue;
-        };
-        let mut value = format!("{protocol};cause={cause}");
-        let text = reason.text.as_deref().filter(|text| {
-            let plain = text
-                .chars()
-                .all(|c| !c.is_control() && c != '"' && c != '\\');
-            to.trust == Trust::Trusted && plain && text.len() <= REASON_TEXT_MAX
-        });
-        if let Some(text) = text {
-            value.push_str(";text=\"");
-            value.push_str(text);
-            value.push('"');
-        }
-        into.push(HeaderName::Reason, value);
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,13 @@
 //! The binary reads files and fills these values in; nothing here is parsed or looked up again
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
+mod context;
 mod early;
+mod headers;
+mod identity;
 mod net;
 mod presets;
+mod reasons;
 mod redirect;
 
 use std::collections::BTreeMap;
@@ -20,14 +24,22 @@ use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
 use crate::limits::{GateLimits, TrunkLimits};
 
+pub use context::ContextProfile;
 pub use early::{Early, EarlyPolicy, Reliable};
+pub use headers::{
+    HeaderAction, HeaderProfile, HeaderRule, HeaderRuleError, MOST_RULES, Redirections, Way,
+    protected,
+};
+pub use identity::{
+    Assertion, Caller, IdentityProfile, Preference, Privacy, Signatures, Unscreened,
+};
 pub use net::{IpNet, IpNetError};
-pub use sip_ua::TimerConfig;
-
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
+pub use reasons::ReasonMap;
 pub use redirect::{Redirect, RedirectTarget};
+pub use sip_ua::TimerConfig;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
 /// that a public specification ties to the kind, never behaviour hidden from the profile.
@@ -195,17 +207,6 @@ pub enum Trust {
     Untrusted,
 }
 
-/// What becomes of `P-Asserted-Identity` and `Privacy` towards this trunk (U-03).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdentityPolicy {
-    /// As received, except where `Privacy: id` forbids an untrusted trunk to see it (RFC 3325 §7).
-    Keep,
-    /// Neither header crosses.
-    Strip,
-    /// The header names this number of ours instead, in E.164 with `+`.
-    Replace(Arc<str>),
-}
-
 /// How connections to and from a trunk may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowPolicy {
@@ -323,8 +324,14 @@ pub struct TrunkProfile {
     pub limits: TrunkLimits,
     /// Whether private data may cross.
     pub trust: Trust,
-    /// What becomes of asserted identities towards this trunk.
-    pub identity: IdentityPolicy,
+    /// Who may call as whom, and who is told.
+    pub identity: IdentityProfile,
+    /// Redirections, and header rules of the operator.
+    pub headers: HeaderProfile,
+    /// Custom context.
+    pub context: ContextProfile,
+    /// What its causes and statuses mean.
+    pub reasons: ReasonMap,
     /// Methods of the `Allow` header field towards this trunk.
     pub allow_methods: Vec<Method>,
     /// Option tags of the `Supported` header field towards this trunk.

@@ -4,6 +4,7 @@
 //! The binary decides how a record is printed and whether numbers are shown.
 
 mod facts;
+mod note;
 mod number;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use sip_msg::wire::TrunkName;
 use crate::failure::{Cause, FailureClass};
 use crate::key::{CallKey, Side};
 
+pub use note::Note;
 pub use number::Number;
 
 /// Everything about one call.
@@ -36,6 +38,15 @@ pub struct CallRecord {
     pub called: Number,
     /// The calling number as received, unless it was withheld.
     pub calling: Option<Number>,
+    /// The number shown instead of the caller's, where screening put one in its place.
+    #[serde(default)]
+    pub shown: Option<Number>,
+    /// Whether an emergency number was called.
+    #[serde(default)]
+    pub emergency: bool,
+    /// What the operator should know; at most [`CallRecord::MOST_NOTES`].
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// When the INVITE arrived.
     #[serde(with = "wall_time")]
     pub started: WallTime,
@@ -95,6 +106,9 @@ impl CallRecord {
             from_address,
             called,
             calling,
+            shown: None,
+            emergency: false,
+            notes: Vec::new(),
             started,
             ringing: None,
             answered: None,
@@ -111,6 +125,18 @@ impl CallRecord {
             media_a: None,
             media_b: None,
             restored: false,
+        }
+    }
+
+    /// Most notes of one call.
+    pub const MOST_NOTES: usize = 16;
+
+    /// Keeps what is new of `notes`.
+    pub(crate) fn note(&mut self, notes: impl IntoIterator<Item = Note>) {
+        for note in notes {
+            if self.notes.len() < Self::MOST_NOTES && !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod countries;
 mod normalise;
 mod number;
 mod plan;
+mod rewrite;
 
 #[cfg(test)]
 mod tests;
@@ -20,3 +21,4 @@ pub use countries::Country;
 pub use normalise::Normalised;
 pub use number::{E164Number, NumberError};
 pub use plan::{NumberPlan, PlanError, WrittenAs};
+pub use rewrite::{Rewrite, RewriteError};

@@ -8,7 +8,7 @@ use sip_msg::wire::TrunkName;
 use thiserror::Error;
 
 use crate::cover;
-use crate::document::{Document, RouteDoc, TrunkDoc};
+use crate::document::{Document, EmergencyDoc, RouteDoc, TrunkDoc};
 use crate::hash;
 use crate::index::{PatternIndex, RouteIndex};
 use crate::pattern::{Pattern, PatternError};
@@ -19,6 +19,10 @@ const MOST_ROUTES: usize = 100_000;
 const MOST_TRUNKS: usize = 10_000;
 /// Most peers of a trunk, and most targets of a route.
 const MOST_PLACES: usize = 16;
+/// Most rules about the numbers of a trunk.
+const MOST_NUMBER_RULES: usize = 64;
+/// Most emergency numbers beside those of the countries.
+const MOST_EMERGENCY: usize = 100;
 /// Most patterns of one list of a route.
 const MOST_PATTERNS: usize = 10_000;
 
@@ -31,6 +35,8 @@ pub enum Place {
     Trunk(usize),
     /// A route.
     Route(usize),
+    /// The order of trunks for emergency calls.
+    Emergency,
 }
 
 /// What a document may not do.
@@ -54,6 +60,9 @@ pub enum Rule {
     /// A status that is no refusal.
     #[error("a call is refused with 400 to 699")]
     Status,
+    /// What no emergency number is.
+    #[error("an emergency number is 2 to 6 digits")]
+    EmergencyNumber,
     /// A host that no Request-URI can have.
     #[error("not a host name or address")]
     Host,
@@ -164,6 +173,7 @@ impl OriginIndex {
 pub struct Snapshot {
     pub(crate) trunks: BTreeMap<TrunkName, TrunkDoc>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) emergency: EmergencyDoc,
     pub(crate) any_origin: OriginIndex,
     pub(crate) by_origin: BTreeMap<TrunkName, OriginIndex>,
     hash: [u8; 32],
@@ -195,6 +205,7 @@ impl Snapshot {
         }
         let trunks = check_trunks(document, &mut errors);
         let routes = check_routes(document, &trunks, &mut errors);
+        check_emergency(&document.emergency, &trunks, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -216,6 +227,7 @@ impl Snapshot {
         let mut snapshot = Self {
             trunks,
             routes,
+            emergency: document.emergency.clone(),
             any_origin,
             by_origin,
             hash,
@@ -297,6 +309,9 @@ fn check_trunks(
         if trunk.peers.len() > MOST_PLACES {
             errors.push(mistake(place, "peers", MOST_PLACES, Rule::TooMany));
         }
+        if trunk.rules.len() > MOST_NUMBER_RULES {
+            errors.push(mistake(place, "numbers", MOST_NUMBER_RULES, Rule::TooMany));
+        }
         for (item, peer) in trunk.peers.iter().enumerate() {
             if sip_msg::Host::parse(&peer.host).is_none() {
                 errors.push(mistake(place, "peers", item, Rule::Host));
@@ -352,15 +367,45 @@ fn check_targets(
     if doc.reject.is_some_and(|status| status.code() < 400) {
         errors.push(mistake(place, "reject", 0, Rule::Status));
     }
-    for (item, target) in doc.to.iter().enumerate() {
+    check_trunks_named(place, &doc.to, trunks, errors);
+}
+
+fn check_trunks_named(
+    place: Place,
+    targets: &[TrunkName],
+    trunks: &BTreeMap<TrunkName, TrunkDoc>,
+    errors: &mut Vec<CompileError>,
+) {
+    for (item, target) in targets.iter().enumerate() {
         let rule = match trunks.get(target) {
             None => Rule::UnknownTrunk,
             Some(trunk) if trunk.peers.is_empty() => Rule::NoPeers,
-            Some(_) if doc.to[..item].contains(target) => Rule::TargetTwice,
+            Some(_) if targets[..item].contains(target) => Rule::TargetTwice,
             Some(_) => continue,
         };
         errors.push(mistake(place, "to", item, rule));
     }
+}
+
+fn check_emergency(
+    emergency: &EmergencyDoc,
+    trunks: &BTreeMap<TrunkName, TrunkDoc>,
+    errors: &mut Vec<CompileError>,
+) {
+    let place = Place::Emergency;
+    if emergency.to.len() > MOST_PLACES {
+        errors.push(mistake(place, "to", MOST_PLACES, Rule::TooMany));
+    }
+    if emergency.numbers.len() > MOST_EMERGENCY {
+        errors.push(mistake(place, "numbers", MOST_EMERGENCY, Rule::TooMany));
+    }
+    for (item, number) in emergency.numbers.iter().enumerate() {
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits || !(2..=6).contains(&number.len()) {
+            errors.push(mistake(place, "numbers", item, Rule::EmergencyNumber));
+        }
+    }
+    check_trunks_named(place, &emergency.to, trunks, errors);
 }
 
 fn read_patterns(

@@ -93,7 +93,15 @@ fn covers(earlier: &Route, later: &Route) -> bool {
                 .from
                 .iter()
                 .all(|origin| earlier.doc.from.contains(origin)));
-    origins && list_covers(&earlier.called, &later.called) && calling_covers(earlier, later)
+    origins
+        && groups_cover(earlier, later)
+        && list_covers(&earlier.called, &later.called) && calling_covers(earlier, later)
+}
+
+/// A route without trunk groups takes every call, one with some only calls that name them.
+fn groups_cover(earlier: &Route, later: &Route) -> bool {
+    let groups = &earlier.doc.trunk_groups;
+    groups.is_empty() || *groups == later.doc.trunk_groups
 }
 
 fn calling_covers(earlier: &Route, later: &Route) -> bool {

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use ambient::WallTime;
-use e164::Normalised;
+use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
-use sip_msg::{StatusCode, Uri};
 
 use crate::compile::{Route, Snapshot};
-use crate::document::{PeerDoc, TrunkDoc};
+use crate::document::{NumberOf, PeerDoc, TrunkDoc};
+use crate::numbers::{LONGEST_NUMBER, Numbers, Written, written};
 use crate::pattern::Pattern;
 use crate::plan::{Attempt, Decision, Outcome, RejectReason, RoutePlan};
 use crate::step::{PassedOver, Step};
-
-/// Octets of the longest number that is looked up.
-const LONGEST_NUMBER: usize = 256;
 
 /// Which call it is about.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,13 +60,14 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts, question: &Question) -> Decis
     run(snapshot, facts, question, true)
 }
 
-/// The numbers of a call, as the trunk of origin means them.
-struct Numbers<'a> {
-    origin: &'a TrunkName,
-    called: Normalised,
-    called_text: String,
-    calling: Option<Normalised>,
-    calling_text: Option<String>,
+/// The name that stands for a route where an emergency call has its own order of trunks.
+const EMERGENCY: &str = "emergency";
+
+/// Where a call is to go.
+struct Targets<'a> {
+    name: Arc<str>,
+    to: &'a [TrunkName],
+    hairpin: bool,
 }
 
 fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> Decision {
@@ -83,12 +82,25 @@ fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> De
     if question.called.len() > LONGEST_NUMBER {
         return reject(StatusCode::NOT_FOUND, RejectReason::NumberTooLong, steps);
     }
-    let numbers = read_numbers(origin, question, &mut steps);
+    let numbers = Numbers::read(snapshot, origin, question, &mut steps);
+    if numbers.emergency {
+        let own_order = !snapshot.emergency.to.is_empty();
+        steps.push(Step::Emergency { own_order });
+        if own_order {
+            let (name, to) = (Arc::from(EMERGENCY), &snapshot.emergency.to);
+            let targets = Targets {
+                name,
+                to,
+                hairpin: false,
+            };
+            return follow(snapshot, facts, &targets, &numbers, steps);
+        }
+    }
     let candidates = if all {
         (0..snapshot.routes.len()).collect()
     } else {
         let calling = numbers.calling_text.as_deref();
-        let found = snapshot.candidates(numbers.origin, &numbers.called_text, calling);
+        let found = snapshot.candidates(&numbers.origin.name, &numbers.called_text, calling);
         found
             .into_iter()
             .map(|index| index as usize)
@@ -105,7 +117,7 @@ fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> De
                     called: numbers.called_text.clone(),
                     pattern: pattern.map(|pattern| pattern.as_str().to_owned()),
                 });
-                return follow(snapshot, facts, route, &numbers, steps);
+                return refuse_or_follow(snapshot, facts, route, &numbers, steps);
             }
             Err(why) => steps.push(Step::PassedOver {
                 route: route.name.clone(),
@@ -117,44 +129,18 @@ fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> De
     reject(StatusCode::NOT_FOUND, RejectReason::NoRoute, steps)
 }
 
-fn read_numbers<'a>(
-    origin: &'a TrunkDoc,
-    question: &Question,
-    steps: &mut Vec<Step>,
-) -> Numbers<'a> {
-    let called = origin.numbers.normalise(&question.called);
-    let called_text = called.canonical();
-    steps.push(Step::Called {
-        raw: question.called.clone(),
-        number: called_text.clone(),
-    });
-    let short = |raw: &&String| raw.len() <= LONGEST_NUMBER;
-    let raw = question.calling.as_ref().filter(short);
-    let calling = raw.map(|raw| origin.numbers.normalise(raw));
-    let calling_text = calling.as_ref().map(Normalised::canonical);
-    if let (Some(raw), Some(number)) = (raw, &calling_text) {
-        steps.push(Step::Calling {
-            raw: raw.clone(),
-            number: number.clone(),
-        });
-    }
-    Numbers {
-        origin: &origin.name,
-        called,
-        called_text,
-        calling,
-        calling_text,
-    }
-}
-
 /// The pattern the called number matches, or why the route does not match.
 fn matches<'a>(route: &'a Route, numbers: &Numbers<'_>) -> Result<Option<&'a Pattern>, PassedOver> {
     let from = &route.doc.from;
-    if !from.is_empty() && !from.contains(numbers.origin) {
+    if !from.is_empty() && !from.contains(&numbers.origin.name) {
         return Err(PassedOver::Origin {
-            trunk: numbers.origin.clone(),
+            trunk: numbers.origin.name.clone(),
             from: from.clone(),
         });
+    }
+    let groups = &route.doc.trunk_groups;
+    if !groups.is_empty() && !groups.iter().any(|group| numbers.is_for_group(group)) {
+        return Err(PassedOver::TrunkGroup);
     }
     let called = route
         .called
@@ -176,7 +162,7 @@ fn matches<'a>(route: &'a Route, numbers: &Numbers<'_>) -> Result<Option<&'a Pat
 }
 
 /// What the route that matches comes to.
-fn follow(
+fn refuse_or_follow(
     snapshot: &Snapshot,
     facts: &Facts,
     route: &Route,
@@ -195,32 +181,48 @@ fn follow(
             steps,
         };
     }
+    let targets = Targets {
+        name,
+        to: &route.doc.to,
+        hairpin: route.doc.hairpin,
+    };
+    follow(snapshot, facts, &targets, numbers, steps)
+}
+
+/// What the targets come to.
+fn follow(
+    snapshot: &Snapshot,
+    facts: &Facts,
+    targets: &Targets<'_>,
+    numbers: &Numbers<'_>,
+    mut steps: Vec<Step>,
+) -> Decision {
+    let name = targets.name.clone();
     let (mut attempts, mut last) = (Vec::new(), Vec::new());
     let mut full = false;
-    for trunk in route
-        .doc
+    for trunk in targets
         .to
         .iter()
         .filter_map(|target| snapshot.trunks.get(target))
     {
-        if trunk.name == *numbers.origin && !route.doc.hairpin {
+        if trunk.name == numbers.origin.name && !targets.hairpin {
             steps.push(Step::IsOrigin {
                 trunk: trunk.name.clone(),
             });
             continue;
         }
-        if facts.room.get(&trunk.name) == Some(&0) {
+        if facts.room.get(&trunk.name) == Some(&0) && !numbers.emergency {
             full = true;
             steps.push(Step::NoRoom {
                 trunk: trunk.name.clone(),
             });
             continue;
         }
-        let to_user = written(trunk, &numbers.called);
-        if to_user != numbers.called_text {
+        let to_user = written(trunk, &numbers.called, NumberOf::Called);
+        if to_user.number != numbers.called_text {
             let step = Step::Writes {
                 trunk: trunk.name.clone(),
-                called: to_user.clone(),
+                called: to_user.number.clone(),
             };
             steps.push(step);
         }
@@ -262,35 +264,18 @@ fn attempt(
     trunk: &TrunkDoc,
     peer: usize,
     doc: &PeerDoc,
-    to_user: &str,
+    to_user: &Written,
     numbers: &Numbers<'_>,
 ) -> Attempt {
-    let mut request_uri = Uri::sip(Some(to_user), &doc.host, doc.port);
-    let telephone = to_user
-        .bytes()
-        .all(|b| b.is_ascii_digit() || b"+*#".contains(&b));
-    if trunk.user_phone && telephone {
-        request_uri = request_uri.with_param("user", "phone");
-    }
-    if trunk.transport_param {
-        request_uri = request_uri.with_param("transport", doc.transport.uri_token());
-    }
+    let calling = numbers.calling.as_ref();
+    let from_user = calling.map(|calling| written(trunk, calling, NumberOf::Calling));
     Attempt {
         trunk: trunk.name.clone(),
         peer,
-        request_uri,
-        to_user: to_user.to_owned(),
-        from_user: numbers
-            .calling
-            .as_ref()
-            .map(|calling| written(trunk, calling)),
+        request_uri: numbers.request_uri(trunk, doc, &to_user.number),
+        to_user: to_user.number.clone(),
+        rewritten: numbers.are_rewritten(to_user, from_user.as_ref()),
+        from_user: from_user.map(|from| from.number),
         from_host: trunk.from_host.clone(),
     }
-}
-
-/// A number as a trunk writes it. Short codes, emergency numbers and names stay as they are.
-fn written(trunk: &TrunkDoc, number: &Normalised) -> String {
-    number
-        .e164()
-        .map_or_else(|| number.canonical(), |number| trunk.numbers.write(number))
 }

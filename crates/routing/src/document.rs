@@ -1,6 +1,6 @@
 //! Trunks and routes as an operator wrote them.
 
-use e164::NumberPlan;
+use e164::{NumberPlan, Rewrite};
 use sip_msg::wire::TrunkName;
 use sip_msg::{StatusCode, TransportKind};
 
@@ -11,6 +11,79 @@ pub struct Document {
     pub trunks: Vec<TrunkDoc>,
     /// Routes, first match wins.
     pub routes: Vec<RouteDoc>,
+    /// Calls for help.
+    pub emergency: EmergencyDoc,
+}
+
+/// Where calls for help go. They are recognised by the dial plan of the trunk they come from, and
+/// by 112 and 911 everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EmergencyDoc {
+    /// Further numbers, digits only; at most 100.
+    pub numbers: Vec<String>,
+    /// Trunks to try, in order, at most 16, whatever the routes say and however full they are.
+    /// Where there are none, routes decide.
+    pub to: Vec<TrunkName>,
+}
+
+/// Which way a number goes, as its trunk's side of the gateway sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the trunk.
+    In,
+    /// To the trunk.
+    Out,
+}
+
+/// Which number of a call a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberOf {
+    /// The called one.
+    Called,
+    /// The calling one.
+    Calling,
+    /// Both.
+    Both,
+}
+
+/// One rule about how a trunk writes numbers, beside its plan. On the way in the number is
+/// compared as the trunk wrote it and read by the plan afterwards; on the way out as the plan
+/// wrote it. The first rule that matches is done. Emergency numbers match none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberRule {
+    /// Which way the number goes.
+    pub way: Way,
+    /// Which number it is.
+    pub of: NumberOf,
+    /// What becomes of it.
+    pub rewrite: Rewrite,
+}
+
+/// Whether a trunk is told of number portability and carriers: `npdi`, `rn`, `cic` (RFC 4694).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Portability {
+    /// It is not.
+    #[default]
+    Strip,
+    /// It is.
+    Pass,
+}
+
+/// The trunk group in Request-URIs towards a trunk: `tgrp`, `trunk-context` (RFC 4904).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TrunkGroup {
+    /// None.
+    #[default]
+    Strip,
+    /// As the call came.
+    Pass,
+    /// This one.
+    Own {
+        /// Its label.
+        group: String,
+        /// The domain or global number it belongs to.
+        context: String,
+    },
 }
 
 /// One trunk.
@@ -20,6 +93,15 @@ pub struct TrunkDoc {
     pub name: TrunkName,
     /// How it writes numbers.
     pub numbers: NumberPlan,
+    /// What its plan does not say; at most 64.
+    pub rules: Vec<NumberRule>,
+    /// Whether it is told of number portability.
+    pub portability: Portability,
+    /// Whether calls that come from it are routed by the routing number of a ported number
+    /// (`npdi` and `rn`) instead of the called one.
+    pub route_by_rn: bool,
+    /// The trunk group it is told.
+    pub trunk_group: TrunkGroup,
     /// Its hosts in order of preference; at most 16.
     pub peers: Vec<PeerDoc>,
     /// Host of the From URI of calls towards it, where it is not the gateway's own.
@@ -37,6 +119,10 @@ impl TrunkDoc {
         Self {
             name: name.into(),
             numbers: NumberPlan::e164(),
+            rules: Vec::new(),
+            portability: Portability::default(),
+            route_by_rn: false,
+            trunk_group: TrunkGroup::default(),
             peers,
             from_host: None,
             user_phone: false,
@@ -67,6 +153,8 @@ pub struct RouteDoc {
     pub called: Vec<String>,
     /// Patterns of calling numbers. A call without a calling number matches only an empty list.
     pub calling: Vec<String>,
+    /// Trunk groups the called number names (RFC 4904): `tgrp`, or `tgrp@trunk-context`.
+    pub trunk_groups: Vec<String>,
     /// Trunks to try, in order; at most 16.
     pub to: Vec<TrunkName>,
     /// A final status of 400 to 699 that refuses the call instead; then `to` is empty.

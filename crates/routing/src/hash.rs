@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::document::{Document, RouteDoc, TrunkDoc};
+use crate::document::{Document, Portability, RouteDoc, TrunkDoc, TrunkGroup};
 
 /// Every field with its length before it, so that no two documents feed the same octets.
 struct Feed(Sha256);
@@ -35,6 +35,24 @@ impl Feed {
         self.list(plan.international_prefixes().into_iter());
         self.optional(plan.national_prefix());
         self.text(plan.form().as_str());
+        self.number(trunk.rules.len());
+        for rule in &trunk.rules {
+            self.number(rule.way as usize);
+            self.number(rule.of as usize);
+            self.text(rule.rewrite.pattern());
+            self.text(rule.rewrite.replacement());
+        }
+        self.number(usize::from(trunk.portability == Portability::Pass));
+        self.number(usize::from(trunk.route_by_rn));
+        match &trunk.trunk_group {
+            TrunkGroup::Strip => self.number(0),
+            TrunkGroup::Pass => self.number(1),
+            TrunkGroup::Own { group, context } => {
+                self.number(2);
+                self.text(group);
+                self.text(context);
+            }
+        }
         self.number(trunk.peers.len());
         for peer in &trunk.peers {
             self.text(&peer.host);
@@ -51,6 +69,7 @@ impl Feed {
         self.list(route.from.iter().map(sip_msg::wire::TrunkName::as_str));
         self.list(route.called.iter().map(String::as_str));
         self.list(route.calling.iter().map(String::as_str));
+        self.list(route.trunk_groups.iter().map(String::as_str));
         self.list(route.to.iter().map(sip_msg::wire::TrunkName::as_str));
         self.number(route.reject.map_or(0, |status| usize::from(status.code())));
         self.number(usize::from(route.hairpin));
@@ -63,5 +82,8 @@ pub(crate) fn of(document: &Document) -> [u8; 32] {
     document.trunks.iter().for_each(|trunk| feed.trunk(trunk));
     feed.number(document.routes.len());
     document.routes.iter().for_each(|route| feed.route(route));
+    feed.list(document.emergency.numbers.iter().map(String::as_str));
+    let targets = document.emergency.to.iter();
+    feed.list(targets.map(sip_msg::wire::TrunkName::as_str));
     feed.0.finalize().into()
 }

@@ -12,6 +12,7 @@ mod decide;
 mod document;
 mod hash;
 mod index;
+mod numbers;
 mod pattern;
 mod plan;
 mod step;
@@ -20,8 +21,11 @@ mod step;
 mod tests;
 
 pub use compile::{CompileError, Place, Rule, Snapshot, Warning, WarningKind};
-pub use decide::{Facts, Question, decide, explain};
-pub use document::{Document, PeerDoc, RouteDoc, TrunkDoc};
+pub use decide::{Facts, Question, concerned, decide, explain};
+pub use document::{
+    Document, EmergencyDoc, NumberOf, NumberRule, PeerDoc, Portability, RouteDoc, TrunkDoc,
+    TrunkGroup, Way,
+};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{Attempt, Decision, Outcome, RejectReason, RoutePlan};
 pub use step::{PassedOver, Step};

@@ -90,6 +90,9 @@ pub struct Attempt {
     pub from_user: Option<String>,
     /// Host of the From URI, where it is not the gateway's own.
     pub from_host: Option<String>,
+    /// Whether a number rule, and not only a plan, changed one of the numbers: what was signed
+    /// about them does not hold there (RFC 8224 §6.2).
+    pub rewritten: bool,
 }
 
 impl fmt::Debug for Attempt {

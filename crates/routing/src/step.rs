@@ -24,6 +24,16 @@ pub enum Step {
         /// As matched against patterns.
         number: String,
     },
+    /// The number was ported: routes are looked up by where it is now.
+    RoutingNumber {
+        /// The routing number.
+        number: String,
+    },
+    /// The called number is one that help is called by.
+    Emergency {
+        /// Whether it has its own order of trunks.
+        own_order: bool,
+    },
     /// A route that does not match.
     PassedOver {
         /// The route.
@@ -91,6 +101,8 @@ pub enum PassedOver {
     Calling,
     /// It asks for a calling number and there is none.
     NoCalling,
+    /// The call is for none of its trunk groups.
+    TrunkGroup,
 }
 
 impl fmt::Display for Step {
@@ -100,6 +112,13 @@ impl fmt::Display for Step {
             Self::Called { raw, number } => write!(f, "called {raw} is {number}"),
             Self::Calling { raw, number } if raw == number => write!(f, "calling {number}"),
             Self::Calling { raw, number } => write!(f, "calling {raw} is {number}"),
+            Self::RoutingNumber { number } => write!(f, "ported, routed by {number}"),
+            Self::Emergency { own_order: true } => {
+                f.write_str("an emergency number: emergency trunks, no limits")
+            }
+            Self::Emergency { own_order: false } => {
+                f.write_str("an emergency number: no limits; [emergency] names no trunks")
+            }
             Self::PassedOver { route, why } => write!(f, "route `{route}`: {why}"),
             Self::Matched {
                 route,
@@ -137,9 +156,11 @@ impl fmt::Debug for Step {
         match self {
             Self::Called { .. } => f.write_str("Called"),
             Self::Calling { .. } => f.write_str("Calling"),
+            Self::RoutingNumber { .. } => f.write_str("RoutingNumber"),
             Self::Writes { trunk, .. } => write!(f, "Writes({trunk})"),
             Self::Matched { route, .. } => write!(f, "Matched({route})"),
             Self::PassedOver { .. }
+            | Self::Emergency { .. }
             | Self::Refused { .. }
             | Self::IsOrigin { .. }
             | Self::NoRoom { .. }
@@ -161,6 +182,7 @@ impl fmt::Display for PassedOver {
             }
             Self::Called => f.write_str("the called number matches no pattern"),
             Self::Calling => f.write_str("the calling number matches no pattern"),
+            Self::TrunkGroup => f.write_str("the called number names none of its trunk groups"),
             Self::NoCalling => f.write_str("wants a calling number, and there is none"),
         }
     }

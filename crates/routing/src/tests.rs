@@ -55,6 +55,7 @@ fn route(name: &str, from: &[&str], called: &[&str], to: &[&str]) -> RouteDoc {
 
 fn compile(routes: Vec<RouteDoc>) -> Snapshot {
     Snapshot::compile(&Document {
+        emergency: EmergencyDoc::default(),
         trunks: trunks(),
         routes,
     })
@@ -244,6 +245,7 @@ fn mistakes_are_found_where_they_are() {
         route("c", &[], &[], &[]),
     ];
     let document = Document {
+        emergency: EmergencyDoc::default(),
         trunks: trunks(),
         routes,
     };
@@ -363,9 +365,14 @@ fn naive(routes: &[RouteDoc], question: &Question) -> Option<String> {
             .iter()
             .any(|pattern| Pattern::parse(pattern).unwrap().matches(number))
     };
+    // The one emergency number among those asked for; some write it with a plus.
+    let called = match question.called.as_str() {
+        "+112" => "112",
+        called => called,
+    };
     let matches = |route: &&RouteDoc| {
         (route.from.is_empty() || route.from.contains(&question.trunk))
-            && (route.called.is_empty() || any(&route.called, &question.called))
+            && (route.called.is_empty() || any(&route.called, called))
             && (route.calling.is_empty()
                 || question
                     .calling

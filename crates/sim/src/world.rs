@@ -12,7 +12,7 @@ use b2bua::profile::{
     MediaInterface, PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
 use media_relay::ShardId;
-use routing::{Document, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
+use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 
@@ -45,6 +45,8 @@ pub struct World {
     pub(crate) shards: u8,
     pub(crate) limits: GateLimits,
     routes: Vec<RouteDoc>,
+    documents: BTreeMap<String, Box<dyn Fn(&mut TrunkDoc)>>,
+    emergency: EmergencyDoc,
 }
 
 impl World {
@@ -59,6 +61,8 @@ impl World {
             shards: 2,
             limits: GateLimits::default(),
             routes: Vec::new(),
+            documents: BTreeMap::new(),
+            emergency: EmergencyDoc::default(),
         };
         world.add_plain(
             "carrier",
@@ -105,6 +109,23 @@ impl World {
             .iter_mut()
             .find(|(party, ..)| party.name == name);
         change(&mut found.expect("a party of this world").0);
+        self
+    }
+
+    /// Changes how a trunk writes numbers, and what else routing knows of it.
+    #[must_use]
+    pub fn numbers(mut self, trunk: &str, change: impl Fn(&mut TrunkDoc) + 'static) -> Self {
+        self.documents.insert(trunk.to_owned(), Box::new(change));
+        self
+    }
+
+    /// Gives emergency calls their own order of trunks, and further numbers.
+    #[must_use]
+    pub fn emergency(mut self, numbers: &[&str], to: &[&str]) -> Self {
+        self.emergency = EmergencyDoc {
+            numbers: numbers.iter().map(|&number| number.to_owned()).collect(),
+            to: to.iter().map(|&trunk| TrunkName::from(trunk)).collect(),
+        };
         self
     }
 
@@ -253,11 +274,15 @@ impl World {
             let mut doc = TrunkDoc::new(profile.name.clone(), peers.collect());
             doc.user_phone = profile.preset.is_microsoft();
             doc.transport_param = profile.preset.is_microsoft();
+            if let Some(change) = self.documents.get(profile.name.as_str()) {
+                change(&mut doc);
+            }
             doc
         });
         let document = Document {
             trunks: trunks.collect(),
             routes: self.routes.clone(),
+            emergency: self.emergency.clone(),
         };
         Arc::new(Snapshot::compile(&document).expect("the routes of a test compile"))
     }

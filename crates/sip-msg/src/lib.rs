@@ -23,6 +23,7 @@ mod params;
 mod parse;
 mod status;
 mod stream;
+mod subscriber;
 mod text;
 mod typed;
 mod uri;
@@ -45,6 +46,7 @@ pub use params::Params;
 pub use parse::{Framing, Limits, ParseError, Rejected, parse};
 pub use status::{Class, StatusCode};
 pub use stream::{Frame, FrameError, StreamFramer};
+pub use subscriber::Subscriber;
 pub use text::Text;
 pub use uri::{Host, Scheme, Uri};
 pub use values::{

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use b2bua::passlist::{Carriage, Rule, Subject};
+use b2bua::profile::{Profiles, TrunkProfile};
 use clap::{Args, Parser, Subcommand};
 use rustls::pki_types::UnixTime;
 
@@ -148,12 +149,7 @@ fn check(args: &CheckArgs) -> ExitCode {
     if args.pass_list
         && let Ok(profiles) = daemon::wiring::profiles(&reading.config)
     {
-        for (name, trunk) in &profiles.trunks {
-            output::line(format_args!("\ntowards {}:", name.as_str()));
-            for rule in b2bua::passlist::rules(trunk) {
-                output::line(format_args!("  {}", pass_line(rule)));
-            }
-        }
+        pass_lists(&profiles);
     }
     ExitCode::from(if reading.findings.has_errors() { 2 } else { 0 })
 }
@@ -206,7 +202,26 @@ pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-fn pass_line(rule: &Rule) -> String {
+/// What crosses between each two trunks.
+fn pass_lists(profiles: &Profiles) {
+    for (from_name, from) in &profiles.trunks {
+        for (to_name, to) in &profiles.trunks {
+            if from_name == to_name {
+                continue;
+            }
+            output::line(format_args!("\n{from_name} to {to_name}:"));
+            for rule in b2bua::passlist::rules(from, to) {
+                output::line(format_args!("  {}", pass_line(rule, to)));
+            }
+            for name in b2bua::passlist::passed_by_rule(from, to) {
+                let name = name.canonical();
+                output::line(format_args!("  {name:<32} by a rule, without hosts"));
+            }
+        }
+    }
+}
+
+fn pass_line(rule: &Rule, to: &TrunkProfile) -> String {
     let subject = match rule.subject {
         Subject::Header(name) => name.to_owned(),
         Subject::HeaderPrefix(prefix) => format!("{prefix}*"),
@@ -218,11 +233,14 @@ fn pass_line(rule: &Rule) -> String {
         Carriage::Verbatim => "as it is".to_owned(),
         Carriage::Rehosted => "with this gateway's host".to_owned(),
         Carriage::Reason => "protocol and cause".to_owned(),
-        Carriage::Bounded {
-            fields,
-            name,
-            value,
-        } => {
+        Carriage::Redirections => "with this gateway's host, each as the other".to_owned(),
+        Carriage::Bounded => {
+            let limits = &to.context;
+            let fields = match rule.subject {
+                Subject::HeaderPrefix(_) => limits.fields,
+                _ => limits.user_to_user,
+            };
+            let (name, value) = (limits.name, limits.value);
             format!("at most {fields}, names to {name} and values to {value} octets")
         }
     };

@@ -21,7 +21,7 @@ use crate::failure::{AttemptFailure, Cause};
 use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, Session, agreed, policy};
-use crate::passlist;
+use crate::passlist::{self, Taken};
 
 /// What the caller is told in the 2xx.
 enum ToldCaller {
@@ -189,7 +189,8 @@ impl Setup {
             ToldCaller::Before(_) => {}
         }
         let phase = passlist::Phase::Answer;
-        passlist::carry(phase, &response.headers, &head.trunk, &mut reply.headers);
+        let said = Taken::new(phase, &response.headers, &callee.trunk);
+        passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
         let timer = SessionTimer::wanted(&invite.headers);
         if let Some(timer) = timer {
             timer.write(&mut reply.headers);

@@ -18,6 +18,7 @@ use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Flows, LegMedia, default_codecs, policy};
+use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
 use crate::record::{AttemptRecord, Number};
@@ -60,8 +61,12 @@ impl Trying {
     ) -> Result<Self, AttemptFailure> {
         let profile = core.profiles.trunk(&attempt.trunk).cloned();
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
-        let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
-        let permit = permit.map_err(AttemptFailure::Limit)?;
+        let permit = if head.record.emergency {
+            core.gate.admit_emergency(&trunk.name, Share::Leg)
+        } else {
+            let permit = core.gate.admit_leg(core.now.moment, &trunk.name);
+            permit.map_err(AttemptFailure::Limit)?
+        };
         let prefer = Some(setup.media.pair.shard);
         let media = LegMedia::open(core, &trunk, (head.key, Side::B), prefer, permit);
         let mut media = media.ok_or(AttemptFailure::NoMediaPort)?;
@@ -79,7 +84,7 @@ impl Trying {
             b: media.id,
         });
         let offered = Bytes::from(offered.to_bytes());
-        let out = invite(core, &trunk, &setup.invite, attempt, offered.clone());
+        let out = invite(core, head, &trunk, &setup.invite, attempt, offered.clone());
         head.record
             .attempts
             .push(record(core, attempt, &out.request.headers));

@@ -12,11 +12,12 @@ use super::early::EarlyLeg;
 use super::ending::{End, Ending};
 use super::refresh::{MIN_SE, SessionTimer};
 use super::setup::Setup;
-use super::{Call, Head, Timer};
+use super::{Call, Head, Timer, screen};
 use crate::core::{Core, Reply, SDP};
 use crate::failure::FailureClass;
 use crate::key::{CallKey, Side};
 use crate::leg::LegMedia;
+use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
 use crate::record::{Begin, CallRecord, FactsRecord, Number};
@@ -95,14 +96,18 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
     }
     understood(trunk, &arrived.invite)?;
     let offer = offer_of(&arrived.invite)?;
-    let permit = core
-        .gate
-        .admit_call(core.now.moment, &trunk.name)
-        .map_err(|refused| {
+    let called = screen::called(&arrived.invite.uri);
+    head.record.emergency = core.snapshot.is_emergency(&trunk.name, &called);
+    let permit = if head.record.emergency {
+        core.gate.admit_emergency(&trunk.name, Share::Call)
+    } else {
+        let permit = core.gate.admit_call(core.now.moment, &trunk.name);
+        permit.map_err(|refused| {
             let seconds = refused.retry_after().as_secs().to_string();
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, FailureClass::Policy)
                 .with(HeaderName::RetryAfter, seconds)
-        })?;
+        })?
+    };
     let attempts = match decide(core, head, &arrived.invite) {
         Ok(attempts) => attempts,
         Err(refusal) => {
@@ -201,11 +206,13 @@ fn decide(
     head: &mut Head,
     invite: &Request,
 ) -> Result<Vec<routing::Attempt>, Refusal> {
+    let calling = screen::calling(core, head, invite)
+        .ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, FailureClass::Policy))?;
     let facts = core.facts();
     let question = Question {
         trunk: head.trunk.name.clone(),
-        called: head.record.called.reveal().to_owned(),
-        calling: calling(invite),
+        called: screen::called(&invite.uri),
+        calling,
     };
     let decision = routing::decide(&core.snapshot, &facts, &question);
     head.record.snapshot = core.snapshot.hash();
@@ -220,14 +227,6 @@ fn decide(
     }
 }
 
-/// The caller's number as it wrote it; `None` where it withholds it (RFC 3323 §4.1.1.3).
-fn calling(invite: &Request) -> Option<String> {
-    let from = invite.headers.from().ok()?;
-    let user = from.uri.user()?;
-    let withheld = user.is_empty() || user.eq_ignore_ascii_case("anonymous");
-    (!withheld).then(|| user.to_owned())
-}
-
 fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
     let invite = &arrived.invite;
     Begin {
@@ -235,8 +234,8 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
         from_trunk: arrived.trunk.name.clone(),
         call_id: invite.headers.call_id().unwrap_or_default().to_owned(),
         from_address: arrived.arrival.remote,
-        called: Number::new(invite.uri.user().unwrap_or_default()),
-        calling: calling(invite).map(|number| Number::new(&number)),
+        called: Number::new(&screen::called_number(&invite.uri)),
+        calling: screen::claimed(invite).map(|number| Number::new(&number)),
         started: core.now.wall,
     }
 }

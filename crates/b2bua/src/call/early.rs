@@ -16,7 +16,7 @@ use super::{Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::key::Side;
 use crate::leg::{Flows, agreed, policy};
-use crate::passlist;
+use crate::passlist::{self, Taken};
 use crate::profile::{EarlyPolicy, TrunkProfile, Trust};
 
 /// The caller's side of a call before the final response.
@@ -152,12 +152,9 @@ impl Setup {
             _ => onward.status,
         };
         let mut reply = Reply::new(status).dialog(&self.invite);
-        passlist::carry(
-            passlist::Phase::Provisional,
-            &response.headers,
-            &head.trunk,
-            &mut reply.headers,
-        );
+        let phase = passlist::Phase::Provisional;
+        let said = Taken::new(phase, &response.headers, &trunk);
+        passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
         if let Some(body) = described {
             reply = reply.body(body);
             if self.wants_tone(&trunk, response) {

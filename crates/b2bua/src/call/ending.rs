@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::failure::{Cause, FailureClass, Verdict, cause_from_status};
 use crate::io::Output;
 use crate::key::Side;
-use crate::passlist;
+use crate::passlist::{self, Taken};
 use crate::profile::TrunkProfile;
 use crate::record::EndedBy;
 
@@ -26,30 +26,32 @@ pub(crate) struct End {
     pub(crate) status: Option<StatusCode>,
     pub(crate) cause: Cause,
     pub(crate) failure: Option<FailureClass>,
-    /// The header fields of the message that ended it, if a party did.
-    pub(crate) said: Headers,
+    /// What the message that ended it said, if a party did.
+    pub(crate) said: Taken<'static>,
 }
 
 impl End {
-    /// A party hung up.
-    pub(crate) fn bye(side: Side, said: &Headers) -> Self {
+    /// The party of one leg, on that trunk, hung up.
+    pub(crate) fn bye(side: Side, said: &Headers, trunk: &TrunkProfile) -> Self {
         let by = match side {
             Side::A => EndedBy::Caller,
             Side::B => EndedBy::Called,
         };
-        let cause = q850(said).unwrap_or(Cause::NORMAL_CLEARING);
+        let said = Taken::new(passlist::Phase::Ending, said, trunk).into_owned();
+        let cause = q850(said.headers()).unwrap_or(Cause::NORMAL_CLEARING);
         Self {
             by,
             status: Some(StatusCode::OK),
             cause,
             failure: None,
-            said: said.clone(),
+            said,
         }
     }
 
-    /// The caller gave up before the answer.
-    pub(crate) fn cancelled(said: Headers) -> Self {
-        let cause = q850(&said).unwrap_or(Cause::NORMAL_CLEARING);
+    /// The caller, on that trunk, gave up before the answer.
+    pub(crate) fn cancelled(said: &Headers, trunk: &TrunkProfile) -> Self {
+        let said = Taken::new(passlist::Phase::Ending, said, trunk).into_owned();
+        let cause = q850(said.headers()).unwrap_or(Cause::NORMAL_CLEARING);
         Self {
             by: EndedBy::Caller,
             status: None,
@@ -66,7 +68,7 @@ impl End {
             status: None,
             cause: Cause::NORMAL_UNSPECIFIED,
             failure: Some(FailureClass::Policy),
-            said: Headers::new(),
+            said: Taken::nothing(),
         }
     }
 
@@ -82,7 +84,7 @@ impl End {
             status: None,
             cause: Cause::TIMER_EXPIRY,
             failure,
-            said: Headers::new(),
+            said: Taken::nothing(),
         }
     }
 
@@ -93,12 +95,12 @@ impl End {
             status: None,
             cause,
             failure: Some(failure),
-            said: Headers::new(),
+            said: Taken::nothing(),
         }
     }
 
     /// What all attempts came to; `said` is what the called party said with it.
-    pub(crate) fn failed(verdict: &Verdict, said: Headers) -> Self {
+    pub(crate) fn failed(verdict: &Verdict, said: Taken<'static>) -> Self {
         let by = match verdict.class {
             FailureClass::User => EndedBy::Called,
             FailureClass::TrunkDown
@@ -126,7 +128,7 @@ impl End {
             status: Some(status),
             cause,
             failure: Some(failure),
-            said: Headers::new(),
+            said: Taken::nothing(),
         }
     }
 

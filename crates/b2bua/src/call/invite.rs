@@ -1,40 +1,54 @@
 //! The INVITE towards the called party: built anew from the caller's, never copied (topology
 //! hiding), except for what the pair's pass list names.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use routing::Attempt;
-use sip_msg::{HeaderName, Method, Request, Uri};
+use sip_msg::{HeaderName, Headers, Method, Request, Uri};
 use sip_ua::Outgoing;
 
+use super::Head;
 use crate::core::{Core, SDP};
-use crate::passlist::{self, carry_display_name};
+use crate::passlist::{self, Known, Phase, Taken};
 use crate::profile::TrunkProfile;
+use crate::record::Note;
 
 /// Max-Forwards of a request that came without one (RFC 3261 §8.1.1.6).
 const MAX_FORWARDS: u8 = 70;
 
-/// The user part of a caller that withholds its number (RFC 3323 §4.1.1.3).
-const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
-
 /// The INVITE of one attempt.
 pub(crate) fn invite(
     core: &mut Core,
+    head: &mut Head,
     to: &TrunkProfile,
     received: &Request,
     attempt: &Attempt,
     offer: Bytes,
 ) -> Outgoing {
-    let mut request = Request::new(Method::Invite, attempt.request_uri.clone());
+    let target = passlist::carry_uri_params(&received.uri, to, attempt.request_uri.clone());
+    let mut request = Request::new(Method::Invite, target);
     let hops = received
         .headers
         .max_forwards()
         .ok()
         .flatten()
         .unwrap_or(MAX_FORWARDS);
+    let taken = Taken::new(Phase::Invite, &received.headers, &head.trunk);
+    let snapshot = Arc::clone(&core.snapshot);
+    let write = |number: &str| snapshot.rewrite(&head.trunk.name, &to.name, number);
+    let known = Known {
+        source: &taken,
+        number: attempt.from_user.as_deref(),
+        replaced: head.record.shown.is_some(),
+        emergency: head.record.emergency,
+        host: attempt.from_host.as_deref(),
+        write: &write,
+    };
+    let from = known.from(to);
     let headers = &mut request.headers;
     headers.push(HeaderName::MaxForwards, hops.saturating_sub(1).to_string());
     let tag = core.tokens.tag();
-    let from = from_party(to, received, attempt);
     headers.push(HeaderName::From, format!("{from};tag={tag}"));
     headers.push(HeaderName::To, format!("<{}>", to_party(attempt)));
     headers.push(HeaderName::CallId, core.tokens.call_id());
@@ -44,29 +58,34 @@ pub(crate) fn invite(
     for (name, value) in to.capability_headers(&core.software) {
         headers.push(name, value);
     }
-    passlist::carry(passlist::Phase::Invite, &received.headers, to, headers);
+    passlist::carry_invite(&taken, &request.uri, to, headers);
+    known.identify(to, headers);
+    let notes = notes(&taken, to, attempt, head, headers);
+    head.record.note(notes);
     request.set_body(SDP, offer);
     core.outgoing(request, to, attempt.peer)
 }
 
-/// Who calls, as the trunk's number plan writes it and with our own host (I-02, S-07).
-fn from_party(to: &TrunkProfile, received: &Request, attempt: &Attempt) -> String {
-    let Some(user) = attempt.from_user.as_deref().filter(|user| !user.is_empty()) else {
-        return ANONYMOUS.to_owned();
-    };
-    let host = attempt.from_host.as_deref().unwrap_or(&to.advertised.host);
-    let uri = Uri::sip(Some(user), host, None);
-    let uri = if user.starts_with('+') {
-        uri.with_param("user", Some("phone"))
-    } else {
-        uri
-    };
-    let caller = received.headers.from().ok();
-    let name = caller.and_then(|from| carry_display_name(&from, &received.headers, to));
-    match name {
-        Some(name) => format!("\"{name}\" <{uri}>"),
-        None => format!("<{uri}>"),
+/// What the operator should know of what this attempt changed or left out.
+fn notes(
+    taken: &Taken<'_>,
+    to: &TrunkProfile,
+    attempt: &Attempt,
+    head: &Head,
+    sent: &Headers,
+) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let other_number = attempt.rewritten
+        || head.record.shown.is_some()
+        || (to.identity.breaks_signatures() && !head.record.emergency);
+    if other_number && passlist::is_signed(sent) {
+        notes.push(Note::signature_broken(&to.name));
     }
+    match passlist::left_out(taken.headers(), to) {
+        0 => {}
+        count => notes.push(Note::context_left_out(&to.name, count)),
+    }
+    notes
 }
 
 /// Whom is called: the Request-URI without what only concerns its transport.

@@ -20,6 +20,7 @@ mod refresh;
 mod reinvite;
 mod reliable;
 mod ringback;
+mod screen;
 mod setup;
 mod talking;
 

@@ -80,7 +80,7 @@ impl Offered {
                 };
                 if request.method == Method::Bye {
                     core.reply(server, &trunk, Reply::new(StatusCode::OK));
-                    let end = End::bye(side, &request.headers);
+                    let end = End::bye(side, &request.headers, &trunk);
                     return self.hang_up(core, head, end, Some(side));
                 }
                 core.answer_unwanted(server, &trunk, &request);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use media_relay::MediaEvent;
 use routing::Attempt;
 use sdp::SessionDescription;
-use sip_msg::{Headers, Method, Request, Response, StatusCode};
+use sip_msg::{Method, Request, Response, StatusCode};
 use sip_ua::{ClientFailure, ClientKey, ServerKey};
 
 use super::attempt::Trying;
@@ -18,7 +18,8 @@ use crate::core::{Core, Reply};
 use crate::failure::{self, AttemptFailure, FailureClass, Verdict};
 use crate::key::Side;
 use crate::leg::LegMedia;
-use crate::passlist;
+use crate::passlist::{self, Taken};
+use crate::profile::TrunkProfile;
 
 /// The phase in which the caller's INVITE has no final response.
 #[derive(Debug)]
@@ -48,7 +49,27 @@ pub(crate) struct Setup {
 pub(crate) struct Tried {
     verdict: Verdict,
     /// The final response, if one came.
-    said: Option<Box<Response>>,
+    said: Option<Box<Said>>,
+}
+
+/// What a final response said.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// As its trunk means it.
+    status: StatusCode,
+    phrase: Bytes,
+    headers: Taken<'static>,
+}
+
+impl Said {
+    fn new(response: &Response, trunk: &TrunkProfile) -> Box<Self> {
+        let headers = Taken::new(passlist::Phase::Failure, &response.headers, trunk);
+        Box::new(Self {
+            status: trunk.reasons.status(response.status),
+            phrase: response.reason.clone(),
+            headers: headers.into_owned(),
+        })
+    }
 }
 
 impl Setup {
@@ -67,12 +88,15 @@ impl Setup {
                 if response.status.is_success() {
                     self.accepted(core, head, dialog, &response)
                 } else {
+                    let said = self.said(&response);
                     let failure = AttemptFailure::Final {
-                        status: response.status,
+                        status: said.as_ref().map_or(response.status, |said| said.status),
                         retry_after: response.headers.retry_after(),
-                        cause: super::ending::q850(&response.headers),
+                        cause: said
+                            .as_ref()
+                            .and_then(|said| super::ending::q850(said.headers.headers())),
                     };
-                    self.failed(core, head, failure, Some(Box::new(response)))
+                    self.failed(core, head, failure, said)
                 }
             }
             Event::Failed { client, error } if self.is_trying(client) => {
@@ -86,7 +110,10 @@ impl Setup {
             Event::Timer(Timer::NoAnswer) => {
                 self.failed(core, head, AttemptFailure::NoAnswer, None)
             }
-            Event::Cancelled { headers } => self.over(core, head, End::cancelled(headers)),
+            Event::Cancelled { headers } => {
+                let end = End::cancelled(&headers, &head.trunk);
+                self.over(core, head, end)
+            }
             Event::Request {
                 server,
                 side,
@@ -120,6 +147,12 @@ impl Setup {
         }
     }
 
+    /// What a final response to the attempt under way said.
+    fn said(&self, response: &Response) -> Option<Box<Said>> {
+        let trying = self.trying.as_ref()?;
+        Some(Said::new(response, &trying.trunk))
+    }
+
     fn is_trying(&self, client: ClientKey) -> bool {
         self.trying
             .as_ref()
@@ -132,7 +165,7 @@ impl Setup {
         core: &mut Core,
         head: &mut Head,
         failure: AttemptFailure,
-        said: Option<Box<Response>>,
+        said: Option<Box<Said>>,
     ) -> Phase {
         let verdict = failure::judge(&failure);
         if let Some(trying) = self.trying.take() {
@@ -183,9 +216,9 @@ impl Setup {
         // What was said with a response that the caller does not see would contradict the one
         // that it does see.
         let Some(said) = said.filter(|said| said.status == verdict.status) else {
-            return self.give_up(core, head, End::failed(&verdict, Headers::new()));
+            return self.give_up(core, head, End::failed(&verdict, Taken::nothing()));
         };
-        let phrase = passlist::carry_phrase(&said.reason, &head.trunk);
+        let phrase = passlist::carry_phrase(&said.phrase, &head.trunk);
         self.refuse(core, head, End::failed(&verdict, said.headers), phrase)
     }
 
@@ -248,7 +281,8 @@ impl Setup {
                 core.reply(server, &head.trunk, Reply::new(StatusCode::OK));
                 let reply = Reply::new(StatusCode::REQUEST_TERMINATED);
                 core.reply(self.server, &head.trunk, reply);
-                self.over(core, head, End::cancelled(request.headers.clone()))
+                let end = End::cancelled(&request.headers, &head.trunk);
+                self.over(core, head, end)
             }
             (Method::Prack, Side::A) => self.pracked(core, head, server, request),
             (Method::Update, _) => {

@@ -148,7 +148,7 @@ impl Talking {
         let trunk = Arc::clone(&self.leg(side).trunk);
         if request.method == Method::Bye {
             core.reply(server, &trunk, Reply::new(StatusCode::OK));
-            let end = End::bye(side, &request.headers);
+            let end = End::bye(side, &request.headers, &trunk);
             return self.hang_up(core, head, end, Some(side));
         }
         if request.method == Method::Invite {

@@ -37,7 +37,7 @@ pub(super) fn rehost_name_addr(item: &[u8], to: &TrunkProfile) -> Option<String>
 }
 
 /// The same user at this gateway, as text; a `tel` URI keeps its number alone.
-fn rehost_uri(uri: &Uri, to: &TrunkProfile) -> Option<String> {
+pub(super) fn rehost_uri(uri: &Uri, to: &TrunkProfile) -> Option<String> {
     // Parameters inside the user part, such as `phone-context`, can name hosts.
     let user = uri
         .user()?
@@ -74,14 +74,14 @@ fn rehost_uri(uri: &Uri, to: &TrunkProfile) -> Option<String> {
     }
 }
 
-fn is_harmless(display: &str) -> bool {
+pub(super) fn is_harmless(display: &str) -> bool {
     display.len() <= 128
         && display
             .chars()
             .all(|c| !c.is_control() && c != '"' && c != '\\')
 }
 
-fn is_token_like(value: &str) -> bool {
+pub(super) fn is_token_like(value: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-.+%!*_`'~".contains(&byte);
     !value.is_empty() && value.len() <= 64 && value.bytes().all(fits)
 }

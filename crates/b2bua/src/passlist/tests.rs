@@ -4,7 +4,7 @@ use sip_msg::NameAddr;
 use sip_msg::wire::{ListenerId, TrunkName};
 
 use super::*;
-use crate::profile::{Advertised, IdentityPolicy};
+use crate::profile::Advertised;
 
 fn advertised() -> Advertised {
     Advertised {
@@ -22,6 +22,11 @@ fn carrier() -> TrunkProfile {
     TrunkProfile::carrier(name, advertised(), ListenerId(0), Vec::new())
 }
 
+fn pbx() -> TrunkProfile {
+    let name = TrunkName::from("pbx");
+    TrunkProfile::pbx(name, advertised(), ListenerId(0), Vec::new())
+}
+
 fn headers(fields: &[(&str, &str)]) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in fields {
@@ -30,9 +35,34 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
     headers
 }
 
+/// What crosses from a trunk of the operator's own to `to`.
 fn carried(phase: Phase, source: &Headers, to: &TrunkProfile) -> Vec<(String, String)> {
+    carried_from(&pbx(), phase, source, to)
+}
+
+fn carried_from(
+    from: &TrunkProfile,
+    phase: Phase,
+    source: &Headers,
+    to: &TrunkProfile,
+) -> Vec<(String, String)> {
     let mut into = Headers::new();
-    carry(phase, source, to, &mut into);
+    let taken = Taken::new(phase, source, from);
+    if phase == Phase::Invite {
+        let target = Uri::sip(Some("+14255550123"), "peer.example", None);
+        carry_invite(&taken, &target, to, &mut into);
+        let known = Known {
+            source: &taken,
+            number: Some("+14255550100"),
+            replaced: false,
+            emergency: false,
+            host: None,
+            write: &|number| number.to_owned(),
+        };
+        known.identify(to, &mut into);
+    } else {
+        carry(phase, &taken, to, &mut into);
+    }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     into.iter()
         .map(|field| (text(field.raw_name()), text(field.value())))
@@ -131,19 +161,6 @@ fn identities_follow_the_policy_and_privacy() {
         ]
     );
     assert_eq!(carried(Phase::Invite, &open, &carrier()).len(), 2);
-    let strip = TrunkProfile {
-        identity: IdentityPolicy::Strip,
-        ..acs()
-    };
-    assert_eq!(carried(Phase::Invite, &hidden, &strip), []);
-    let own = IdentityPolicy::Replace(Arc::from("+18005550199"));
-    let replace = TrunkProfile {
-        identity: own,
-        ..carrier()
-    };
-    let seen = carried(Phase::Invite, &open, &replace);
-    assert_eq!(seen.len(), 1);
-    assert_eq!(seen[0].1, "<sip:+18005550199@sbc1.example.com;user=phone>");
 }
 
 #[test]
@@ -195,7 +212,10 @@ fn a_display_name_is_cleaned_and_withheld_on_request() {
 
 #[test]
 fn the_list_can_be_printed_for_a_pair() {
-    assert!(rules(&acs()).count() > rules(&carrier()).count());
-    assert_eq!(rules(&acs()).count(), RULES.len());
+    let count = |from: &TrunkProfile, to: &TrunkProfile| rules(from, to).count();
+    assert!(count(&pbx(), &acs()) > count(&carrier(), &acs()));
+    assert!(count(&carrier(), &acs()) > count(&acs(), &carrier()));
+    // To Azure no Diversion and no preferred identity, to others what they are configured for.
+    assert_eq!(count(&pbx(), &acs()), RULES.len() - 2);
     assert_eq!(Phase::Failure.as_str(), "3xx-6xx");
 }

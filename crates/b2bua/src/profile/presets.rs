@@ -10,8 +10,9 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, Early, FlowPolicy, IdentityPolicy, IpNet, OptionsPing, PeerProfile, Preset,
-    Redirect, TrunkProfile, TrunkTimers, Trust,
+    Advertised, ContextProfile, Early, FlowPolicy, HeaderProfile, IdentityProfile, IpNet,
+    OptionsPing, PeerProfile, Preset, ReasonMap, Redirect, Redirections, TrunkProfile, TrunkTimers,
+    Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -110,7 +111,14 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust: Trust::Trusted,
-            identity: IdentityPolicy::Keep,
+            identity: IdentityProfile::default(),
+            // I-09, U-10: History-Info is preserved and on; Diversion is not known there.
+            headers: HeaderProfile {
+                redirections: Redirections::HistoryInfo,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
             allow_methods: METHODS.to_vec(),
             supported: Vec::new(),
             sends_methods: MICROSOFT_TAKES.to_vec(),
@@ -155,6 +163,10 @@ impl TrunkProfile {
             Preset::Pbx => Trust::Trusted,
             Preset::Acs | Preset::Teams | Preset::Carrier => Trust::Untrusted,
         };
+        let redirections = match trust {
+            Trust::Trusted => Redirections::Both,
+            Trust::Untrusted => Redirections::None,
+        };
         Self {
             name,
             preset,
@@ -184,7 +196,13 @@ impl TrunkProfile {
             timers: TrunkTimers::default(),
             limits: TrunkLimits::default(),
             trust,
-            identity: IdentityPolicy::Keep,
+            identity: IdentityProfile::default(),
+            headers: HeaderProfile {
+                redirections,
+                rules: Vec::new(),
+            },
+            context: ContextProfile::default(),
+            reasons: ReasonMap::default(),
             allow_methods: [METHODS.as_slice(), &EARLY_METHODS].concat(),
             supported: Vec::new(),
             sends_methods: [MICROSOFT_TAKES.as_slice(), &[Method::Prack]].concat(),

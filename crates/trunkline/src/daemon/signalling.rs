@@ -198,6 +198,9 @@ impl Signalling {
                     if let Some(records) = &self.records {
                         records.write(record_json::line(&record));
                     }
+                    for note in &record.notes {
+                        tracing::warn!(call = %record.call, "{note}");
+                    }
                     tracing::info!(
                         call = %record.call,
                         from = record.from_trunk.as_str(),

@@ -163,6 +163,7 @@ fn span_of(list: &raw::OneOrMany, word: &str) -> Option<Range<usize>> {
 fn tell(error: &CompileError, document: &Document, config: &Config, findings: &mut Findings) {
     let (span, what) = match error.place {
         Place::Document => (0..0, "routes".to_owned()),
+        Place::Emergency => (0..0, "emergency".to_owned()),
         Place::Trunk(index) => {
             let trunk = &config.trunks[index];
             (trunk.span.clone(), format!("trunk {}", trunk.name.as_str()))
