@@ -115,7 +115,9 @@ fn a_reload_shows_what_changes_and_keeps_calls_of_a_trunk_that_goes() {
     stage.pbx.send(&bye.response("200 OK", "phone", &[], ""));
     branch.hang_up(&third);
     let bye = stage.carrier.request("BYE");
-    stage.carrier.send(&bye.response("200 OK", "phone", &[], ""));
+    stage
+        .carrier
+        .send(&bye.response("200 OK", "phone", &[], ""));
     stage.gateway.await_no_calls(PATIENCE);
     assert_eq!(stage.gateway.records(3).len(), 3);
     let (_, said, _) = operate(&lab, &["reload"]);

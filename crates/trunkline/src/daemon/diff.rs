@@ -25,6 +25,8 @@ pub enum Difference {
     RouteChanged(String),
     /// Routes stand in another order.
     RoutesReordered,
+    /// Emergency numbers, or where their calls go.
+    Emergency,
     /// A limit of the whole gateway.
     Limit(String),
     /// Another certificate under this name: serial number and end, before and after.
@@ -44,6 +46,7 @@ impl Difference {
             Self::RouteRemoved(_) => "route-removed",
             Self::RouteChanged(_) => "route-changed",
             Self::RoutesReordered => "routes-reordered",
+            Self::Emergency => "emergency",
             Self::Limit(_) => "limit",
             Self::Certificate(..) => "certificate",
             Self::Roots => "roots",
@@ -61,6 +64,7 @@ impl fmt::Display for Difference {
             Self::RouteRemoved(name) => write!(f, "- route {name}"),
             Self::RouteChanged(name) => write!(f, "~ route {name}"),
             Self::RoutesReordered => f.write_str("~ the order of the routes"),
+            Self::Emergency => f.write_str("~ emergency numbers or their trunks"),
             Self::Limit(what) => write!(f, "~ {what}"),
             Self::Certificate(name, before, after) => {
                 let shown = |leaf: &Option<String>| leaf.clone().unwrap_or_else(|| "none".into());
@@ -184,6 +188,9 @@ fn routes(before: &Config, after: &Config, found: &mut Vec<Difference>) {
             .filter(|route| others.iter().any(|other| other.name == route.name));
         kept.map(|route| route.name.clone()).collect()
     };
+    if !same(&before.routing.emergency, &after.routing.emergency) {
+        found.push(Difference::Emergency);
+    }
     if order(old, new) != order(new, old) {
         found.push(Difference::RoutesReordered);
     }

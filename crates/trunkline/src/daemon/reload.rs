@@ -275,6 +275,8 @@ fn renewed(before: &Keys, after: &Keys, now: &sip_transport::TransportConfig) ->
     });
     Identities {
         listeners: listeners
+            // A listener that no trunk uses any more has nothing to show.
+            .filter(|(_, tls)| !tls.identities.is_empty())
             .filter(|(_, tls)| all || tls.identities.iter().any(changed))
             .collect(),
         trunks: trunks
