@@ -33,6 +33,24 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// Runs a command of the operator's against the daemon of `lab` and gives exit code, output and
+/// errors.
+///
+/// # Panics
+/// The binary cannot be run.
+#[must_use]
+pub fn operate(lab: &Lab, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(binary())
+        .args(arguments)
+        .arg("-c")
+        .arg(lab.path("trunkline.toml"))
+        .output()
+        .expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().expect("it was not killed");
+    (code, text(&output.stdout), text(&output.stderr))
+}
+
 /// Starts the daemon with this configuration and waits until it serves.
 #[must_use]
 pub fn start(lab: &Lab, configuration: &str) -> Process {

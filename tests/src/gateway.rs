@@ -76,6 +76,7 @@ from = "acs"
 to = "carrier"
 [admin]
 listen = "{gateway}:9090"
+socket = "admin.sock"
 [hosts]
 "{MICROSOFT}" = "{microsoft}"
 [log]

@@ -99,6 +99,7 @@ from = "pbx"
 to = "carrier"
 [admin]
 listen = "{gateway}:9090"
+socket = "admin.sock"
 {tables}
 "#,
             gateway = lab.host(1),

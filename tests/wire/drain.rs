@@ -7,7 +7,7 @@ use std::time::Duration;
 use trunkline_tests::daemon;
 use trunkline_tests::lab::Lab;
 use trunkline_tests::telephone::{Dialog, Telephone};
-use trunkline_tests::two_trunks::{Gateway, Plan};
+use trunkline_tests::two_trunks::{self, Gateway, Plan};
 
 const CALLED: &str = "+14255550123";
 const CALLING: &str = "+14255550177";
@@ -56,6 +56,14 @@ fn a_drain_refuses_new_calls_and_waits_for_the_old_ones() {
     let refusal = stage.carrier.response("INVITE", 503);
     assert!(!refusal.all("Retry-After").is_empty(), "{refusal:?}");
     assert!(stage.gateway.page("/healthz").ends_with("draining\n"));
+    let ping = two_trunks::options(
+        stage.carrier.address(),
+        stage.gateway.carrier_side(),
+        "d",
+        "UDP",
+    );
+    stage.carrier.send(&ping);
+    stage.carrier.response("OPTIONS", 503);
     stage.carrier.hang_up(&dialog);
     let bye = stage.pbx.request("BYE");
     stage.pbx.send(&bye.response("200 OK", "phone", &[], ""));

@@ -1,5 +1,6 @@
 //! The daemon as a black box over real sockets, judged by programs nobody here wrote.
 
+mod azure_away;
 mod baresip;
 mod calls;
 mod check;
@@ -10,6 +11,7 @@ mod kamailio;
 mod media;
 mod one_way;
 mod pjsua;
+mod reload;
 mod run;
 mod scanners;
 mod strangers;

@@ -18,6 +18,7 @@
 //!
 //! The state lives under the trunk's name and the peer's URI, so a reload keeps it.
 
+pub mod forecast;
 mod peer;
 mod request;
 mod view;
@@ -39,7 +40,6 @@ pub use view::{PeerView, TrunkHealth, TrunkView};
 
 /// The first probes of a start or a reload are spread over this long.
 const FIRST_PROBES_WITHIN: Duration = Duration::from_millis(500);
-
 
 /// Names one probe on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -399,12 +399,19 @@ impl TrunkMonitor {
         OptionsAnswer { status, headers }
     }
 
-    /// Which peers are up, as facts for routing. Peers of which nothing is known are not listed
-    /// and count as up; peers put aside count as down.
+    /// Which peers of these trunks are up, as facts for routing. Peers of which nothing is known
+    /// are not listed and count as up; peers put aside count as down.
     #[must_use]
-    pub fn facts(&self, now: Moment) -> BTreeMap<(TrunkName, usize), bool> {
+    pub fn facts<'a>(
+        &self,
+        now: Moment,
+        trunks: impl IntoIterator<Item = &'a TrunkName>,
+    ) -> BTreeMap<(TrunkName, usize), bool> {
         let mut facts = BTreeMap::new();
-        for (name, trunk) in &self.trunks {
+        for name in trunks {
+            let Some(trunk) = self.trunks.get(name) else {
+                continue;
+            };
             for (index, peer) in trunk.peers.iter().enumerate() {
                 if let Some(up) = peer.fact(now) {
                     facts.insert((name.clone(), index), up);

@@ -91,7 +91,7 @@ pub fn identify<'a>(
         return profiles.trunk(trunk).ok_or(Unidentified::Listener);
     }
     let listener = arrival.listener.ok_or(Unidentified::Listener)?;
-    let mut left: Vec<&Arc<TrunkProfile>> = at_listener(profiles, listener).collect();
+    let mut left: Vec<&Arc<TrunkProfile>> = profiles.at_listener(listener).iter().collect();
     if left.is_empty() {
         return Err(Unidentified::Listener);
     }
@@ -117,16 +117,6 @@ pub fn identify<'a>(
         [trunk] => Ok(trunk),
         [] | [_, ..] => Err(Unidentified::Ambiguous),
     }
-}
-
-fn at_listener(
-    profiles: &Profiles,
-    listener: ListenerId,
-) -> impl Iterator<Item = &Arc<TrunkProfile>> {
-    profiles
-        .trunks
-        .values()
-        .filter(move |trunk| trunk.listeners.contains(&listener))
 }
 
 /// Trunks that expect a name get only those who have it; if one fits, those that expect none

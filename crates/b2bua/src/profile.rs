@@ -108,17 +108,39 @@ pub struct Profiles {
     pub trunks: BTreeMap<TrunkName, Arc<TrunkProfile>>,
     /// Limits of the gateway as a whole.
     pub limits: GateLimits,
+    /// Who takes requests at a listener, in the order of their names.
+    by_listener: BTreeMap<ListenerId, Vec<Arc<TrunkProfile>>>,
 }
 
 impl Profiles {
     /// Profiles of the given trunks; of two with one name the later stays.
     #[must_use]
     pub fn new(trunks: impl IntoIterator<Item = TrunkProfile>, limits: GateLimits) -> Self {
-        let trunks = trunks
+        let trunks: BTreeMap<_, _> = trunks
             .into_iter()
             .map(|t| (t.name.clone(), Arc::new(t)))
             .collect();
-        Self { trunks, limits }
+        let mut by_listener: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for trunk in trunks.values() {
+            for &listener in &trunk.listeners {
+                let there: &mut Vec<Arc<TrunkProfile>> = by_listener.entry(listener).or_default();
+                // One socket may stand twice in a trunk's list.
+                if there.last().is_none_or(|last| !Arc::ptr_eq(last, trunk)) {
+                    there.push(Arc::clone(trunk));
+                }
+            }
+        }
+        Self {
+            trunks,
+            limits,
+            by_listener,
+        }
+    }
+
+    /// The trunks that take requests at this listener.
+    #[must_use]
+    pub fn at_listener(&self, listener: ListenerId) -> &[Arc<TrunkProfile>] {
+        self.by_listener.get(&listener).map_or(&[], Vec::as_slice)
     }
 
     /// The trunk of that name.

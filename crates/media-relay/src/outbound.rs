@@ -118,8 +118,7 @@ impl Outbound {
         if same {
             return;
         }
-        self.srtp =
-            params.map(|params| Box::new(Secure(SrtpOutbound::new(&params.key))));
+        self.srtp = params.map(|params| Box::new(Secure(SrtpOutbound::new(&params.key))));
         let Some(sent) = &mut self.sent else { return };
         let highest = sent.window.highest();
         let wraps = highest & !0xffff;

@@ -184,7 +184,10 @@ mod tests {
         let gap = "....................";
         let alone = format!("{gap}x{gap}x{gap}");
         let told = runs(&alone).bursts();
-        assert_eq!((told.count, told.burst_packets, told.gap_packets), (0, 0, 62));
+        assert_eq!(
+            (told.count, told.burst_packets, told.gap_packets),
+            (0, 0, 62)
+        );
         assert_eq!(told.gap_density, (2 * 256 / 62) as u8);
         // Three losses within sixteen packets of each other: one burst of eight packets.
         let burst = format!("{gap}x..xx...x{gap}{gap}xx{gap}");
@@ -193,14 +196,27 @@ mod tests {
         assert_eq!(told.burst_density, (6 * 256 / 11) as u8);
         assert_eq!((told.gap_density, told.gap_packets), (0, 80 / 3));
         // Fifteen packets do not end a burst, sixteen do.
-        assert_eq!(runs(&format!("x{}x{gap}", ".".repeat(15))).bursts().count, 1);
-        assert_eq!(runs(&format!("x{}x{gap}", ".".repeat(16))).bursts().count, 0);
+        assert_eq!(
+            runs(&format!("x{}x{gap}", ".".repeat(15))).bursts().count,
+            1
+        );
+        assert_eq!(
+            runs(&format!("x{}x{gap}", ".".repeat(16))).bursts().count,
+            0
+        );
     }
 
     #[test]
     fn scores_are_those_of_the_recommendation() {
         // G.107 §B: R and MOS at the ends and between.
-        for (r, mos) in [(93.2, 441), (80.0, 402), (70.0, 360), (60.0, 310), (50.0, 258), (0.0, 100)] {
+        for (r, mos) in [
+            (93.2, 441),
+            (80.0, 402),
+            (70.0, 360),
+            (60.0, 310),
+            (50.0, 258),
+            (0.0, 100),
+        ] {
             assert!(score(r).abs_diff(mos) <= 2, "{r}: {}", score(r));
         }
         let g711 = Impairment::G711;

@@ -95,7 +95,8 @@ fn covers(earlier: &Route, later: &Route) -> bool {
                 .all(|origin| earlier.doc.from.contains(origin)));
     origins
         && groups_cover(earlier, later)
-        && list_covers(&earlier.called, &later.called) && calling_covers(earlier, later)
+        && list_covers(&earlier.called, &later.called)
+        && calling_covers(earlier, later)
 }
 
 /// A route without trunk groups takes every call, one with some only calls that name them.

@@ -60,6 +60,30 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts, question: &Question) -> Decis
     run(snapshot, facts, question, true)
 }
 
+/// The trunks whose facts [`decide`] looks at for this call: the targets of the route that takes
+/// it. Facts about others may be left out; [`explain`] and a replay agree all the same.
+#[must_use]
+pub fn concerned<'a>(snapshot: &'a Snapshot, question: &Question) -> &'a [TrunkName] {
+    let found = || {
+        let origin = snapshot.trunks.get(&question.trunk)?;
+        if question.called.len() > LONGEST_NUMBER {
+            return None;
+        }
+        let numbers = Numbers::read(snapshot, origin, question, &mut Vec::new());
+        if numbers.emergency && !snapshot.emergency.to.is_empty() {
+            return Some(snapshot.emergency.to.as_slice());
+        }
+        let calling = numbers.calling_text.as_deref();
+        let candidates = snapshot.candidates(&origin.name, &numbers.called_text, calling);
+        let mut routes = candidates
+            .into_iter()
+            .filter_map(|index| snapshot.routes.get(index as usize));
+        let taker = routes.find(|route| matches(route, &numbers).is_ok())?;
+        Some(taker.doc.to.as_slice())
+    };
+    found().unwrap_or_default()
+}
+
 /// The name that stands for a route where an emergency call has its own order of trunks.
 const EMERGENCY: &str = "emergency";
 

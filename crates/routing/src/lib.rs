@@ -21,7 +21,7 @@ mod step;
 mod tests;
 
 pub use compile::{CompileError, Place, Rule, Snapshot, Warning, WarningKind};
-pub use decide::{Facts, Question, decide, explain};
+pub use decide::{Facts, Question, concerned, decide, explain};
 pub use document::{
     Document, EmergencyDoc, NumberOf, NumberRule, PeerDoc, Portability, RouteDoc, TrunkDoc,
     TrunkGroup, Way,

@@ -427,3 +427,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn facts_about_the_trunks_concerned_are_all_that_a_decision_takes() {
+    let snapshot = compile(vec![
+        route("toll-free", &["pbx"], &["+1800*"], &["acs", "carrier"]),
+        route("rest", &["pbx"], &[], &["carrier"]),
+    ]);
+    for called in ["18005550100", "5550123", "911", "0"] {
+        let question = ask("pbx", called);
+        let concerned = concerned(&snapshot, &question);
+        assert!(!concerned.is_empty(), "{called}");
+        for down in ["acs", "carrier", "pbx"] {
+            let all = Facts {
+                up: BTreeMap::from([((TrunkName::from(down), 0), false)]),
+                room: BTreeMap::from([(TrunkName::from(down), 0)]),
+                ..Facts::default()
+            };
+            let mut few = all.clone();
+            few.up.retain(|(trunk, _), _| concerned.contains(trunk));
+            few.room.retain(|trunk, _| concerned.contains(trunk));
+            let decisions = [&all, &few].map(|facts| decide(&snapshot, facts, &question));
+            assert_eq!(decisions[0], decisions[1], "{called}, {down}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use rustls::{KeyLog, NoKeyLog};
 use sip_msg::TransportKind;
-use sip_msg::dns::Query;
+use sip_msg::dns::{DnsAnswer, Query};
 use sip_msg::wire::{
     Arrival, FlowId, Hop, ListenerId, To, Transmit, TransmitId, TransportError, TrunkName,
 };
@@ -336,6 +336,12 @@ impl Transport {
             }
         };
         self.shared.spawn(task);
+    }
+
+    /// Asks for records and waits for the answer, in bounded time: for who has no core.
+    pub async fn look_up(&self, query: Query) -> DnsAnswer {
+        self.shared.tally.add(Counter::DnsQueries);
+        self.shared.resolver.answer(query).await
     }
 
     /// Where a listener is bound; with port 0 in the configuration, the port it was given.

@@ -14,7 +14,7 @@ use crate::config::{self, Reading, Severity};
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
-use crate::{daemon, explain, output};
+use crate::{daemon, explain, operate, output};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -40,6 +40,24 @@ enum Command {
     /// Run the gateway; SIGTERM drains it, a second one stops it
     #[command(after_help = "Example:  trunkline run -c /etc/trunkline/trunkline.toml")]
     Run(RunArgs),
+    /// Show how the running gateway is: trunks, names, certificates, calls
+    #[command(after_help = "Example:  trunkline status --json")]
+    Status(operate::StatusArgs),
+    /// List the trunks of the running gateway with their health
+    #[command(after_help = "Example:  trunkline trunks --customer contoso")]
+    Trunks(operate::StatusArgs),
+    /// List the calls of the running gateway
+    #[command(after_help = "Example:  trunkline calls --json")]
+    Calls(operate::StatusArgs),
+    /// Show one call, its ladder, or end it
+    #[command(after_help = "Example:  trunkline call 00c0ffee00c0ffee ladder")]
+    Call(operate::CallArgs),
+    /// Read the configuration again: trunks, routes, limits, certificates; calls are kept
+    #[command(after_help = "Example:  trunkline reload --dry-run")]
+    Reload(operate::ReloadArgs),
+    /// Take no new calls and end when the last one has ended
+    #[command(after_help = "Example:  trunkline drain")]
+    Drain(operate::DrainArgs),
     /// Simulate the other side of a gateway
     #[command(subcommand)]
     Sim(SimCommand),
@@ -95,6 +113,12 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run(&args),
+        Command::Status(args) => operate::status(&args),
+        Command::Trunks(args) => operate::trunks(&args),
+        Command::Calls(args) => operate::calls(&args),
+        Command::Call(args) => operate::call(&args),
+        Command::Reload(args) => operate::reload(&args),
+        Command::Drain(args) => operate::drain(&args),
         Command::Sim(SimCommand::Acs(args)) => sim::acs(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
     }
@@ -150,7 +174,7 @@ fn run(args: &RunArgs) -> ExitCode {
         }
     };
     block_on(async {
-        match daemon::run(&reading.config, &keys).await {
+        match daemon::run(&args.config, &reading.config, &keys).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 output::error(format_args!("error: {error:#}"));

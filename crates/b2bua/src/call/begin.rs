@@ -212,12 +212,12 @@ fn decide(
 ) -> Result<Vec<routing::Attempt>, Refusal> {
     let calling = screen::calling(core, head, invite)
         .ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, FailureClass::Policy))?;
-    let facts = core.facts();
     let question = Question {
         trunk: head.trunk.name.clone(),
         called: screen::called(&invite.uri),
         calling,
     };
+    let facts = core.facts(&question);
     let decision = routing::decide(&core.snapshot, &facts, &question);
     head.record.snapshot = core.snapshot.hash();
     head.record.facts = FactsRecord::from(&facts);
@@ -245,13 +245,15 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 }
 
 impl Core {
-    /// What routing may know at this moment.
-    pub(in crate::call) fn facts(&mut self) -> Facts {
-        let trunks = self.profiles.trunks.keys();
-        let room = trunks.filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
+    /// What routing may know at this moment about the trunks this call may go to.
+    pub(in crate::call) fn facts(&mut self, question: &Question) -> Facts {
+        let trunks = routing::concerned(&self.snapshot, question);
+        let room = trunks
+            .iter()
+            .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
-            up: self.monitor.facts(self.now.moment),
             room: room.collect(),
+            up: self.monitor.facts(self.now.moment, trunks),
             wall: self.now.wall,
             draw: self.tokens.next_u64(),
         }

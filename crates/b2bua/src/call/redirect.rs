@@ -183,12 +183,12 @@ impl Setup {
     /// Where routing sends another number of the same caller.
     fn decided(&self, core: &mut Core, head: &mut Head, called: String) -> Vec<Attempt> {
         let calling = screen::calling(core, head, &self.invite).flatten();
-        let facts = core.facts();
         let question = Question {
             trunk: head.trunk.name.clone(),
             called,
             calling,
         };
+        let facts = core.facts(&question);
         let decision = routing::decide(&core.snapshot, &facts, &question);
         let steps = decision.steps.iter().map(ToString::to_string);
         head.record.steps.extend(steps);

@@ -82,6 +82,8 @@ pub(super) struct Peer {
     losses: u8,
     aside_until: Option<Moment>,
     last: Option<(WallTime, ProbeResult)>,
+    /// The last probe that was answered at all.
+    answered: Option<(WallTime, ProbeResult)>,
 }
 
 impl Peer {
@@ -92,6 +94,7 @@ impl Peer {
             losses: 0,
             aside_until: None,
             last: None,
+            answered: None,
         }
     }
 
@@ -116,6 +119,9 @@ impl Peer {
         losses_down: u8,
     ) -> Option<bool> {
         self.last = Some((now.wall, result));
+        if matches!(result, ProbeResult::Answered { .. }) {
+            self.answered = self.last;
+        }
         let was_down = self.is_down();
         let was_unknown = self.state == PeerState::Unknown;
         let down = match outcome {
@@ -176,6 +182,7 @@ impl Peer {
                 .map(|t| t.saturating_since(now)),
             losses: self.losses,
             last: self.last,
+            answered: self.answered,
         }
     }
 }

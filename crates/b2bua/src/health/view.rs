@@ -65,6 +65,8 @@ pub struct PeerView {
     pub losses: u8,
     /// What came of the last probe or call, and when.
     pub last: Option<(WallTime, ProbeResult)>,
+    /// The last probe that was answered, by whatever status, and when.
+    pub answered: Option<(WallTime, ProbeResult)>,
 }
 
 /// `inbound`: whether the trunk's own OPTIONS are on time, where it sends any.

@@ -122,6 +122,11 @@ impl Findings {
         self.push(Severity::Error, None, message.into())
     }
 
+    /// Adds a warning about no single place.
+    pub fn warning_anywhere(&mut self, message: impl Into<String>) -> &mut Self {
+        self.push(Severity::Warning, None, message.into())
+    }
+
     /// Says what to do about the finding added last.
     pub fn help(&mut self, text: impl Into<String>) {
         if let Some(last) = self.0.last_mut() {

@@ -5,6 +5,8 @@ pub mod contradictions;
 pub mod diagnostic;
 pub mod load;
 pub mod raw;
+#[cfg(test)]
+mod reference;
 pub mod resolve;
 
 use std::path::{Path, PathBuf};

@@ -399,3 +399,132 @@ fn microsoft_rules_are_checked_before_microsoft_does() {
             .any(|(_, message)| message.contains("Teams and ACS"))
     );
 }
+
+const TWO_CUSTOMERS: &str = r#"
+[gateway]
+bind = "127.0.0.1"
+[tls]
+certificate = "c.pem"
+private_key = "c.key"
+[[trunk]]
+name = "acs-a"
+preset = "acs"
+fqdn = "a.contoso.example"
+customer = "adatum"
+[[trunk]]
+name = "acs-b"
+preset = "acs"
+fqdn = "b.contoso.example"
+customer = "fabrikam"
+[[trunk]]
+name = "carrier"
+preset = "carrier"
+listen = "udp:127.0.0.1:5060"
+peers = "udp:198.51.100.7:5060"
+[[route]]
+name = "in-a"
+called = "+1425555010?"
+to = "acs-a"
+[[route]]
+name = "out-b"
+from = "acs-b"
+to = "carrier"
+"#;
+
+#[test]
+fn a_call_of_one_customer_never_reaches_a_trunk_of_another() {
+    let reading = read(TWO_CUSTOMERS);
+    assert_eq!(errors(&reading), []);
+    let from: Vec<&str> = reading.config.routing.routes[0]
+        .from
+        .iter()
+        .map(|name| name.as_str())
+        .collect();
+    assert_eq!(from, ["acs-a", "carrier"], "the other customer is left out");
+    let wrong = TWO_CUSTOMERS.replace("to = \"carrier\"", "to = [\"carrier\", \"acs-a\"]");
+    let errors = errors(&read(&wrong));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(
+        errors[0].1.contains("belongs to customer adatum"),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn clocks_bounds_and_names_are_keys() {
+    let text = RIGHT.replacen(
+        "[admin]",
+        r#"[sip]
+t1 = "200ms"
+[limits]
+half_open_per_source = 12
+retired = "3s"
+[dns]
+servers = ["192.0.2.53", "192.0.2.54:5353"]
+[admin]"#,
+        1,
+    );
+    let text = text.replacen(
+        "preset = \"acs\"",
+        r#"preset = "acs"
+peer_names = "proxy.contoso.example"
+setup_budget = "7s"
+options = { interval = "20s", jitter = "1s", interval_down = "5s", losses = 4, expect_inbound = "90s" }
+connection = { renewal = "20m", keep_alive = "0s", backoff_max = "9s" }"#,
+        1,
+    );
+    let text = text.replacen("[tls]", "[tls]\nversions = \"1.2\"", 1);
+    let reading = read(&text);
+    assert_eq!(errors(&reading), []);
+    let config = reading.config;
+    let seconds = Duration::from_secs;
+    assert_eq!(config.signalling.timers.t1.as_millis(), 200);
+    assert_eq!(config.signalling.transport.half_open_per_source, 12);
+    assert_eq!(config.signalling.transport.retired_quiet, seconds(3));
+    let servers = ["192.0.2.53:53", "192.0.2.54:5353"].map(|text| text.parse().unwrap());
+    assert_eq!(
+        config.signalling.resolver,
+        sip_transport::ResolverConfig::Servers(servers.to_vec())
+    );
+    assert_eq!(
+        config.signalling.tls.versions,
+        [sip_transport::TlsVersion::Tls12]
+    );
+    let trunk = &config.trunks[0];
+    assert_eq!(*trunk.profile.expected_names[0], *"proxy.contoso.example");
+    assert_eq!(trunk.profile.timers.setup_budget, seconds(7));
+    let options = trunk.profile.options;
+    assert_eq!(
+        (options.interval, options.jitter),
+        (seconds(20), seconds(1))
+    );
+    assert_eq!((options.interval_down, options.losses), (seconds(5), 4));
+    assert_eq!(options.expect_inbound, Some(seconds(90)));
+    assert_eq!(trunk.flow.renewal, Some(seconds(1200)));
+    assert_eq!(trunk.flow.keep_alive, None);
+    assert_eq!(trunk.flow.reconnect.longest, seconds(9));
+}
+
+#[test]
+fn mistakes_in_clocks_and_bounds_have_their_place() {
+    let with = |section: &'static str| format!("{section}\n[admin]");
+    for (section, says) in [
+        ("[limits]\ndscp = 64", "from 0 to 63"),
+        ("[limits]\nconnections = 0", "would refuse everything"),
+        ("[dns]\nservers = \"ns.example\"", "192.0.2.53"),
+        ("[sip]\nt1 = \"fast\"", "not a length of time"),
+        ("[sip]\nt9 = \"1s\"", "unknown key `t9`"),
+    ] {
+        let text = RIGHT.replacen("[admin]", &with(section), 1);
+        let errors = errors(&read(&text));
+        assert_eq!(errors.len(), 1, "{section}: {errors:?}");
+        assert!(errors[0].1.contains(says), "{section}: {errors:?}");
+        assert!(errors[0].0 > 0, "{section}: {errors:?}");
+    }
+    planted("[tls]", "[tls]\nversions = \"1.1\"", "versions");
+    planted(
+        "[tls]",
+        "[tls]\nsuites = \"TLS_RSA_WITH_NULL_MD5\"",
+        "TLS_RSA_WITH_NULL_MD5",
+    );
+}

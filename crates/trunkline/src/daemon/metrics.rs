@@ -25,6 +25,10 @@ pub struct Reading {
     pub records_lost: u64,
     /// Internal faults the loop caught.
     pub faults: u64,
+    /// Days each certificate has left.
+    pub certificates: Vec<(String, i64)>,
+    /// Whether each of this gateway's names leads here in DNS.
+    pub names: Vec<(String, bool)>,
 }
 
 /// Writes a reading out.
@@ -45,6 +49,7 @@ impl Collector for Reading {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.calls(&mut encoder)?;
         self.trunks(&mut encoder)?;
+        self.identity(&mut encoder)?;
         self.signalling(&mut encoder)?;
         self.transport(&mut encoder)?;
         self.media(&mut encoder)
@@ -204,6 +209,25 @@ impl Reading {
             })
             .collect();
         gauge(encoder, "peer_up", "Whether a peer takes calls", peers)
+    }
+
+    fn identity(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let days = self.certificates.iter();
+        let days = days.map(|(name, days)| (vec![("certificate", name.clone())], *days));
+        gauge(
+            encoder,
+            "certificate_days",
+            "Whole days until a certificate ends",
+            days.collect(),
+        )?;
+        let names = self.names.iter();
+        let names = names.map(|(name, fine)| (vec![("fqdn", name.clone())], i64::from(*fine)));
+        gauge(
+            encoder,
+            "name_in_dns",
+            "Whether a name of this gateway leads here in DNS",
+            names.collect(),
+        )
     }
 
     fn signalling(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,15 +1,19 @@
 //! The daemon: transport, core and media wired together, run, drained.
 
+pub mod admin;
 pub mod clock;
+pub mod diff;
 pub mod logging;
 pub mod metrics;
+pub mod names;
 pub mod pages;
 pub mod record_json;
 pub mod records;
+pub mod reload;
 pub mod signalling;
 pub mod wiring;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -24,8 +28,11 @@ use sip_transport::Transport;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
+use admin::Operations;
 use clock::Clock;
+use names::Names;
 use records::RecordWriter;
+use reload::{Outcome, Reloader};
 use signalling::{Inboxes, Signalling, Wish};
 use wiring::Keys;
 
@@ -40,6 +47,8 @@ const PREPARED_WITHIN: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Where TLS session secrets are appended; for the demo's captures, never in production.
     pub key_log: Option<PathBuf>,
+    /// The file the configuration came from; without one there is no reload.
+    pub file: Option<PathBuf>,
     /// Where a copy of each call record goes.
     pub record_copies: Option<mpsc::UnboundedSender<Box<CallRecord>>>,
 }
@@ -48,6 +57,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Daemon {
     wish: watch::Sender<Wish>,
+    reloader: Option<Arc<Reloader>>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -73,7 +83,25 @@ impl Daemon {
         let ring = TraceRing::new(core_config.bounds.trace_bytes);
         let (transport, incoming) = Transport::start(transport_config)?;
         let (page_requests, pages) = mpsc::channel(PAGES);
-        pages::serve(&config.admin, page_requests)
+        let (wish, wished) = watch::channel(Wish::Run);
+        let names = Arc::new(Names::default());
+        names.configure(config, keys);
+        tokio::spawn(Arc::clone(&names).watch(transport.clone(), config.self_check));
+        let reloader = options.file.map(|file| {
+            let (config, keys) = (config.clone(), keys.clone());
+            let (transport, pages) = (transport.clone(), page_requests.clone());
+            let names = Arc::clone(&names);
+            Arc::new(Reloader::new(file, config, keys, transport, pages, names))
+        });
+        if let Some(reloader) = &reloader {
+            tokio::spawn(Arc::clone(reloader).sweep());
+        }
+        let operations = Operations {
+            reloader: reloader.clone(),
+            wish: wish.clone(),
+            names: Arc::clone(&names),
+        };
+        pages::serve(&config.admin, page_requests, operations)
             .await
             .context("admin pages")?;
         let core = B2bua::new(
@@ -83,7 +111,6 @@ impl Daemon {
             KeyRng::from_entropy(entropy()?),
             clock.now(),
         );
-        let (wish, wished) = watch::channel(Wish::Run);
         let (finished, ended) = oneshot::channel();
         let (ready, prepared) = oneshot::channel();
         let stopping = transport.clone();
@@ -97,6 +124,7 @@ impl Daemon {
             ring,
             grace: config.drain,
             faults: 0,
+            names,
             ready: Some(ready),
         };
         let inboxes = Inboxes {
@@ -125,7 +153,11 @@ impl Daemon {
         {
             tracing::warn!("media ports are not all bound yet");
         }
-        Ok(Self { wish, ended })
+        Ok(Self {
+            wish,
+            reloader,
+            ended,
+        })
     }
 
     /// Takes no new calls from now on and ends when the last call has ended.
@@ -136,6 +168,18 @@ impl Daemon {
     /// Hangs up and ends.
     pub fn stop(&self) {
         self.want(Wish::Stop);
+    }
+
+    /// Reads the configuration file again, and says in the log what came of it.
+    pub async fn reload(&self) {
+        let Some(reloader) = &self.reloader else {
+            return;
+        };
+        if let Outcome::Refused { diagnostics } = reloader.reload(false).await {
+            for diagnostic in diagnostics {
+                tracing::error!("not reloaded: {diagnostic}");
+            }
+        }
     }
 
     /// Waits until the daemon has ended.
@@ -160,15 +204,21 @@ fn entropy() -> Result<[u8; 32]> {
     Ok(bytes)
 }
 
-/// Runs a daemon until SIGTERM or SIGINT has drained it; a second signal stops it at once.
+/// Runs a daemon until SIGTERM or SIGINT has drained it; a second signal stops it at once. SIGHUP
+/// reads `file` again.
 ///
 /// # Errors
 /// As [`Daemon::start`].
-pub async fn run(config: &Config, keys: &Keys) -> Result<()> {
+pub async fn run(file: &Path, config: &Config, keys: &Keys) -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut daemon = Daemon::start(config, keys, Options::default()).await?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let options = Options {
+        file: Some(file.to_owned()),
+        ..Options::default()
+    };
+    let mut daemon = Daemon::start(config, keys, options).await?;
     tracing::info!(
         trunks = config.trunks.len(),
         routes = config.routing.routes.len(),
@@ -179,6 +229,10 @@ pub async fn run(config: &Config, keys: &Keys) -> Result<()> {
             () = daemon.ended() => break,
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {
+                daemon.reload().await;
+                continue;
+            }
         }
         if *daemon.wish.borrow() == Wish::Run {
             daemon.drain();

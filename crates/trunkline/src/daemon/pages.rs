@@ -1,6 +1,7 @@
 //! The operator's pages: `/metrics` and `/healthz`, over a Unix socket and, if asked for, TCP.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,17 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use b2bua::CallKey;
+use b2bua::admin::CallSummary;
+use b2bua::metrics::Metrics;
+use b2bua::profile::Profiles;
+use b2bua::trace::TraceEntry;
+use routing::Snapshot;
+use sip_transport::FlowStatus;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 
+use super::admin::{self, Operations};
 use crate::config::resolve::{Admin, Token};
 
 /// What a page asks the signalling loop for.
@@ -22,6 +31,27 @@ pub enum PageRequest {
     Metrics(oneshot::Sender<String>),
     /// Whether the loop turns, and whether it takes new calls.
     Health(oneshot::Sender<Health>),
+    /// Everything countable, as it stands.
+    Status(oneshot::Sender<Box<Status>>),
+    /// The calls there are, at most so many.
+    Calls(usize, oneshot::Sender<Vec<CallSummary>>),
+    /// The messages of one call that are still kept, oldest first.
+    Ladder(CallKey, oneshot::Sender<Vec<TraceEntry>>),
+    /// Hang up; whether there was such a call.
+    HangUp(CallKey, oneshot::Sender<bool>),
+    /// Take these trunks and routes into use.
+    Reload(Arc<Profiles>, Arc<Snapshot>, oneshot::Sender<()>),
+}
+
+/// Answer to [`PageRequest::Status`].
+#[derive(Debug)]
+pub struct Status {
+    /// The core's counters and levels.
+    pub metrics: Metrics,
+    /// Every TCP and TLS connection.
+    pub flows: Vec<FlowStatus>,
+    /// Internal faults the loop caught.
+    pub faults: u64,
 }
 
 /// Answer to [`PageRequest::Health`].
@@ -33,10 +63,13 @@ pub enum Health {
     Draining,
 }
 
-#[derive(Clone)]
-struct Pages {
+/// What every page can reach.
+#[derive(Clone, Debug)]
+pub struct Pages {
     loop_: mpsc::Sender<PageRequest>,
     token: Option<Arc<Token>>,
+    /// What the commands need; the TCP listener serves none.
+    pub operations: Operations,
 }
 
 /// A loop that does not answer within this is not healthy.
@@ -46,25 +79,36 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A listener cannot be bound.
-pub async fn serve(admin: &Admin, requests: mpsc::Sender<PageRequest>) -> io::Result<()> {
-    if let Some(path) = &admin.socket {
+pub async fn serve(
+    settings: &Admin,
+    requests: mpsc::Sender<PageRequest>,
+    operations: Operations,
+) -> io::Result<()> {
+    if let Some(path) = &settings.socket {
         // A socket left by a process that is gone would refuse the bind; a living one answers.
         if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
-        let pages = router(Pages {
+        // Whoever may write to the file may look; what changes anything asks who it is.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        let pages = Pages {
             loop_: requests.clone(),
             token: None,
-        });
+            operations: operations.clone(),
+        };
+        let pages = router(pages.clone())
+            .merge(admin::router(path).with_state(pages))
+            .into_make_service_with_connect_info::<admin::Caller>();
         tokio::spawn(async move { axum::serve(listener, pages).await });
     }
-    if let Some(address) = admin.listen {
+    if let Some(address) = settings.listen {
         let listener = TcpListener::bind(address).await?;
-        let token = admin.token.clone().map(Arc::new);
+        let token = settings.token.clone().map(Arc::new);
         let pages = router(Pages {
             loop_: requests,
             token,
+            operations,
         });
         tokio::spawn(async move { axum::serve(listener, pages).await });
     }
@@ -117,7 +161,8 @@ async fn health(State(pages): State<Pages>) -> Response {
     }
 }
 
-async fn ask<T>(
+/// Asks the loop; `None` where it does not answer in time.
+pub async fn ask<T>(
     pages: &Pages,
     request: impl FnOnce(oneshot::Sender<T>) -> PageRequest,
 ) -> Option<T> {

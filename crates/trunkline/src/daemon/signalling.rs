@@ -3,6 +3,7 @@
 //! It runs on a thread of its own: handshakes and disks elsewhere delay no SIP timer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::Moment;
@@ -17,7 +18,8 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::metrics::{self, Reading};
-use super::pages::{Health, PageRequest};
+use super::names::Names;
+use super::pages::{Health, PageRequest, Status};
 use super::record_json;
 use super::records::RecordWriter;
 
@@ -57,6 +59,8 @@ pub struct Signalling {
     pub grace: Duration,
     /// Internal faults caught here.
     pub faults: u64,
+    /// What the world is told about this gateway.
+    pub names: Arc<Names>,
     /// Told once, when the first calls would find media ports.
     pub ready: Option<oneshot::Sender<()>>,
 }
@@ -223,7 +227,7 @@ impl Signalling {
         }
     }
 
-    fn answer(&self, page: PageRequest) {
+    fn answer(&mut self, page: PageRequest) {
         // Whoever asked may have gone away; that is theirs to know.
         match page {
             PageRequest::Metrics(answer) => {
@@ -233,8 +237,34 @@ impl Signalling {
                     media: self.media.counters().by_shard(),
                     records_lost: self.records.as_ref().map_or(0, RecordWriter::lost),
                     faults: self.faults,
+                    certificates: self.names.days_left(),
+                    names: self.names.in_dns(),
                 };
                 let _ = answer.send(metrics::render(reading));
+            }
+            PageRequest::Status(answer) => {
+                let _ = answer.send(Box::new(Status {
+                    metrics: self.core.metrics(),
+                    flows: self.transport.flows(),
+                    faults: self.faults,
+                }));
+            }
+            PageRequest::Calls(most, answer) => {
+                let _ = answer.send(self.core.calls().take(most).collect());
+            }
+            PageRequest::Ladder(call, answer) => {
+                let _ = answer.send(self.ring.call(call).cloned().collect());
+            }
+            PageRequest::HangUp(call, answer) => {
+                let known = self.core.calls().any(|summary| summary.key == call);
+                if known {
+                    self.input(Input::Admin(b2bua::admin::Command::HangUp(call)));
+                }
+                let _ = answer.send(known);
+            }
+            PageRequest::Reload(profiles, snapshot, done) => {
+                self.input(Input::Reload(profiles, snapshot));
+                let _ = done.send(());
             }
             PageRequest::Health(answer) => {
                 let draining = self.core.metrics().draining;

@@ -10,6 +10,7 @@ use b2bua::profile::{
 };
 use media_io::{MediaIo, MediaIoConfig};
 use media_relay::{MediaEvent, RelayConfig, ShardId};
+use sha1::{Digest as _, Sha1};
 use sip_msg::TransportKind;
 use sip_transport::{
     AllowedNetwork, ClientAuthentication, Identity, ListenerConfig, Network, Roots,
@@ -32,6 +33,8 @@ pub struct Keys {
     pub identities: Vec<Identity>,
     /// The trusted roots.
     pub roots: Roots,
+    /// Tells one set of roots from another.
+    pub roots_digest: [u8; 20],
 }
 
 impl Keys {
@@ -57,7 +60,16 @@ impl Keys {
             (None, true) => Roots::none().with_native(),
             (None, false) => Roots::none(),
         };
-        Ok(Self { identities, roots })
+        let mut digest = Sha1::new();
+        if !roots.is_empty() {
+            let der = certificates::roots(config.roots.as_deref()).map_err(anyhow::Error::msg)?;
+            der.iter().for_each(|root| digest.update(root));
+        }
+        Ok(Self {
+            identities,
+            roots,
+            roots_digest: digest.finalize().into(),
+        })
     }
 }
 

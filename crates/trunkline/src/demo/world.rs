@@ -123,6 +123,7 @@ impl World {
         let options = Options {
             key_log,
             record_copies: Some(record_copies),
+            ..Options::default()
         };
         let keys = Keys::load(&reading.config)?;
         let daemon = Daemon::start(&reading.config, &keys, options).await?;

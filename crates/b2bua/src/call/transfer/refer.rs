@@ -135,7 +135,7 @@ impl Core {
         referral: &Referral,
         calling: Option<String>,
     ) -> Vec<Attempt> {
-        let up = self.monitor.facts(self.now.moment);
+        let up = self.monitor.facts(self.now.moment, [&trunk.name]);
         let is_up = |peer: &usize| {
             up.get(&(trunk.name.clone(), *peer))
                 .copied()
@@ -166,12 +166,12 @@ impl Core {
             let phrase = "Refer-To Names No Number";
             return Err(Refusal::new(StatusCode::NOT_FOUND, phrase));
         };
-        let facts = self.facts();
         let question = Question {
             trunk: trunk.name.clone(),
             called: called.to_owned(),
             calling,
         };
+        let facts = self.facts(&question);
         match routing::decide(&self.snapshot, &facts, &question).outcome {
             Outcome::Route(plan) => Ok(plan.attempts),
             Outcome::Reject { status, .. } => Err(Refusal::new(status, status.default_reason())),

@@ -49,11 +49,7 @@ pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
 }
 
 /// Puts what the tables say over the preset's values.
-pub(super) fn apply(
-    media: &raw::TrunkMedia,
-    profile: &mut TrunkProfile,
-    findings: &mut Findings,
-) {
+pub(super) fn apply(media: &raw::TrunkMedia, profile: &mut TrunkProfile, findings: &mut Findings) {
     let microsoft = profile.preset.is_microsoft();
     let policy = &mut profile.media;
     deny(media, policy, findings);

@@ -3,6 +3,7 @@
 mod auth;
 mod connection;
 mod context;
+mod customers;
 mod dtmf;
 mod early;
 mod features;
@@ -123,7 +124,7 @@ pub struct CertificateFiles {
 }
 
 /// `[admin]`, resolved.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admin {
     /// Unix socket.
     pub socket: Option<PathBuf>,
@@ -235,6 +236,25 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
     admin(document, base, &mut config, findings);
     log(document, &mut config, findings);
     config
+}
+
+/// Whether `name` can be a customer's: letters, digits, `-`, `_` and `.`.
+pub fn is_customer(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(fits)
+}
+
+/// What a `customer` key names.
+fn customer(value: Option<&Spanned<String>>, findings: &mut Findings) -> Option<String> {
+    let value = value?;
+    if !is_customer(value.get_ref()) {
+        findings.error(
+            value.span(),
+            "customer: a name of letters, digits, `-`, `_` and `.` is wanted here",
+        );
+        return None;
+    }
+    Some(value.get_ref().clone())
 }
 
 /// A name others know the gateway by: a host name with a domain, not an address (C-01…C-06).

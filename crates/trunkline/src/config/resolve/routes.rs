@@ -11,7 +11,7 @@ use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 use toml::Spanned;
 
-use super::{Config, choice, numbers};
+use super::{Config, choice, customers, numbers};
 use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
 use crate::config::raw;
@@ -132,6 +132,7 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
         name,
         ..RouteDoc::default()
     };
+    customers::confine(raw, &mut doc, config, findings);
     if doc.to.iter().any(|target| target.as_str() == CLOUD_CALLING) {
         let span = span_of(&raw.to, CLOUD_CALLING).unwrap_or_else(|| raw.name.span());
         doc.to.retain(|target| target.as_str() != CLOUD_CALLING);

@@ -151,7 +151,7 @@ fn one(
         certificate,
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
-        customer: raw.customer.as_ref().map(|name| name.get_ref().clone()),
+        customer: super::customer(raw.customer.as_ref(), findings),
         flow,
         profile,
         span: raw.name.span(),

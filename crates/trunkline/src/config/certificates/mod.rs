@@ -1,9 +1,12 @@
 //! Certificates as Microsoft will judge them: chain, name, usage, key, days left.
 
+mod leaf;
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -16,12 +19,15 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::diagnostic::Findings;
-use super::resolve::{CertificateFiles, Config};
+use super::resolve::{CertificateFiles, Config, Trunk};
+
+pub use leaf::Leaf;
 
 /// Seconds of a day.
 const DAY: i64 = 24 * 3600;
-/// Microsoft's warnings begin this long before a certificate ends (C-19).
-const WARN_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Where Microsoft's SIP proxies are.
+const MICROSOFT_DOMAIN: &str = ".pstnhub.microsoft.com";
 
 /// Roots Microsoft's connection points chain to, by SHA-1 of the certificate (C-15).
 const MICROSOFT_ROOTS: [(&str, &str); 7] = [
@@ -135,12 +141,12 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
             return;
         }
     };
-    if config
-        .trunks
-        .iter()
-        .any(|trunk| trunk.preset.is_microsoft())
-        && config.roots.is_none()
-    {
+    // Laboratories name peers and roots of their own.
+    let really_microsoft = |trunk: &Trunk| {
+        let mut peers = trunk.peers.iter();
+        trunk.preset.is_microsoft() && peers.any(|peer| peer.host.ends_with(MICROSOFT_DOMAIN))
+    };
+    if config.trunks.iter().any(really_microsoft) {
         missing_roots(&roots, findings);
     }
     for (index, files) in config.certificates.iter().enumerate() {
@@ -164,7 +170,7 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
         names.sort_unstable();
         names.dedup();
         let microsoft = users.iter().any(|trunk| trunk.preset.is_microsoft());
-        leaf(files, &identity, &names, microsoft, now, findings);
+        judge_leaf(config, files, &identity, &names, microsoft, now, findings);
         path_to_a_root(files, &identity, &roots, &names, now, findings);
     }
 }
@@ -179,12 +185,15 @@ fn missing_roots(roots: &[CertificateDer<'_>], findings: &mut Findings) {
                 .collect()
         })
         .collect();
-    for (name, fingerprint) in MICROSOFT_ROOTS {
-        if !known.iter().any(|have| have == fingerprint) {
-            findings
-                .warning(0..0, format!("the trust store lacks {name}"))
-                .help("Microsoft's certificates may chain to it; update ca-certificates");
-        }
+    let missing: Vec<&str> = MICROSOFT_ROOTS
+        .iter()
+        .filter(|(_, fingerprint)| !known.iter().any(|have| have == fingerprint))
+        .map(|(name, _)| *name)
+        .collect();
+    if !missing.is_empty() {
+        findings
+            .warning_anywhere(format!("the trust store lacks {}", missing.join(", ")))
+            .help("Microsoft's certificates may chain to them; update ca-certificates, or `roots`");
     }
 }
 
@@ -203,7 +212,12 @@ fn readable_by_others(files: &CertificateFiles, findings: &mut Findings) {
     }
 }
 
-fn leaf(
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one judgement from all that is known"
+)]
+fn judge_leaf(
+    config: &Config,
     files: &CertificateFiles,
     identity: &Identity,
     names: &[&str],
@@ -219,7 +233,7 @@ fn leaf(
         );
         return;
     };
-    validity(files, &leaf, now, findings);
+    validity(config, files, &leaf, now, findings);
     let covered = certificate_names(&leaf);
     for name in names {
         if !covered.iter().any(|pattern| name_matches(pattern, name)) {
@@ -266,6 +280,7 @@ fn leaf(
 }
 
 fn validity(
+    config: &Config,
     files: &CertificateFiles,
     leaf: &X509Certificate<'_>,
     now: UnixTime,
@@ -285,7 +300,7 @@ fn validity(
             files.span.clone(),
             format!("{file} expired {} days ago", (now - until) / DAY),
         );
-    } else if until - now < WARN_BEFORE.as_secs() as i64 {
+    } else if until - now < i64::try_from(config.warn_before.as_secs()).unwrap_or(i64::MAX) {
         findings.warning(files.span.clone(), format!("{file} expires in {days} days"));
     }
 }
@@ -364,21 +379,5 @@ pub fn name_matches(pattern: &str, name: &str) -> bool {
             .split_once('.')
             .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
         None => pattern.eq_ignore_ascii_case(name),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wildcard_covers_one_label() {
-        assert!(name_matches("*.contoso.example", "sbc.contoso.example"));
-        assert!(!name_matches(
-            "*.contoso.example",
-            "sbc.test.contoso.example"
-        ));
-        assert!(!name_matches("*.contoso.example", "contoso.example"));
-        assert!(name_matches("sbc.contoso.example", "SBC.contoso.example"));
     }
 }
