@@ -216,7 +216,7 @@ impl Core {
             record,
         };
         // What another process writes down replaces what this one was given.
-        checkpoint.transfers.restore(self, &mut head, &mut talking);
+        checkpoint.transfers.restore(self, &mut head, &talking);
         talking.settle(self, &head);
         Ok(Call {
             head,

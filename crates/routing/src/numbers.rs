@@ -163,15 +163,16 @@ fn read(
         None => raw.to_owned(),
     };
     let plain = origin.numbers.normalise(&with_context);
-    if of == NumberOf::Called {
-        if let Some(emergency) = emergency(snapshot, origin, &plain, raw) {
-            return (emergency, false);
-        }
+    if of == NumberOf::Called
+        && let Some(emergency) = emergency(snapshot, origin, &plain, raw)
+    {
+        return (emergency, false);
     }
     // What nobody reads as a number stays what was dialled, without its parameters.
-    let plain = match plain {
-        Normalised::Other(_) => Normalised::Other(raw.to_owned()),
-        known => known,
+    let plain = if matches!(plain, Normalised::Other(_)) {
+        Normalised::Other(raw.to_owned())
+    } else {
+        plain
     };
     match rewritten(&origin.rules, Way::In, of, raw) {
         Some(rewritten) => {
@@ -179,7 +180,9 @@ fn read(
             // A rule cannot make a call for help of one that is none.
             let number = match number {
                 Normalised::Emergency(digits) => Normalised::Short(digits),
-                known => known,
+                known @ (Normalised::E164(_) | Normalised::Short(_) | Normalised::Other(_)) => {
+                    known
+                }
             };
             (number, true)
         }

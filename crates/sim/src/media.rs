@@ -187,7 +187,7 @@ fn is_tone(packet: &[u8]) -> bool {
 /// ITU-T G.711 by the textbook.
 fn ulaw(byte: u8) -> i32 {
     let byte = !byte;
-    ((i32::from(byte & 0x0f) << 3) + 132 << (byte >> 4 & 7)) - 132
+    (((i32::from(byte & 0x0f) << 3) + 132) << (byte >> 4 & 7)) - 132
 }
 
 fn alaw(byte: u8) -> i32 {
@@ -195,7 +195,7 @@ fn alaw(byte: u8) -> i32 {
     let value = (i32::from(byte & 0x0f) << 4) + 8;
     match byte >> 4 & 7 {
         0 => value,
-        segment => value + 256 << (segment - 1),
+        segment => (value + 256) << (segment - 1),
     }
 }
 

@@ -32,6 +32,9 @@ const CARRIER_LISTENER: ListenerId = ListenerId(1);
 const PBX_LISTENER: ListenerId = ListenerId(2);
 const TLS_LISTENER: ListenerId = ListenerId(3);
 
+/// What a test changes in a trunk as routing sees it.
+type Alteration = Box<dyn Fn(&mut TrunkDoc)>;
+
 /// A run before it starts.
 ///
 /// The standard world has a `carrier` and a `pbx` on UDP, and Microsoft's side on TLS: the trunk
@@ -45,7 +48,7 @@ pub struct World {
     pub(crate) shards: u8,
     pub(crate) limits: GateLimits,
     routes: Vec<RouteDoc>,
-    documents: BTreeMap<String, Box<dyn Fn(&mut TrunkDoc)>>,
+    documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
 }
 

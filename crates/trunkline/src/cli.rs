@@ -239,7 +239,10 @@ fn pass_line(rule: &Rule, to: &TrunkProfile) -> String {
             let limits = &to.context;
             let fields = match rule.subject {
                 Subject::HeaderPrefix(_) => limits.fields,
-                _ => limits.user_to_user,
+                Subject::Header(_)
+                | Subject::RequestUriParam(_)
+                | Subject::DisplayName
+                | Subject::ReasonPhrase => limits.user_to_user,
             };
             let (name, value) = (limits.name, limits.value);
             format!("at most {fields}, names to {name} and values to {value} octets")

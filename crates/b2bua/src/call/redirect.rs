@@ -201,7 +201,7 @@ impl Setup {
 
 /// 305 asks for a proxy and 380 for another service: neither is another place to call.
 fn is_followed(status: StatusCode) -> bool {
-    matches!(status.code(), 300 | 301 | 302)
+    matches!(status.code(), 300..=302)
 }
 
 /// The Contacts of a redirection, by their `q` (RFC 3261 §8.1.3.4), 1 where none is written.

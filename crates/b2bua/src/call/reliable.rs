@@ -84,7 +84,9 @@ impl Setup {
                 self.answered_early(core, head, &prack.body).map(|()| None)
             }
             _ if prack.body.is_empty() => Ok(None),
-            _ => self.reoffered(core, head, &prack.body).map(Some),
+            EarlySession::Untold | EarlySession::Previewed(_) | EarlySession::Agreed(_) => {
+                self.reoffered(core, head, &prack.body).map(Some)
+            }
         };
         let (status, body) = match &answered {
             Ok(body) => (StatusCode::OK, body.clone()),

@@ -175,11 +175,13 @@ impl Talking {
             return self.hang_up(core, head, end, Some(side));
         }
         let allowed = trunk.allow_methods.contains(&request.method);
-        match request.method {
-            Method::Invite => self.asked_anew(core, head, server, side, request),
-            Method::Update if allowed => self.asked_anew(core, head, server, side, request),
-            Method::Info if allowed => self.informed(core, server, side, request),
-            _ => core.answer_unwanted(server, &trunk, request),
+        let method = &request.method;
+        if *method == Method::Invite || (*method == Method::Update && allowed) {
+            self.asked_anew(core, head, server, side, request);
+        } else if *method == Method::Info && allowed {
+            self.informed(core, server, side, request);
+        } else {
+            core.answer_unwanted(server, &trunk, request);
         }
         self.settle(core, head);
         Phase::Talking(self)

@@ -50,7 +50,7 @@ impl TransferValue {
     }
 
     /// Goes on with what can be gone on with.
-    pub(super) fn restore(&self, core: &mut Core, head: &mut Head, talking: &mut Talking) {
+    pub(super) fn restore(&self, core: &mut Core, head: &mut Head, talking: &Talking) {
         for value in &self.departures {
             let Ok(dialog) = core.ua.restore_dialog(value.dialog.clone()) else {
                 continue;

@@ -73,9 +73,11 @@ impl Leg {
     /// What the party is told that the one across wants: to be sent music is to be held by a party
     /// that sends.
     pub(crate) fn hears_of(&self, across: &Self) -> Direction {
-        match across.session.intends {
-            Direction::Inactive if self.music() != HoldMusic::None => Direction::SendOnly,
-            wants => wants,
+        let wants = across.session.intends;
+        if wants == Direction::Inactive && self.music() != HoldMusic::None {
+            Direction::SendOnly
+        } else {
+            wants
         }
     }
 

@@ -150,9 +150,11 @@ impl Known<'_> {
             Assertion::Strip if !self.emergency => Vec::new(),
             Assertion::Replace(number) if !self.emergency => vec![own(&(self.write)(number))],
             Assertion::From => from.clone().into_iter().collect(),
-            _ if withheld => Vec::new(),
-            _ if self.replaced => from.clone().into_iter().collect(),
-            _ => self.kept(&HeaderName::PAssertedIdentity, to),
+            Assertion::Keep | Assertion::Strip | Assertion::Replace(_) if withheld => Vec::new(),
+            Assertion::Keep | Assertion::Strip | Assertion::Replace(_) if self.replaced => {
+                from.clone().into_iter().collect()
+            }
+            Assertion::Keep | Assertion::Strip | Assertion::Replace(_) => self.kept(&HeaderName::PAssertedIdentity, to),
         };
         let preferred = match &policy.preferred {
             Preference::Strip => Vec::new(),

@@ -263,6 +263,6 @@ fn gather(value: &serde_json::Value, tokens: &mut Vec<String>) {
         serde_json::Value::Object(fields) => {
             fields.values().for_each(|field| gather(field, tokens));
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -25,11 +25,9 @@ const BATCH: usize = 12;
 ///
 /// The AES type keeps room for the widest back end; with AES-NI the first 176 octets are touched,
 /// so a packet works on less than 256 octets of keys and state.
+///
+/// The suite of nearly every call lies in place.
 #[derive(Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the suite of nearly every call lies in place"
-)]
 pub(super) enum SessionKey {
     Cm128(CounterKey<Aes128Enc>),
     Cm256(Box<CounterKey<Aes256Enc>>),

@@ -10,7 +10,7 @@ fn rule(way: Way, of: NumberOf, pattern: &str, replacement: &str) -> NumberRule 
     NumberRule {
         way,
         of,
-        rewrite: Rewrite::parse(pattern, replacement).unwrap(),
+        rewrite: Rewrite::parse(pattern, replacement).expect("a rule"),
     }
 }
 

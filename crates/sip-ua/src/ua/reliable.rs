@@ -102,7 +102,7 @@ impl UserAgent {
     /// if it is the next of its dialog (RFC 3262 §4). A repetition was acknowledged when it came
     /// first; one that came too early will come again.
     pub(super) fn is_in_order(&mut self, dialog: Option<DialogKey>, response: &Response) -> bool {
-        let reliable = response.headers.require().iter().any(is_100rel);
+        let reliable = response.headers.require().iter().any(|tag| is_100rel(tag));
         let rseq = response.headers.rseq().ok().flatten();
         let (true, Some(rseq), Ok(cseq)) = (reliable, rseq, response.headers.cseq()) else {
             return true;
@@ -166,9 +166,9 @@ impl UserAgent {
 fn knows_100rel(headers: &Headers) -> bool {
     let supported = headers.supported();
     let required = headers.require();
-    supported.iter().chain(&required).any(is_100rel)
+    supported.iter().chain(&required).any(|tag| is_100rel(tag))
 }
 
-fn is_100rel(tag: &String) -> bool {
+fn is_100rel(tag: &str) -> bool {
     tag.eq_ignore_ascii_case(OPTION_TAG)
 }

@@ -233,7 +233,7 @@ impl Talking {
     pub(super) fn transferor_left(
         mut self: Box<Self>,
         core: &mut Core,
-        head: &mut Head,
+        head: &Head,
         server: ServerKey,
     ) -> Phase {
         let Some(transfer) = self.transfer.as_mut() else {

@@ -69,6 +69,10 @@ enum Transferor {
 }
 
 /// Whom an event concerns.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is taken apart at once, never kept"
+)]
 pub(crate) enum Concern {
     /// The transfer, and all is done.
     Transfer(Phase),
@@ -78,22 +82,25 @@ pub(crate) enum Concern {
 
 impl Talking {
     /// Takes what concerns a transfer, or asks for one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever does not concern the transfer is the old pair's"
+    )]
     pub(super) fn transfer_on(
         self: Box<Self>,
         core: &mut Core,
         head: &mut Head,
         event: Event,
     ) -> Concern {
-        let event = match event {
-            Event::Request {
-                server,
-                side,
-                request,
-            } if request.method == Method::Refer => {
-                return Concern::Transfer(self.referred(core, head, server, side, &request));
-            }
-            other => other,
-        };
+        if let Event::Request {
+            server,
+            side,
+            ref request,
+        } = event
+            && request.method == Method::Refer
+        {
+            return Concern::Transfer(self.referred(core, head, server, side, request));
+        }
         let Some(transfer) = self.transfer.as_ref() else {
             return match self.is_foreign(&event) {
                 true => Concern::Transfer(Phase::Talking(self)),
@@ -124,12 +131,13 @@ impl Talking {
             Event::Timer(Timer::NoAnswer | Timer::Transfer) => {
                 self.attempt_failed(core, head, AttemptFailure::NoAnswer)
             }
-            Event::Media { ref event, .. } if transfer.is_new(event) => match event {
-                MediaEvent::Failed { error, .. } if !error.is_harmless() => {
+            Event::Media { ref event, .. } if transfer.is_new(event) => {
+                if matches!(event, MediaEvent::Failed { error, .. } if !error.is_harmless()) {
                     self.attempt_failed(core, head, AttemptFailure::Internal)
+                } else {
+                    Phase::Talking(self)
                 }
-                _ => Phase::Talking(self),
-            },
+            }
             // Who waits to be replaced, or for somebody new, need not speak.
             Event::Media {
                 event: MediaEvent::Silence { .. },

@@ -130,7 +130,7 @@ impl Core {
     /// Back to where the referral comes from: its target octet for octet, at each of the trunk's
     /// peers. Those that are down come last.
     fn back_to(
-        &mut self,
+        &self,
         trunk: &TrunkProfile,
         referral: &Referral,
         calling: Option<String>,
