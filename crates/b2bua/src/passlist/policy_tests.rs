@@ -263,6 +263,9 @@ fn gather(value: &serde_json::Value, tokens: &mut Vec<String>) {
         serde_json::Value::Object(fields) => {
             fields.values().for_each(|field| gather(field, tokens));
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {}
     }
 }
