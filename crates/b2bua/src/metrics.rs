@@ -5,7 +5,7 @@ use sip_ua::{Counters as UaCounters, Load};
 use crate::health::TrunkView;
 use crate::identify;
 use crate::limits::Usage;
-use crate::ports::PortUsage;
+use crate::ports::{InterfacePorts, PortUsage};
 use crate::record::CallRecord;
 use sip_msg::wire::TrunkName;
 
@@ -59,6 +59,8 @@ pub struct Metrics {
     pub load: Load,
     /// Media ports.
     pub ports: PortUsage,
+    /// Media ports of each interface.
+    pub interfaces: Vec<InterfacePorts>,
     /// Use of the gateway's own limit.
     pub gateway: Usage,
     /// Use of every trunk's limit.

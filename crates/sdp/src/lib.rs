@@ -33,7 +33,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, payload_type_map};
+pub use answer::{
+    Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, payload_type_map, to_convert,
+};
 pub use audio::{Audio, Format, Profile};
 pub use codec::{Codec, CodecPattern, Policy};
 pub use crypto::{CryptoAttribute, LocalCrypto, MasterKey, Mki, Suite};

@@ -12,6 +12,8 @@ use crate::description::Description;
 /// Octets of a G.711 packet of 20 ms.
 const PAYLOAD: usize = 160;
 const HEADER: usize = 12;
+/// What a party speaks where it may.
+const PCMA: u8 = 8;
 /// Room for what SRTP adds.
 const TAIL: usize = 32;
 const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
@@ -24,6 +26,9 @@ pub struct MediaEnd {
     outbound: Option<SrtpOutbound>,
     inbound: Option<(String, SrtpInbound)>,
     ssrc: u32,
+    /// The payload types it may speak.
+    speaks: Vec<u8>,
+    payload_type: u8,
     sent: u32,
     first_sequence: u16,
     /// What was heard.
@@ -57,10 +62,18 @@ impl MediaEnd {
             outbound,
             inbound: None,
             ssrc,
+            speaks: vec![PCMA],
+            payload_type: PCMA,
             sent: 0,
             first_sequence: 1,
             heard: Heard::default(),
         }
+    }
+
+    /// Lets it speak these payload types: G.711 A-law where that is agreed on, else the first.
+    pub(crate) fn speaking(mut self, formats: &[u8]) -> Self {
+        self.speaks = formats.to_vec();
+        self
     }
 
     /// Where the party receives.
@@ -85,6 +98,11 @@ impl MediaEnd {
     /// Sends to, and decrypts by, what the other side described.
     pub(crate) fn follow(&mut self, description: &Description) {
         self.remote = (description.rtp.port() != 0).then_some(description.rtp);
+        let formats = description.formats.iter();
+        let mut common = formats.filter(|format| self.speaks.contains(format));
+        if !common.clone().any(|format| *format == PCMA) {
+            self.payload_type = common.next().copied().unwrap_or(PCMA);
+        }
         let Some((_, _, key)) = description.crypto.first() else {
             return;
         };
@@ -108,7 +126,7 @@ impl MediaEnd {
         self.sent += 1;
         let index = u64::from(self.first_sequence) + u64::from(number);
         let sequence = u16::try_from(index & 0xffff).ok()?;
-        let mut packet = vec![0x80, 8];
+        let mut packet = vec![0x80, self.payload_type];
         packet.extend_from_slice(&sequence.to_be_bytes());
         packet.extend_from_slice(&number.wrapping_mul(160).to_be_bytes());
         packet.extend_from_slice(&self.ssrc.to_be_bytes());

@@ -296,6 +296,7 @@ impl Party {
             self.style.srtp.then_some(key),
             ssrc,
         )
+        .speaking(&self.style.formats)
     }
 
     /// The session as the party describes it now; as an answer, in reply to the last description.

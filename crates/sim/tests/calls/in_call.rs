@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use b2bua::profile::HoldMusic;
+use b2bua::profile::{DtmfMode, HoldMusic};
 use sdp::HoldDialect;
 use sim::{Direction, Sim, World};
 use sip_msg::Method;
@@ -113,6 +113,34 @@ fn digits_in_info_become_events_and_other_info_ends_here() {
     assert_eq!(sim.heard(called).corrupt, heard, "one digit, once");
     assert_eq!(sim.ladder().count("acs", "INFO"), 0, "M-02");
     assert!(sim.view(caller).is_up());
+}
+
+#[test]
+fn events_are_agreed_on_with_microsoft_where_the_carrier_has_none() {
+    for (mode, speaks) in [
+        (DtmfMode::Inband, vec![8]),
+        (DtmfMode::Info, vec![8]),
+        (DtmfMode::Info, vec![8, 101]),
+    ] {
+        for from in ["carrier", "acs"] {
+            let formats = speaks.clone();
+            let mut sim = World::new(715)
+                .without_pings()
+                .party("carrier", |party| party.style.formats = formats)
+                .profile("carrier", |profile| profile.dtmf.mode = mode)
+                .start();
+            let to = if from == "acs" { SUBSCRIBER } else { APPLICATION };
+            let caller = sim.call(from, to);
+            sim.run_until_quiet();
+            assert!(sim.view(caller).is_up(), "{}", sim.ladder());
+            let told = |name: &str| {
+                let described = sim.view(sim.ends(name)[0]).described.last();
+                described.expect("a description").formats.contains(&101)
+            };
+            assert!(told("acs"), "{mode:?} {speaks:?} {}", sim.ladder());
+            assert!(!told("carrier"), "{mode:?} {speaks:?} {}", sim.ladder());
+        }
+    }
 }
 
 #[test]
