@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rtp::{MasterKey, SrtpInbound, SrtpOutbound};
 
-use crate::description::Description;
+use crate::description::{Description, EVENTS};
 
 /// Octets of a G.711 packet of 20 ms.
 const PAYLOAD: usize = 160;
@@ -98,8 +98,11 @@ impl MediaEnd {
     /// Sends to, and decrypts by, what the other side described.
     pub(crate) fn follow(&mut self, description: &Description) {
         self.remote = (description.rtp.port() != 0).then_some(description.rtp);
-        let formats = description.formats.iter();
-        let mut common = formats.filter(|format| self.speaks.contains(format));
+        let voice = description
+            .formats
+            .iter()
+            .filter(|format| **format != EVENTS);
+        let mut common = voice.filter(|format| self.speaks.contains(format));
         if !common.clone().any(|format| *format == PCMA) {
             self.payload_type = common.next().copied().unwrap_or(PCMA);
         }

@@ -76,7 +76,10 @@ pub(crate) fn spoken(mut audio: Audio, trunk: &TrunkProfile) -> Audio {
     let has_events = audio.formats.iter().any(sdp::Format::is_telephone_event);
     if trunk.dtmf.mode != DtmfMode::Rfc4733 && !has_events {
         let free = |pt: &u8| audio.formats.iter().all(|format| format.pt != *pt);
-        let events = (101..=127).chain(96..=100).find(free).map(sdp::Format::events);
+        let events = (101..=127)
+            .chain(96..=100)
+            .find(free)
+            .map(sdp::Format::events);
         audio.formats.extend(events);
     }
     audio
@@ -130,6 +133,7 @@ impl Session {
         mut audio: Audio,
         policy: &Policy,
     ) -> Result<(Bytes, PendingOffer), OfferError> {
+        self.keep_converted(&mut audio, policy);
         let mut formats: Vec<sdp::Format> = Vec::with_capacity(audio.formats.len());
         for format in &audio.formats {
             let ours = self.negotiated.formats.iter();
@@ -149,6 +153,26 @@ impl Session {
             offer.to_bytes().into(),
             pending.over(self.negotiated.clone()),
         ))
+    }
+
+    /// A party whose speech is converted goes on in the formats it has: it would refuse those of
+    /// the leg across once more.
+    fn keep_converted(&self, audio: &mut Audio, policy: &Policy) {
+        let ours = || self.negotiated.formats.iter().map(|common| &common.format);
+        let mut voices = audio.formats.iter().filter(|format| format.is_voice());
+        let shared = voices.any(|theirs| ours().any(|format| format.same_encoding(theirs)));
+        let converted = audio.formats.iter().any(sdp::Format::is_convertible);
+        if shared || !converted || policy.convert.is_empty() {
+            return;
+        }
+        let mut kept: Vec<_> = ours()
+            .filter(|format| format.is_convertible())
+            .cloned()
+            .collect();
+        if !kept.is_empty() {
+            kept.extend(audio.formats.drain(..).filter(|format| !format.is_voice()));
+            audio.formats = kept;
+        }
     }
 
     /// Takes the party's answer to an offer of ours that said `conveying`.
