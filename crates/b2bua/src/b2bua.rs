@@ -10,9 +10,11 @@ use sip_msg::wire::Arrival;
 use sip_msg::{HeaderName, Message, Method, Request, StatusCode};
 use sip_ua::{DialogKey, Limits, ServerKey, UaConfig, UaEvent, UserAgent};
 
+use crate::bans::Bans;
 use crate::call::{Arrived, Call, Event, Phase, Replacement, begin, beyond};
 use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::core::{Core, Due, Reply, unwanted};
+use crate::doors::Doors;
 use crate::health::TrunkMonitor;
 use crate::identify::identify;
 use crate::index::{Index, Owner};
@@ -22,6 +24,8 @@ use crate::limits::Gate;
 use crate::metrics::Counts;
 use crate::ports::PortPool;
 use crate::profile::CoreConfig;
+use crate::registrar::Registrar;
+use crate::registration::Registrations;
 use crate::trace::TraceVerdict;
 
 /// The signalling core of the gateway. See the crate's documentation.
@@ -53,6 +57,7 @@ impl B2bua {
             bounds,
             timers,
             software,
+            bans,
             ..
         } = config;
         let ua = UaConfig {
@@ -72,10 +77,20 @@ impl B2bua {
             profiles.trunks.iter().map(|(name, t)| (name, t.limits)),
         );
         let monitor = TrunkMonitor::new(now, &profiles, Arc::clone(&software), tokens.fork());
+        let mut ua = UserAgent::new(ua, tokens.fork());
+        for trunk in profiles.trunks.values() {
+            ua.set_credentials(&trunk.name, trunk.auth.credentials.clone());
+        }
+        let registrations =
+            Registrations::new(now, &profiles, Arc::clone(&software), tokens.fork());
         let core = Core {
             now,
-            ua: UserAgent::new(ua, tokens.fork()),
+            ua,
             monitor,
+            registrations,
+            registrar: Registrar::default(),
+            doors: Doors::default(),
+            bans: Bans::new(bans),
             gate,
             ports: PortPool::new(now.moment, &media),
             interfaces: media.interfaces,
@@ -115,6 +130,7 @@ impl B2bua {
         self.core.now = now;
         match input {
             Input::Message(arrival, message) => self.handle_message(arrival, message),
+            Input::Rejected(arrival, _) if self.core.is_barred(&arrival, None) => {}
             Input::Rejected(arrival, rejected) => {
                 self.core.trace_rejected(&arrival, &rejected);
                 self.core.ua.handle_rejected(now, arrival, *rejected);
@@ -124,11 +140,15 @@ impl B2bua {
             Input::Media(event) => self.handle_media(event),
             Input::Reload(profiles, snapshot) => self.reload(profiles, snapshot),
             Input::Restore(checkpoint) => self.restore(*checkpoint),
-            Input::Drain => self.core.draining = true,
+            Input::Drain => {
+                self.core.draining = true;
+                self.core.registrations.withdraw(now);
+            }
             Input::Admin(command) => self.command(command),
             Input::Timeout => {
                 self.core.ua.handle_timeout(now);
                 self.core.monitor.handle_timeout(now);
+                self.core.registrations.handle_timeout(now);
             }
         }
         self.settle();
@@ -147,6 +167,7 @@ impl B2bua {
         [
             core.ua.poll_timeout(),
             core.monitor.poll_timeout(),
+            core.registrations.poll_timeout(),
             core.deadlines.next(),
         ]
         .into_iter()
@@ -171,6 +192,8 @@ impl B2bua {
                 }
             } else if let Some(output) = self.core.monitor.poll_output() {
                 self.core.probe(output);
+            } else if let Some(register) = self.core.registrations.poll_output() {
+                self.core.send_register(register);
             } else {
                 break;
             }
@@ -181,6 +204,9 @@ impl B2bua {
     fn handle_message(&mut self, arrival: Arrival, message: Message) {
         let core = &mut self.core;
         core.metrics.messages_in += 1;
+        if core.is_barred(&arrival, Some(&message)) {
+            return;
+        }
         let (trunk, stranger) = match &message {
             Message::Request(request) => core.sender(&arrival, request),
             Message::Response(_) => (arrival.opened_for.clone(), None),
@@ -189,6 +215,7 @@ impl B2bua {
         core.trace_in(&arrival, trunk, &message, verdict);
         if let Some(reason) = stranger {
             core.metrics.unidentified.add(reason);
+            core.suspect(&arrival);
             // A source that may be forged gets no answer: it would only help a scan.
             if reason.answer(arrival.transport).is_none() {
                 return;
@@ -277,12 +304,19 @@ impl B2bua {
                 Some(&Owner::Notice(dialog)) => {
                     self.core.notified(dialog, Some(response.status));
                 }
+                Some(&Owner::Registration(id)) => {
+                    let now = self.core.now;
+                    self.core.registrations.handle_answer(now, id, &response);
+                }
                 None => self.core.metrics.unexpected += 1,
             },
             UaEvent::Failed { client, error } => match self.core.index.clients.get(&client) {
                 Some(&Owner::Call(key)) => self.tell(key, Event::Failed { client, error }),
                 Some(&Owner::Probe(probe)) => self.core.probe_failed(probe, error),
                 Some(&Owner::Notice(dialog)) => self.core.notified(dialog, None),
+                Some(&Owner::Registration(id)) => {
+                    self.core.registrations.handle_failure(self.core.now, id);
+                }
                 Some(Owner::Nobody { .. }) | None => {}
             },
             UaEvent::ClientDone { client } => {
@@ -317,7 +351,8 @@ impl B2bua {
             }
             return;
         }
-        let trunk = match identify(&core.profiles, &arrival, &request, None) {
+        let registered = core.registrar.trunk_at(core.now.moment, &arrival);
+        let trunk = match identify(&core.profiles, &arrival, &request, registered) {
             Ok(trunk) => Arc::clone(trunk),
             Err(reason) => {
                 let status = reason
@@ -326,6 +361,9 @@ impl B2bua {
                 core.answer_plainly(server, status);
                 return;
             }
+        };
+        let Some(entered) = core.enter(server, &trunk, &request, &arrival) else {
+            return;
         };
         match &request.method {
             Method::Invite if request.headers.contains(&HeaderName::Replaces) => {
@@ -377,6 +415,9 @@ impl B2bua {
                     let _ = core.ua.respond(now, server, response, None);
                 }
             }
+            Method::Register => {
+                core.answer_register(server, &trunk, &request, &arrival, entered.user.as_deref());
+            }
             Method::Ack
             | Method::Bye
             | Method::Cancel
@@ -386,7 +427,6 @@ impl B2bua {
             | Method::Prack
             | Method::Publish
             | Method::Refer
-            | Method::Register
             | Method::Subscribe
             | Method::Update
             | Method::Other(_) => {
