@@ -40,8 +40,7 @@ impl Core {
             }
             None => {}
         }
-        self.bans
-            .is_banned(self.now.moment, arrival.remote.ip())
+        self.bans.is_banned(self.now.moment, arrival.remote.ip())
     }
 
     fn is_within_dialog(&self, request: &Request) -> bool {
@@ -58,7 +57,9 @@ impl Core {
     pub(crate) fn suspect(&mut self, arrival: &Arrival) {
         let source = arrival.remote.ip();
         let now = self.now.moment;
-        if arrival.opened_for.is_none() && !self.is_known(source) && !self.bans.is_proven(now, source)
+        if arrival.opened_for.is_none()
+            && !self.is_known(source)
+            && !self.bans.is_proven(now, source)
         {
             self.bans.fail(now, source);
         }
@@ -84,9 +85,7 @@ impl Core {
             return Some(Entered { user: None });
         };
         let (now, name) = (self.now, &trunk.name);
-        let (verdict, challenges) = self
-            .doors
-            .judge(now, name, demand, request, &mut self.keys);
+        let (verdict, challenges) = self.doors.judge(now, name, demand, request, &mut self.keys);
         let source = arrival.remote.ip();
         match verdict {
             Verdict::Authenticated { username } => {
@@ -173,9 +172,7 @@ impl Core {
             if !found.contains(&attempt.trunk) {
                 found.push(attempt.trunk.clone());
                 let uri = attempt.request_uri.with_user(&attempt.to_user);
-                let places = self
-                    .registrar
-                    .places(self.now.moment, &attempt.trunk, &uri);
+                let places = self.registrar.places(self.now.moment, &attempt.trunk, &uri);
                 let leads_somewhere = !places.is_empty();
                 led.extend(places.into_iter().map(|place| Attempt {
                     request_uri: place.request_uri,

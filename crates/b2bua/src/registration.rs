@@ -149,9 +149,8 @@ impl Registrations {
             };
             let same = |old: &Registration| {
                 let policy_before = old.policy();
-                policy_before.is_some_and(|old| {
-                    old.aor == policy.aor && old.registrars == policy.registrars
-                })
+                policy_before
+                    .is_some_and(|old| old.aor == policy.aor && old.registrars == policy.registrars)
             };
             let kept = match before.remove(name) {
                 Some(old) if same(&old) => Some(old),
@@ -340,7 +339,9 @@ impl Registrations {
         registration.state = RegistrationState::Failed { status };
         registration.failed = registration.failed.saturating_add(1);
         registration.at = registration.at.wrapping_add(1);
-        let count = u32::try_from(policy.registrars.len()).unwrap_or(u32::MAX).max(1);
+        let count = u32::try_from(policy.registrars.len())
+            .unwrap_or(u32::MAX)
+            .max(1);
         let rounds = registration.failed / count;
         let wait = if registration.failed % count != 0 {
             Duration::ZERO
@@ -359,14 +360,20 @@ impl Registrations {
         let mut request = Request::new(Method::Register, target);
         let headers = &mut request.headers;
         headers.push(HeaderName::MaxForwards, "70");
-        headers.push(HeaderName::From, format!("<{aor}>;tag={}", self.tokens.tag()));
+        headers.push(
+            HeaderName::From,
+            format!("<{aor}>;tag={}", self.tokens.tag()),
+        );
         headers.push(HeaderName::To, format!("<{aor}>"));
         headers.push(HeaderName::CallId, &registration.call_id);
         let seq = registration.seq + 1;
         headers.push(HeaderName::CSeq, format!("{seq} REGISTER"));
         let contact = profile.contact(aor.user());
         let seconds = expires.as_secs();
-        headers.push(HeaderName::Contact, format!("<{contact}>;expires={seconds}"));
+        headers.push(
+            HeaderName::Contact,
+            format!("<{contact}>;expires={seconds}"),
+        );
         headers.push(HeaderName::Expires, seconds.to_string());
         for (name, value) in profile.capability_headers(&self.software) {
             headers.push(name, value);
@@ -419,11 +426,13 @@ impl Registrations {
 
     /// How every registration stands.
     pub fn views(&self) -> impl Iterator<Item = RegistrationView> + '_ {
-        self.trunks.iter().map(|(name, registration)| RegistrationView {
-            trunk: name.clone(),
-            registrar: registration.registrar().cloned(),
-            state: registration.state,
-        })
+        self.trunks
+            .iter()
+            .map(|(name, registration)| RegistrationView {
+                trunk: name.clone(),
+                registrar: registration.registrar().cloned(),
+                state: registration.state,
+            })
     }
 }
 

@@ -76,7 +76,12 @@ impl Bench {
 fn a_contact_is_called_by_the_way_it_came_until_it_ends() {
     let mut bench = Bench::new();
     bench.port = 40_001;
-    let register = request("pbx1", "a", 1, &["Contact: <sip:pbx1@10.0.0.5:5070>;expires=120"]);
+    let register = request(
+        "pbx1",
+        "a",
+        1,
+        &["Contact: <sip:pbx1@10.0.0.5:5070>;expires=120"],
+    );
     assert_eq!(
         bench.send(0, &register),
         Ok(vec!["<sip:pbx1@10.0.0.5:5070>;expires=120".to_owned()])
@@ -114,7 +119,10 @@ fn the_interval_is_held_within_its_bounds() {
 fn a_star_removes_everything_and_only_with_expires_0() {
     let mut bench = Bench::new();
     let two = ["Contact: <sip:pbx1@10.0.0.5>, <sip:pbx1@10.0.0.6>"];
-    assert_eq!(bench.send(0, &request("pbx1", "a", 1, &two)).unwrap().len(), 2);
+    assert_eq!(
+        bench.send(0, &request("pbx1", "a", 1, &two)).unwrap().len(),
+        2
+    );
     for wrong in [
         &["Contact: *"][..],
         &["Contact: *", "Expires: 60"],
@@ -128,7 +136,10 @@ fn a_star_removes_everything_and_only_with_expires_0() {
     let older = request("pbx1", "a", 1, &star);
     assert_eq!(bench.send(0, &older), Err(Refused::OutOfOrder));
     assert_eq!(bench.called(0, "pbx1").len(), 2);
-    assert_eq!(bench.send(0, &request("pbx1", "a", 2, &star)), Ok(Vec::new()));
+    assert_eq!(
+        bench.send(0, &request("pbx1", "a", 2, &star)),
+        Ok(Vec::new())
+    );
     assert_eq!(bench.called(0, "pbx1"), [""; 0]);
 }
 
@@ -149,7 +160,10 @@ fn what_is_older_changes_nothing_and_another_call_id_does() {
         Err(Refused::OutOfOrder)
     );
     assert_eq!(bench.called(1, "pbx1"), ["sip:pbx1@10.0.0.5"]);
-    assert_eq!(bench.send(2, &request("pbx1", "rebooted", 1, &gone)), Ok(Vec::new()));
+    assert_eq!(
+        bench.send(2, &request("pbx1", "rebooted", 1, &gone)),
+        Ok(Vec::new())
+    );
     // A query changes nothing.
     assert_eq!(bench.send(3, &request("pbx1", "a", 8, &[])), Ok(Vec::new()));
 }
@@ -181,7 +195,10 @@ fn a_registered_number_is_called_by_its_contact_and_others_go_to_whoever_is_ther
     assert_eq!(bench.called(2, "+14255550101"), ["sip:line-1@10.0.0.1;ob"]);
     assert_eq!(
         bench.called(2, "+14255550199"),
-        ["sip:+14255550199@10.0.0.2;ob", "sip:+14255550199@10.0.0.1;ob"]
+        [
+            "sip:+14255550199@10.0.0.2;ob",
+            "sip:+14255550199@10.0.0.1;ob"
+        ]
     );
 }
 

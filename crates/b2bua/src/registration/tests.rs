@@ -22,8 +22,7 @@ fn profiles(registering: Option<Registering>) -> Profiles {
         port: 5060,
     };
     let peer = PeerProfile::new("198.51.100.7", Some(5060), TransportKind::Udp);
-    let mut trunk =
-        TrunkProfile::carrier("carrier".into(), advertised, ListenerId(0), vec![peer]);
+    let mut trunk = TrunkProfile::carrier("carrier".into(), advertised, ListenerId(0), vec![peer]);
     trunk.register = registering;
     Profiles::new([trunk], GateLimits::default())
 }
@@ -58,7 +57,11 @@ fn answer(register: &Register, status: u16, fields: &[(HeaderName, &str)]) -> Re
 }
 
 fn granted_for(register: &Register, seconds: u32) -> Response {
-    let contact = register.request.headers.get_str(&HeaderName::Contact).unwrap();
+    let contact = register
+        .request
+        .headers
+        .get_str(&HeaderName::Contact)
+        .unwrap();
     let ours = contact.split_once('>').unwrap().0;
     let field = format!("<sip:other@203.0.113.9>;expires=9, {ours}>;expires={seconds}");
     answer(register, 200, &[(HeaderName::Contact, &field)])
@@ -101,7 +104,10 @@ fn what_was_granted_is_refreshed_in_time_under_the_same_call_id() {
     let second = registrations.poll_output().unwrap();
     let call_id = |register: &Register| register.request.headers.call_id().unwrap().to_owned();
     assert_eq!(call_id(&first), call_id(&second));
-    assert!(seq(&second) >= seq(&first) + 3, "challenges take numbers too");
+    assert!(
+        seq(&second) >= seq(&first) + 3,
+        "challenges take numbers too"
+    );
 }
 
 #[test]
@@ -117,7 +123,10 @@ fn a_longer_interval_is_asked_for_at_once_where_423_wants_one() {
     let brief = answer(&second, 423, &[(HeaderName::MinExpires, "7200")]);
     registrations.handle_answer(at(0), second.id, &brief);
     registrations.handle_timeout(at(0));
-    assert_eq!(registrations.poll_output().unwrap().next_hop.as_str(), SECOND);
+    assert_eq!(
+        registrations.poll_output().unwrap().next_hop.as_str(),
+        SECOND
+    );
 }
 
 #[test]
@@ -149,12 +158,12 @@ fn a_refused_account_waits_long_and_stays_where_it_is() {
         registrations.handle_answer(at(5), first.id, &answer(&first, status, &[]));
         assert_eq!(due(&registrations), 605);
         registrations.handle_timeout(at(605));
-        assert_eq!(registrations.poll_output().unwrap().next_hop.as_str(), FIRST);
-        let status = StatusCode::new(status);
         assert_eq!(
-            state(&registrations),
-            RegistrationState::Failed { status }
+            registrations.poll_output().unwrap().next_hop.as_str(),
+            FIRST
         );
+        let status = StatusCode::new(status);
+        assert_eq!(state(&registrations), RegistrationState::Failed { status });
     }
 }
 
@@ -224,10 +233,23 @@ fn a_reload_keeps_an_account_and_takes_back_another() {
     registrations.reload(at(2), &profiles(Some(moved)));
     let back = registrations.poll_output().unwrap();
     assert_eq!(expires(&back), 0);
-    assert!(back.request.headers.get_str(&HeaderName::To).unwrap().contains("550100"));
+    assert!(
+        back.request
+            .headers
+            .get_str(&HeaderName::To)
+            .unwrap()
+            .contains("550100")
+    );
     registrations.handle_timeout(at(2));
     let fresh = registrations.poll_output().unwrap();
-    assert!(fresh.request.headers.get_str(&HeaderName::To).unwrap().contains("550101"));
+    assert!(
+        fresh
+            .request
+            .headers
+            .get_str(&HeaderName::To)
+            .unwrap()
+            .contains("550101")
+    );
     registrations.handle_answer(at(2), fresh.id, &granted_for(&fresh, 600));
     registrations.reload(at(3), &profiles(None));
     assert_eq!(expires(&registrations.poll_output().unwrap()), 0);

@@ -3,7 +3,9 @@
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
-use sip_msg::{Authentication, HeaderName, Headers, Message, Method, Request, Response, StatusCode};
+use sip_msg::{
+    Authentication, HeaderName, Headers, Message, Method, Request, Response, StatusCode,
+};
 
 use super::client::acknowledge_failure;
 use super::{Party, Route};
@@ -208,7 +210,9 @@ impl Party {
         let Some(account) = self.account.clone() else {
             return false;
         };
-        let challenges = response.headers.authentication(&HeaderName::WwwAuthenticate);
+        let challenges = response
+            .headers
+            .authentication(&HeaderName::WwwAuthenticate);
         let Some(challenge) = challenges.ok().and_then(|list| list.into_iter().next()) else {
             return false;
         };

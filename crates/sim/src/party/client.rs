@@ -249,7 +249,9 @@ impl Party {
         }
         cancel.headers.push(HeaderName::MaxForwards, "70");
         let seq = invite.headers.cseq().map_or(1, |cseq| cseq.seq);
-        cancel.headers.push(HeaderName::CSeq, format!("{seq} CANCEL"));
+        cancel
+            .headers
+            .push(HeaderName::CSeq, format!("{seq} CANCEL"));
         self.part(&mut cancel.headers);
         self.send_request(cancel, Some(number));
     }

@@ -67,6 +67,12 @@ fn a_carrier_of_ours_is_not_banned_for_what_anybody_could_send_in_its_name() {
         run(&mut sim, 1);
     }
     let metrics = sim.core().metrics();
-    assert!(metrics.counts.unidentified.iter().any(|(_, count)| count >= 10));
+    assert!(
+        metrics
+            .counts
+            .unidentified
+            .iter()
+            .any(|(_, count)| count >= 10)
+    );
     assert_eq!(metrics.bans.bans, 0);
 }

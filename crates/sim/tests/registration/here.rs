@@ -46,7 +46,10 @@ fn an_exchange_registers_and_is_called_through_its_nat() {
     assert!(sim.view(caller).is_up(), "{}", sim.ladder());
     let called = sim.called("pbx");
     let target = sim.view(called).invite.uri.to_string();
-    assert!(target.starts_with("sip:+12065550111@10.0.0.5:5070"), "{target}");
+    assert!(
+        target.starts_with("sip:+12065550111@10.0.0.5:5070"),
+        "{target}"
+    );
     // Everything in the dialog goes the same way, also from a gateway that has just been started.
     sim.restore();
     sim.hold(caller);

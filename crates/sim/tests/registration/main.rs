@@ -37,7 +37,12 @@ fn check(name: &str, ladder: &Ladder) {
         std::fs::write(&file, &drawn).expect("the file is ours");
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(drawn, expected, "{} differs and is\n{drawn}", file.display());
+    assert_eq!(
+        drawn,
+        expected,
+        "{} differs and is\n{drawn}",
+        file.display()
+    );
 }
 
 /// Registrations are for ever, so that nothing is ever quiet: some time instead.

@@ -161,7 +161,9 @@ impl Authenticator {
         let known = password(username);
         let proven = self.proven(request, credentials, known.unwrap_or(&nobody));
         let proven = proven.filter(|_| known.is_some());
-        let made = credentials.param("nonce").and_then(|nonce| self.made(nonce));
+        let made = credentials
+            .param("nonce")
+            .and_then(|nonce| self.made(nonce));
         let (made, (nonce, count)) = match (made, proven) {
             (Some(made), Some(proven)) => (made, proven),
             (Some(_), None) => return Verdict::Wrong,

@@ -105,5 +105,7 @@ fn algorithm(
 ) -> Option<Algorithm> {
     let names = ALGORITHMS.map(Algorithm::as_str);
     let chosen = choice(value, what, &names, findings)?;
-    ALGORITHMS.into_iter().find(|known| known.as_str() == chosen)
+    ALGORITHMS
+        .into_iter()
+        .find(|known| known.as_str() == chosen)
 }

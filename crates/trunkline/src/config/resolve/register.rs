@@ -139,7 +139,9 @@ fn registrar(
             let fault = what(&format!("`contacts` is a number from 1 to {CONTACTS_MAX}"));
             findings.error(count.span(), fault);
         }
-        policy.contacts = usize::try_from(*count.get_ref()).unwrap_or(usize::MAX).max(1);
+        policy.contacts = usize::try_from(*count.get_ref())
+            .unwrap_or(usize::MAX)
+            .max(1);
     }
     policy
 }

@@ -262,7 +262,9 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
     }
     if raw.registrar.is_some() {
         let everybody: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        let nets = everybody.into_iter().filter_map(|any| IpNet::new(any, 0).ok());
+        let nets = everybody
+            .into_iter()
+            .filter_map(|any| IpNet::new(any, 0).ok());
         return nets.collect();
     }
     let named: Vec<&str> = peers
