@@ -82,6 +82,28 @@ impl Index {
         }
     }
 
+    /// The dialog leads to another call from now on.
+    pub(crate) fn move_dialog(&mut self, dialog: DialogKey, owner: (CallKey, Side)) {
+        self.disown_dialog(dialog);
+        self.own_dialog(dialog, owner);
+    }
+
+    /// The leg is another call's from now on; its ports and its permit stay its own.
+    pub(crate) fn move_leg(&mut self, leg: LegId, owner: (CallKey, Side)) {
+        if let Some((before, _)) = self.media.remove(&leg)
+            && let Some(keys) = self.keys.get_mut(&before)
+        {
+            keys.legs.retain(|known| *known != leg);
+        }
+        self.own_leg(leg, owner);
+    }
+
+    /// Another call waits for the outcome of a request from now on.
+    pub(crate) fn move_client(&mut self, client: ClientKey, call: CallKey) {
+        self.client_done(client);
+        self.own_client(client, Owner::Call(call));
+    }
+
     /// Exchanges what two legs count against limits: one call has one place among calls, whoever
     /// its caller was.
     pub(crate) fn exchange_shares(&mut self, one: LegId, other: LegId) {
