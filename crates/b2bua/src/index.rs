@@ -127,6 +127,16 @@ impl Index {
         self.ladders.entry(call).or_default().push(call_id.into());
     }
 
+    /// How many entries all tables have; OPTIONS under way are no call's.
+    pub(crate) fn entries(&self) -> usize {
+        let probes = |owner: &&Owner| matches!(owner, Owner::Probe(_));
+        let calls = self.servers.len() + self.dialogs.len() + self.media.len();
+        let held = self.leases.len() + self.permits.len() + self.begun.len();
+        let names = self.call_ids.len() + self.keys.len() + self.ladders.len();
+        let clients = self.clients.len() - self.clients.values().filter(probes).count();
+        calls + held + names + clients
+    }
+
     /// A client transaction is over.
     pub(crate) fn client_done(&mut self, client: ClientKey) {
         if let Some(Owner::Call(call)) = self.clients.remove(&client)
