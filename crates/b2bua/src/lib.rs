@@ -34,6 +34,7 @@ pub mod profile;
 pub mod record;
 mod registrar;
 pub mod registration;
+mod requests;
 mod subscription;
 pub mod trace;
 mod tracing;

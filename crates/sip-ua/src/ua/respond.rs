@@ -2,7 +2,7 @@
 
 use ambient::Now;
 use sip_msg::wire::Arrival;
-use sip_msg::{HeaderName, Method, Response, StatusCode};
+use sip_msg::{HeaderName, Method, Response, StatusCode, TransportKind};
 
 use super::UserAgent;
 use crate::dialog::{Dialog, DialogEntry, DialogId, DialogSettings, DialogState};
@@ -33,6 +33,13 @@ impl UserAgent {
     #[must_use]
     pub fn arrival(&self, server: ServerKey) -> Option<&Arrival> {
         Some(&self.servers.get(server)?.arrival)
+    }
+
+    /// The transport that the request came over. `None` once the request is gone.
+    pub fn arrived_over(&self, server: ServerKey) -> Option<TransportKind> {
+        self.servers
+            .get(server)
+            .map(|server| server.arrival.transport)
     }
 
     /// Sends a response. To an INVITE outside of a dialog, 101-199 create an early dialog and a
