@@ -184,10 +184,13 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
             StatusCode::SERVER_INTERNAL_ERROR,
         ),
     };
-    let cause = match failure {
-        AttemptFailure::NoAnswer | AttemptFailure::TimerC => Cause::NO_ANSWER,
-        AttemptFailure::Unregistered => Cause::SUBSCRIBER_ABSENT,
-        _ => cause_from_status(status),
+    let alerted = matches!(failure, AttemptFailure::NoAnswer | AttemptFailure::TimerC);
+    let cause = if alerted {
+        Cause::NO_ANSWER
+    } else if *failure == AttemptFailure::Unregistered {
+        Cause::SUBSCRIBER_ABSENT
+    } else {
+        cause_from_status(status)
     };
     Verdict {
         class,

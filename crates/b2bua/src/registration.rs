@@ -368,7 +368,9 @@ impl Registrations {
         headers.push(HeaderName::CallId, &registration.call_id);
         let seq = registration.seq + 1;
         headers.push(HeaderName::CSeq, format!("{seq} REGISTER"));
-        let contact = profile.contact(aor.user());
+        let registrar = registration.registrar();
+        let over = registrar.and_then(Uri::transport_param);
+        let contact = profile.contact_over(aor.user(), over.unwrap_or(profile.transport));
         let seconds = expires.as_secs();
         headers.push(
             HeaderName::Contact,
