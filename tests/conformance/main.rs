@@ -118,8 +118,16 @@ fn play(wish: &Wish) -> anyhow::Result<bool> {
 
 fn hunt(wish: &Wish) -> anyhow::Result<bool> {
     let mut out = std::io::stdout();
-    let hunts = suite::hunt(&rows::all(), &wish.rows, &mut out)?;
+    let hunts = if wish.json {
+        suite::hunt(&rows::all(), &wish.rows, &mut std::io::stderr())?
+    } else {
+        suite::hunt(&rows::all(), &wish.rows, &mut out)?
+    };
     let fine = hunts.iter().filter(|hunt| hunt.is_fine()).count();
+    if wish.json {
+        writeln!(out, "{:#}", suite::hunts_json(&hunts))?;
+        return Ok(fine == hunts.len());
+    }
     writeln!(
         out,
         "{fine} of {} mutants caught, each within its group",
