@@ -92,7 +92,10 @@ pub const FAILURES: &[Failure] = &[
     Failure {
         id: "F-11",
         cause: "403 511532 on every message: the name in Contact is none that is registered",
-        proofs: &[Proof::Play(|trial| Box::pin(unregistered(trial))), Proof::Rows(&["CK-10", "CK-24"])],
+        proofs: &[
+            Proof::Play(|trial| Box::pin(unregistered(trial))),
+            Proof::Rows(&["CK-10", "CK-24"]),
+        ],
     },
     Failure {
         id: "F-12",
@@ -242,7 +245,10 @@ async fn unregistered(trial: Trial) -> Result<String> {
         (said.text.contains("403")).then_some(said.text)
     };
     let text = stage.until("`status` tells of the 403", told).await?;
-    ensure!(stage.acs.trunk(FQDN).ping() != PingStatus::Ok, "it is taken");
+    ensure!(
+        stage.acs.trunk(FQDN).ping() != PingStatus::Ok,
+        "it is taken"
+    );
     Ok(text)
 }
 

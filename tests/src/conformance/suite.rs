@@ -241,7 +241,8 @@ impl Hunt {
     }
 }
 
-/// Plays every mutant of `rows` against every row of `all` that goes through what it changes.
+/// Plays every mutant of `rows` against its own row and every row of `others` that goes through
+/// what it changes.
 ///
 /// A row outside the mutant's group that turns red is played once more: a busy machine is no
 /// finding.
@@ -249,12 +250,15 @@ impl Hunt {
 /// # Errors
 /// A row fails with a man in the middle who changes nothing, or the table cannot be written.
 pub fn hunt(
-    all: &[&'static Row],
+    others: &[&'static Row],
     rows: &[&'static Row],
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<Vec<Hunt>> {
-    let wire: Vec<&'static Row> = all
+    let named = |row: &Row, list: &[&Row]| list.iter().any(|one| one.id == row.id);
+    let own = rows.iter().filter(|row| !named(row, others));
+    let wire: Vec<&'static Row> = others
         .iter()
+        .chain(own)
         .copied()
         .filter(|row| matches!(row.play, Play::Wire(_)))
         .collect();
@@ -283,6 +287,7 @@ pub fn hunt(
         for mutant in row.mutants {
             let against: Vec<&'static Row> = sound
                 .iter()
+                .filter(|report| report.row.id == row.id || named(report.row, others))
                 .filter(|report| mutant.change.touches(&report.trail))
                 .map(|report| report.row)
                 .collect();

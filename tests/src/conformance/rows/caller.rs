@@ -78,7 +78,10 @@ fn is_of(value: &str, scheme: &str, number: &str) -> bool {
 
 async fn asserted(trial: Trial) -> Result<String> {
     let identities = format!("<sip:{BILLED}@sip.pstnhub.microsoft.com;user=phone>,<tel:{BILLED}>");
-    let told = [("P-Asserted-Identity", identities.as_str()), ("Privacy", "id")];
+    let told = [
+        ("P-Asserted-Identity", identities.as_str()),
+        ("Privacy", "id"),
+    ];
     // What the carrier's trunk is configured to, the numbers it is told, and whether of privacy.
     let both: &[(&str, &str)] = &[("sip", BILLED), ("tel", BILLED)];
     let table: [(&str, &[(&str, &str)], bool); 5] = [
@@ -192,7 +195,9 @@ fn heard(invite: &Sip) -> (Vec<String>, Vec<String>) {
         .iter()
         .map(|(name, _)| name.to_ascii_lowercase());
     (
-        names.filter(|name| name.starts_with("x-ms-custom-")).collect(),
+        names
+            .filter(|name| name.starts_with("x-ms-custom-"))
+            .collect(),
         items(invite, "User-To-User"),
     )
 }
@@ -220,7 +225,9 @@ async fn context(trial: Trial) -> Result<String> {
                 names == wanted && user.len() == usize::from(trusted),
                 "trusted: {trusted}, {who} hears {names:?} and {user:?}"
             );
-            let whole = user.iter().all(|one| *one == "56a390f3d2b7310023;encoding=hex");
+            let whole = user
+                .iter()
+                .all(|one| *one == "56a390f3d2b7310023;encoding=hex");
             ensure!(whole, "{who} hears {user:?}");
         }
         stage.keeps(&["U-11"])?;

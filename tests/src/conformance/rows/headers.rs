@@ -143,6 +143,13 @@ pub const ENDS_BY_BYE: &[&str] = &[
     "CK-67", "CK-68", "CK-73", "CK-77", "CK-92",
 ];
 
+/// Those, and the rows of this module, which hang up themselves.
+pub const HANGS_UP: &[&str] = &[
+    "CK-11", "CK-18", "CK-20", "CK-24", "CK-25", "CK-26", "CK-27", "CK-28", "CK-29", "CK-30",
+    "CK-41", "CK-44", "CK-45", "CK-47", "CK-49", "CK-51", "CK-67", "CK-68", "CK-73", "CK-77",
+    "CK-92",
+];
+
 /// Every kind of message that calls bring: both directions, answered, refused, cancelled, held.
 async fn everything(trial: &Trial) -> Result<Stage> {
     let plan = trial.plan().carrier(|carrier| {

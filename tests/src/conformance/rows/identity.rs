@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-96"],
         }]
     ),
     row!(
@@ -387,7 +387,9 @@ async fn emergency(trial: Trial) -> Result<String> {
     let mut reached = Vec::new();
     for dialled in ["911", "+911", "112", "+112"] {
         let options = CallOptions {
-            request_uri: Some(format!("sip:{dialled}@{FQDN}:5061;user=phone;transport=tls")),
+            request_uri: Some(format!(
+                "sip:{dialled}@{FQDN}:5061;user=phone;transport=tls"
+            )),
             ..CallOptions::from(AGENT)
         };
         let call = stage.acs.call(dialled, FQDN, options).await?;

@@ -84,8 +84,9 @@ pub const ROWS: &[Row] = &[
                 }
             }),
             group: &[
-                "CK-41", "CK-47", "CK-48", "CK-62", "CK-63", "CK-66", "CK-67", "CK-74", "CK-81",
-                "CK-82", "CK-83", "CK-85", "CK-86", "CK-87",
+                "CK-11", "CK-39", "CK-41", "CK-47", "CK-48", "CK-62", "CK-63", "CK-66", "CK-67",
+                "CK-74", "CK-75", "CK-76", "CK-77", "CK-81", "CK-82", "CK-83", "CK-85", "CK-86",
+                "CK-87", "CK-92", "CK-96",
             ],
         }]
     ),
@@ -222,7 +223,9 @@ async fn control(trial: Trial) -> Result<String> {
         );
         soon("resume", caller.resume()).await??;
         audio(caller, called, 10).await?;
-        told.push(format!("mux {mux}: {reports} reports, longest gap {longest:.1?}"));
+        told.push(format!(
+            "mux {mux}: {reports} reports, longest gap {longest:.1?}"
+        ));
     }
     Ok(told.join("; "))
 }

@@ -109,7 +109,7 @@ pub const ROWS: &[Row] = &[
                     false => Fate::Pass,
                 }
             }),
-            group: &["CK-14", "CK-23", "CK-31", "CK-37", "CK-44"],
+            group: &["CK-11", "CK-14", "CK-23", "CK-31", "CK-37", "CK-44"],
         }]
     ),
     row!(

@@ -83,7 +83,7 @@ pub const ROWS: &[Row] = &[
         &[Mutant {
             what: "an INVITE is sent twice",
             change: Change::Sip(twice),
-            group: &["CK-63", "CK-64", "CK-91"],
+            group: &["CK-63", "CK-64", "CK-76", "CK-91"],
         }]
     ),
     row!(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use acs_sim::{Behaviour, CallOptions, InDialogRequest, Offer, Provisional, ProxyMode, Transfer};
 use anyhow::{Context as _, Result, ensure};
 
+use super::headers::HANGS_UP;
 use crate::conformance::calls::{AGENT, APP, CALLER, PHONE, audio, ended, soon, with_headers};
 use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
 use crate::conformance::{Row, Trial, row};
@@ -26,9 +27,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[
-                "CK-18", "CK-20", "CK-41", "CK-45", "CK-47", "CK-49", "CK-51", "CK-67", "CK-68",
-            ],
+            group: HANGS_UP,
         }]
     ),
     row!(
@@ -43,7 +42,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &["CK-38"],
+            group: &["CK-38", "CK-41"],
         }]
     ),
     row!(

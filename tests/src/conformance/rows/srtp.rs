@@ -56,7 +56,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &["CK-63", "CK-67", "CK-82", "CK-90"],
+            group: &["CK-63", "CK-67", "CK-82", "CK-87", "CK-90"],
         }]
     ),
     row!(
