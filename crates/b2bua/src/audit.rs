@@ -51,7 +51,9 @@ impl B2bua {
         let index = &self.core.index;
         let clients = index.clients.values().filter_map(|owner| match owner {
             Owner::Call(call) => Some(call),
-            Owner::Nobody { .. } | Owner::Probe(_) | Owner::Notice(_) => None,
+            Owner::Nobody { .. } | Owner::Probe(_) | Owner::Notice(_) | Owner::Registration(_) => {
+                None
+            }
         });
         let named = index
             .servers
@@ -87,6 +89,15 @@ impl B2bua {
             true => Ok(()),
             false => Err(Disagreement::Transactions),
         }
+    }
+
+    /// How many entries there are in all tables that lead to calls, or to what is left of one: none
+    /// once the last time limit of the last call has passed.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        let core = &self.core;
+        let rest = core.subscriptions.len() + core.departures.len() + core.leg_states.len();
+        self.calls.len() + core.index.entries() + rest
     }
 
     /// Ends the call whose handler did not return: its parties are hung up, its ports and its place

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
 use media_relay::MediaEvent;
 use routing::Snapshot;
+use sip_msg::Message;
 use sip_msg::wire::Arrival;
-use sip_msg::{HeaderName, Message, Method, Request, StatusCode};
-use sip_ua::{DialogKey, Limits, ServerKey, UaConfig, UaEvent, UserAgent};
+use sip_ua::{Limits, UaConfig, UaEvent, UserAgent};
 
-use crate::call::{Arrived, Call, Event, Phase, Replacement, begin, beyond};
+use crate::bans::Bans;
+use crate::call::{Call, Event};
 use crate::checkpoint::{Checkpoint, RestoreError};
-use crate::core::{Core, Due, Reply, unwanted};
+use crate::core::{Core, Due};
+use crate::doors::Doors;
 use crate::health::TrunkMonitor;
-use crate::identify::identify;
 use crate::index::{Index, Owner};
 use crate::io::{Input, Output};
 use crate::key::CallKey;
@@ -22,6 +23,8 @@ use crate::limits::Gate;
 use crate::metrics::Counts;
 use crate::ports::{InterfacePorts, PortPool};
 use crate::profile::CoreConfig;
+use crate::registrar::Registrar;
+use crate::registration::Registrations;
 use crate::trace::TraceVerdict;
 
 /// The signalling core of the gateway. See the crate's documentation.
@@ -53,6 +56,7 @@ impl B2bua {
             bounds,
             timers,
             software,
+            bans,
             ..
         } = config;
         let ua = UaConfig {
@@ -72,10 +76,20 @@ impl B2bua {
             profiles.trunks.iter().map(|(name, t)| (name, t.limits)),
         );
         let monitor = TrunkMonitor::new(now, &profiles, Arc::clone(&software), tokens.fork());
+        let mut ua = UserAgent::new(ua, tokens.fork());
+        for trunk in profiles.trunks.values() {
+            ua.set_credentials(&trunk.name, trunk.auth.credentials.clone());
+        }
+        let registrations =
+            Registrations::new(now, &profiles, Arc::clone(&software), tokens.fork());
         let core = Core {
             now,
-            ua: UserAgent::new(ua, tokens.fork()),
+            ua,
             monitor,
+            registrations,
+            registrar: Registrar::default(),
+            doors: Doors::default(),
+            bans: Bans::new(bans),
             gate,
             ports: PortPool::new(now.moment, &media),
             interfaces: media.interfaces,
@@ -115,6 +129,7 @@ impl B2bua {
         self.core.now = now;
         match input {
             Input::Message(arrival, message) => self.handle_message(arrival, message),
+            Input::Rejected(arrival, _) if self.core.is_barred(&arrival, None) => {}
             Input::Rejected(arrival, rejected) => {
                 self.core.trace_rejected(&arrival, &rejected);
                 self.core.ua.handle_rejected(now, arrival, *rejected);
@@ -124,11 +139,15 @@ impl B2bua {
             Input::Media(event) => self.handle_media(event),
             Input::Reload(profiles, snapshot) => self.reload(profiles, snapshot),
             Input::Restore(checkpoint) => self.restore(*checkpoint),
-            Input::Drain => self.core.draining = true,
+            Input::Drain => {
+                self.core.draining = true;
+                self.core.registrations.withdraw(now);
+            }
             Input::Admin(command) => self.command(command),
             Input::Timeout => {
                 self.core.ua.handle_timeout(now);
                 self.core.monitor.handle_timeout(now);
+                self.core.registrations.handle_timeout(now);
             }
         }
         self.settle();
@@ -152,6 +171,7 @@ impl B2bua {
         [
             core.ua.poll_timeout(),
             core.monitor.poll_timeout(),
+            core.registrations.poll_timeout(),
             core.deadlines.next(),
         ]
         .into_iter()
@@ -176,6 +196,8 @@ impl B2bua {
                 }
             } else if let Some(output) = self.core.monitor.poll_output() {
                 self.core.probe(output);
+            } else if let Some(register) = self.core.registrations.poll_output() {
+                self.core.send_register(register);
             } else {
                 break;
             }
@@ -186,6 +208,9 @@ impl B2bua {
     fn handle_message(&mut self, arrival: Arrival, message: Message) {
         let core = &mut self.core;
         core.metrics.messages_in += 1;
+        if core.is_barred(&arrival, Some(&message)) {
+            return;
+        }
         let (trunk, stranger) = match &message {
             Message::Request(request) => core.sender(&arrival, request),
             Message::Response(_) => (arrival.opened_for.clone(), None),
@@ -194,6 +219,7 @@ impl B2bua {
         core.trace_in(&arrival, trunk, &message, verdict);
         if let Some(reason) = stranger {
             core.metrics.unidentified.add(reason);
+            core.suspect(&arrival);
             // A source that may be forged gets no answer: it would only help a scan.
             if reason.answer(arrival.transport).is_none() {
                 return;
@@ -282,158 +308,23 @@ impl B2bua {
                 Some(&Owner::Notice(dialog)) => {
                     self.core.notified(dialog, Some(response.status));
                 }
+                Some(&Owner::Registration(id)) => {
+                    let now = self.core.now;
+                    self.core.registrations.handle_answer(now, id, &response);
+                }
                 None => self.core.metrics.unexpected += 1,
             },
             UaEvent::Failed { client, error } => match self.core.index.clients.get(&client) {
                 Some(&Owner::Call(key)) => self.tell(key, Event::Failed { client, error }),
                 Some(&Owner::Probe(probe)) => self.core.probe_failed(probe, error),
                 Some(&Owner::Notice(dialog)) => self.core.notified(dialog, None),
+                Some(&Owner::Registration(id)) => {
+                    self.core.registrations.handle_failure(self.core.now, id);
+                }
                 Some(Owner::Nobody { .. }) | None => {}
             },
             UaEvent::ClientDone { client } => {
                 self.core.index.client_done(client);
-            }
-        }
-    }
-
-    fn handle_request(
-        &mut self,
-        server: ServerKey,
-        dialog: Option<DialogKey>,
-        request: Request,
-        arrival: Arrival,
-    ) {
-        let core = &mut self.core;
-        if let Some(dialog) = dialog {
-            match core.index.dialogs.get(&dialog) {
-                Some(&(key, side)) => self.tell(
-                    key,
-                    Event::Request {
-                        server,
-                        side,
-                        request,
-                    },
-                ),
-                None if core.departures.contains_key(&dialog) => {
-                    let call = core.departed_asked(dialog, server, &request);
-                    self.write_down_again(call);
-                }
-                None => core.answer_stray(server, &request),
-            }
-            return;
-        }
-        let trunk = match identify(&core.profiles, &arrival, &request, None) {
-            Ok(trunk) => Arc::clone(trunk),
-            Err(reason) => {
-                let status = reason
-                    .answer(arrival.transport)
-                    .unwrap_or(StatusCode::FORBIDDEN);
-                core.answer_plainly(server, status);
-                return;
-            }
-        };
-        match &request.method {
-            Method::Invite if request.headers.contains(&HeaderName::Replaces) => {
-                let by = Replacement {
-                    server,
-                    trunk,
-                    invite: request,
-                };
-                self.replace(&by);
-            }
-            Method::Invite => {
-                let key = self.new_key();
-                let core = &mut self.core;
-                core.metrics.calls += 1;
-                if let Ok(call_id) = request.headers.call_id() {
-                    core.index.own_call_id(call_id, key);
-                }
-                let arrived = Arrived {
-                    server,
-                    trunk,
-                    invite: request,
-                    arrival,
-                };
-                self.in_hand = Some(key);
-                if let Some(call) = begin(core, key, arrived) {
-                    self.calls.insert(key, call);
-                }
-                self.in_hand = None;
-            }
-            Method::Options => {
-                if let Some((status, header)) = beyond(&trunk, &request) {
-                    let mut reply = Reply::new(status);
-                    if let Some((name, value)) = header {
-                        reply.headers.push(name, value);
-                    }
-                    core.reply(server, &trunk, reply);
-                    return;
-                }
-                let draining = core.draining;
-                let now = core.now;
-                let answer = core
-                    .monitor
-                    .handle_inbound(now, &trunk, arrival.remote, draining);
-                if let Some(mut response) = core.ua.respond_to(server, answer.status) {
-                    for (name, value) in answer.headers {
-                        response.headers.push(name, value);
-                    }
-                    // An error says that the request is gone.
-                    let _ = core.ua.respond(now, server, response, None);
-                }
-            }
-            Method::Ack
-            | Method::Bye
-            | Method::Cancel
-            | Method::Info
-            | Method::Message
-            | Method::Notify
-            | Method::Prack
-            | Method::Publish
-            | Method::Refer
-            | Method::Register
-            | Method::Subscribe
-            | Method::Update
-            | Method::Other(_) => {
-                let reply = Reply::new(unwanted(&trunk, &request));
-                core.reply(server, &trunk, reply);
-            }
-        }
-    }
-
-    /// Lets an INVITE with Replaces take the place of the leg that it names.
-    fn replace(&mut self, by: &Replacement) {
-        let place = by.target(&self.core, |call| !self.calls.contains_key(&call));
-        let found = place.map(|(key, side)| (key, side, self.calls.remove(&key)));
-        match found {
-            Ok((key, side, Some(call))) => {
-                self.in_hand = Some(key);
-                let call = call.replaced(&mut self.core, side, by);
-                self.calls.insert(key, call);
-                self.in_hand = None;
-            }
-            Ok((_, _, None)) => self.core.metrics.unexpected += 1,
-            Err(refusal) => by.refuse(&mut self.core, refusal),
-        }
-    }
-
-    /// Writes a call down that has changed without having been told.
-    fn write_down_again(&mut self, call: Option<CallKey>) {
-        if let Some(Call {
-            head,
-            phase: Phase::Talking(talking),
-        }) = call.and_then(|key| self.calls.get_mut(&key))
-        {
-            talking.changed = true;
-            self.core.save(head, talking);
-        }
-    }
-
-    fn new_key(&mut self) -> CallKey {
-        loop {
-            let key = CallKey(self.core.tokens.next_u64());
-            if !self.calls.contains_key(&key) {
-                return key;
             }
         }
     }

@@ -3,6 +3,7 @@
 //! The binary reads files and fills these values in; nothing here is parsed or looked up again
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
+mod auth;
 mod context;
 mod dtmf;
 mod early;
@@ -26,8 +27,10 @@ use media_relay::{LatchPolicy, ShardId};
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
+use crate::bans::BanPolicy;
 use crate::limits::{GateLimits, TrunkLimits};
 
+pub use auth::{Demand, Registering, RegistrarPolicy, TrunkAuth};
 pub use context::ContextProfile;
 pub use dtmf::{DtmfMode, DtmfPolicy};
 pub use early::{Early, EarlyPolicy, Reliable};
@@ -48,6 +51,7 @@ pub use reasons::ReasonMap;
 pub use redirect::{Redirect, RedirectTarget};
 pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
 pub use sip_ua::TimerConfig;
+pub use sip_ua::auth::{Algorithm, Credentials, Password};
 pub use transfer::TransferPolicy;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
@@ -99,6 +103,8 @@ pub struct CoreConfig {
     pub timers: TimerConfig,
     /// Value of `Server` and `User-Agent`, and the middle of `X-MS-SBC`.
     pub software: Arc<str>,
+    /// When sources that scan or guess are no longer heard.
+    pub bans: BanPolicy,
 }
 
 /// Trunks and limits as of one reload.
@@ -321,6 +327,9 @@ pub struct TrunkProfile {
     pub transport: TransportKind,
     /// How the trunk knows this gateway.
     pub advertised: Advertised,
+    /// Where the trunk's listeners for other transports are, as the other side sees their ports;
+    /// `advertised` is that for `transport`.
+    pub also_at: Vec<(TransportKind, u16)>,
     /// Where requests go, in order of preference.
     pub peers: Vec<PeerProfile>,
     /// Where in-dialog requests go when a dialog has no route set, instead of the remote target;
@@ -386,15 +395,32 @@ pub struct TrunkProfile {
     pub x_ms_sbc: bool,
     /// Whether and how its parties transfer calls.
     pub transfer: TransferPolicy,
+    /// Who each side has to prove to be.
+    pub auth: TrunkAuth,
+    /// How this gateway registers with the trunk, if it does.
+    pub register: Option<Registering>,
+    /// How the trunk registers here, if it does.
+    pub registrar: Option<RegistrarPolicy>,
 }
 
 impl TrunkProfile {
     /// `Contact` of this gateway towards the trunk, with `user` where one is known (S-01, S-08).
     #[must_use]
     pub fn contact(&self, user: Option<&str>) -> Uri {
+        self.contact_over(user, self.transport)
+    }
+
+    /// The same for a dialog whose first request travels over `transport`: requests within the
+    /// dialog come the same way, if the trunk is listened to there.
+    #[must_use]
+    pub fn contact_over(&self, user: Option<&str>, transport: TransportKind) -> Uri {
         let user = user.filter(|user| !user.is_empty());
-        Uri::sip(user, &self.advertised.host, Some(self.advertised.port))
-            .with_param("transport", Some(self.transport.uri_token()))
+        let own = (self.transport, self.advertised.port);
+        let mut others = self.also_at.iter().copied();
+        let other = others.find(|(known, _)| *known == transport && transport != self.transport);
+        let (transport, port) = other.unwrap_or(own);
+        Uri::sip(user, &self.advertised.host, Some(port))
+            .with_param("transport", Some(transport.uri_token()))
     }
 
     /// Value of the `Allow` header field. REFER is there if transfers are taken.

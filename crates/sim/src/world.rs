@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::TokenRng;
+use b2bua::bans::BanPolicy;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
@@ -47,6 +48,7 @@ pub struct World {
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) shards: u8,
     pub(crate) limits: GateLimits,
+    bans: BanPolicy,
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
@@ -63,6 +65,7 @@ impl World {
             hosts: BTreeMap::new(),
             shards: 2,
             limits: GateLimits::default(),
+            bans: BanPolicy::default(),
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
@@ -197,6 +200,15 @@ impl World {
         self
     }
 
+    /// Makes a party that is reached over UDP send its own requests over TCP.
+    #[must_use]
+    pub fn over_tcp(self, name: &str) -> Self {
+        self.party(name, |party| {
+            party.transport = TransportKind::Tcp;
+            party.style.contact.push_str(";transport=tcp");
+        })
+    }
+
     /// Removes all routes.
     #[must_use]
     pub fn without_routes(mut self) -> Self {
@@ -224,6 +236,13 @@ impl World {
     #[must_use]
     pub fn limits(mut self, limits: GateLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// When sources that scan or guess are no longer heard.
+    #[must_use]
+    pub fn bans(mut self, bans: BanPolicy) -> Self {
+        self.bans = bans;
         self
     }
 
@@ -262,6 +281,7 @@ impl World {
             bounds: CoreBounds::default(),
             timers: TimerConfig::default(),
             software: Arc::from("Trunkline/0.0.0"),
+            bans: self.bans,
         }
     }
 
@@ -278,6 +298,13 @@ impl World {
                 transport: profile.transport,
             });
             let mut doc = TrunkDoc::new(profile.name.clone(), peers.collect());
+            if doc.peers.is_empty() && profile.registrar.is_some() {
+                doc.peers.push(PeerDoc {
+                    host: "registered.invalid".to_owned(),
+                    port: None,
+                    transport: profile.transport,
+                });
+            }
             doc.user_phone = profile.preset.is_microsoft();
             doc.transport_param = profile.preset.is_microsoft();
             if let Some(change) = self.documents.get(profile.name.as_str()) {

@@ -12,7 +12,7 @@ use sip_msg::{Method, TransportKind, Uri};
 use super::{
     Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
     IdentityProfile, IpNet, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
-    Redirections, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
+    Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -90,6 +90,7 @@ impl TrunkProfile {
             transport: TransportKind::Tls,
             pinned_hop: peers.first().map(|peer| peer.uri.clone()),
             advertised,
+            also_at: Vec::new(),
             peers,
             allow: microsoft_nets(),
             listeners: vec![listener],
@@ -128,6 +129,9 @@ impl TrunkProfile {
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 
@@ -177,6 +181,7 @@ impl TrunkProfile {
             preset,
             transport,
             advertised,
+            also_at: Vec::new(),
             allow: peers
                 .iter()
                 .filter_map(PeerProfile::literal)
@@ -216,6 +221,9 @@ impl TrunkProfile {
             sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
             x_ms_sbc: false,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 }

@@ -186,6 +186,12 @@ impl Sim {
         self.schedule(Duration::ZERO, Event::Ping { party });
     }
 
+    /// Makes a party register with the gateway for so many seconds; 0 takes it back.
+    pub fn register(&mut self, name: &str, expires: u32) {
+        self.party_mut(name).register(expires);
+        self.settle();
+    }
+
     /// Makes one end talk: `packets` of 20 ms, the first one now.
     pub fn talk(&mut self, end: Handle, packets: u32) {
         self.schedule(
@@ -369,6 +375,24 @@ impl Sim {
     /// Forgets the messages so far.
     pub fn clear_ladder(&mut self) {
         self.ladder.clear();
+    }
+
+    /// From now on, messages are not searched for what must not cross, which takes most of the time
+    /// of a run with many calls at once.
+    pub fn stop_searching(&mut self) {
+        self.searches = false;
+    }
+
+    /// Forgets all that is over: messages, records, and the parties' finished calls. A long run
+    /// stays of a size.
+    pub fn forget_the_past(&mut self) {
+        self.ladder.clear();
+        self.gateway.records.clear();
+        self.gateway.trace.clear();
+        self.gateway.left.clear();
+        for seat in &mut self.seats {
+            seat.party.forget_the_past();
+        }
     }
 
     /// The records of calls that are over.

@@ -111,6 +111,7 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
         bounds: config.signalling.bounds,
         timers: config.signalling.timers,
         software: Arc::from(SOFTWARE),
+        bans: config.signalling.bans,
     })
 }
 
