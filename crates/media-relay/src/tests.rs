@@ -1,5 +1,7 @@
 //! The relay driven in virtual time by parties of another library.
 
+mod attack;
+mod captures;
 mod carry;
 mod convert;
 mod digits;
