@@ -1,4 +1,5 @@
-//! A trunk that balks at an extension is asked once more, in other words (RFC 3261 §8.1.3.5).
+//! A trunk that balks at an extension, or at the size of an INVITE, is asked once more, in other or
+//! fewer words (RFC 3261 §8.1.3.5).
 
 use sip_msg::{HeaderName, Headers, Response, StatusCode};
 
@@ -6,37 +7,53 @@ use super::setup::Setup;
 use super::{Head, Phase};
 use crate::core::Core;
 use crate::failure;
+use crate::passlist::is_dispensable;
 
-/// What the next INVITE says otherwise of extensions.
+/// What the next INVITE says otherwise.
 #[derive(Debug)]
 pub(crate) struct Concession {
     /// Option tags that it does not mention.
     omits: Vec<String>,
     /// Option tags that it says are supported.
     adds: Vec<String>,
+    /// It goes without what is long and dispensable.
+    shortens: bool,
 }
 
 impl Concession {
-    /// What can be conceded to this refusal; `None` where nothing can.
-    fn to(response: &Response, supports: impl Fn(&str) -> bool) -> Option<Self> {
+    /// What can be conceded to this refusal of an INVITE with these header fields; `None` where
+    /// nothing can.
+    fn to(response: &Response, sent: &Headers, supports: impl Fn(&str) -> bool) -> Option<Self> {
+        let nothing = Self {
+            omits: Vec::new(),
+            adds: Vec::new(),
+            shortens: false,
+        };
         let concession = match response.status {
             StatusCode::BAD_EXTENSION => Self {
                 omits: response.headers.unsupported(),
-                adds: Vec::new(),
+                ..nothing
             },
             StatusCode::EXTENSION_REQUIRED => Self {
-                omits: Vec::new(),
                 adds: response.headers.require(),
+                ..nothing
+            },
+            StatusCode::REQUEST_ENTITY_TOO_LARGE | StatusCode::MESSAGE_TOO_LARGE => Self {
+                shortens: sent.iter().any(|field| is_dispensable(&field)),
+                ..nothing
             },
             _ => return None,
         };
         let possible = concession.adds.iter().all(|tag| supports(tag));
-        let empty = concession.omits.is_empty() && concession.adds.is_empty();
-        (possible && !empty).then_some(concession)
+        let tags = concession.omits.len() + concession.adds.len();
+        (possible && (concession.shortens || tags > 0)).then_some(concession)
     }
 
     /// Makes the header fields of an INVITE say it.
     pub(crate) fn apply(&self, headers: &mut Headers) {
+        if self.shortens {
+            headers.retain(|field| !is_dispensable(&field));
+        }
         for (name, mut tags) in [
             (HeaderName::Supported, headers.supported()),
             (HeaderName::Require, headers.require()),
@@ -70,8 +87,10 @@ impl Setup {
     ) -> Phase {
         let (failure, said) = self.failure_said(&response);
         let trying = self.trying.as_ref().filter(|trying| !trying.conceded);
-        let concession =
-            trying.and_then(|trying| Concession::to(&response, |tag| trying.trunk.supports(tag)));
+        let concession = trying.and_then(|trying| {
+            let sent = &trying.request.headers;
+            Concession::to(&response, sent, |tag| trying.trunk.supports(tag))
+        });
         let Some(concession) = concession else {
             return self.failed(core, head, failure, said);
         };
@@ -104,10 +123,12 @@ mod tests {
         let mut headers = Headers::new();
         headers.push(HeaderName::Supported, "replaces, 100rel");
         let bad = refusal(StatusCode::BAD_EXTENSION, HeaderName::Unsupported, "100rel");
-        Concession::to(&bad, supports).unwrap().apply(&mut headers);
+        let none = Headers::new();
+        let conceded = Concession::to(&bad, &none, supports).unwrap();
+        conceded.apply(&mut headers);
         assert_eq!(headers.supported(), ["replaces"]);
         let required = refusal(StatusCode::EXTENSION_REQUIRED, HeaderName::Require, "timer");
-        let concession = Concession::to(&required, supports).unwrap();
+        let concession = Concession::to(&required, &none, supports).unwrap();
         concession.apply(&mut headers);
         assert_eq!(headers.supported(), ["replaces", "timer"]);
     }
@@ -119,8 +140,31 @@ mod tests {
             HeaderName::Require,
             "precondition",
         );
-        assert!(Concession::to(&unknown, |_| false).is_none());
+        let none = Headers::new();
+        assert!(Concession::to(&unknown, &none, |_| false).is_none());
         let busy = refusal(StatusCode::BUSY_HERE, HeaderName::Unsupported, "100rel");
-        assert!(Concession::to(&busy, |_| true).is_none());
+        assert!(Concession::to(&busy, &none, |_| true).is_none());
+        let large = Response::new(StatusCode::MESSAGE_TOO_LARGE);
+        assert!(Concession::to(&large, &none, |_| true).is_none());
+    }
+
+    #[test]
+    fn what_is_too_large_is_said_in_fewer_words() {
+        let mut headers = Headers::new();
+        headers.push(HeaderName::Supported, "timer");
+        headers.push(HeaderName::HistoryInfo, "<sip:1@h>;index=1");
+        headers.push(HeaderName::Diversion, "<sip:1@h>");
+        headers.push(HeaderName::UserToUser, "00;encoding=hex");
+        for status in [
+            StatusCode::MESSAGE_TOO_LARGE,
+            StatusCode::REQUEST_ENTITY_TOO_LARGE,
+        ] {
+            let large = Response::new(status);
+            let concession = Concession::to(&large, &headers, |_| false).unwrap();
+            let mut shorter = headers.clone();
+            concession.apply(&mut shorter);
+            assert_eq!(shorter.iter().count(), 1);
+            assert!(shorter.contains(&HeaderName::Supported));
+        }
     }
 }

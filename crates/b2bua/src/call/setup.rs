@@ -194,6 +194,8 @@ impl Setup {
         failure: AttemptFailure,
         said: Option<Box<Said>>,
     ) -> Phase {
+        let trying = self.trying.as_ref();
+        let failure = trying.map_or(failure, |trying| trying.explain(failure));
         let mut verdict = failure::judge(&failure);
         if verdict.class == FailureClass::Timeout && said.is_none() {
             verdict.status = head.trunk.early.timeout_status;

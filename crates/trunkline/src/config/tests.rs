@@ -1,6 +1,7 @@
 //! Planted mistakes are found, each at its place; what is right is taken.
 
 mod policies;
+mod setup;
 
 use std::path::PathBuf;
 use std::time::Duration;
