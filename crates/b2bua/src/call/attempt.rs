@@ -197,9 +197,9 @@ impl Trying {
 
     /// What silence means of this peer.
     pub(crate) fn explain(&self, failure: AttemptFailure) -> AttemptFailure {
-        match failure {
-            AttemptFailure::Silent if self.was_down => AttemptFailure::StillDown,
-            other => other,
+        match self.was_down && failure == AttemptFailure::Silent {
+            true => AttemptFailure::StillDown,
+            false => failure,
         }
     }
 
