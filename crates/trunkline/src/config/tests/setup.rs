@@ -87,7 +87,7 @@ fn what_cannot_be_is_told_with_its_place() {
             "transfer = { timeout = \"soon\" }",
             "`soon` is not a length of time",
         ),
-        ("transfer = { refer = \"yes\" }", "refer"),
+        ("transfer = { refer = \"yes\" }", "expected a boolean"),
         ("transfer = { reffer = true }", "reffer"),
         ("early = { policy = \"second\" }", "`second` is not known"),
         ("early = { reliable = \"always\" }", "`always` is not known"),
