@@ -419,6 +419,7 @@ impl Core {
             AttemptFailure::NoAnswer
             | AttemptFailure::TimerC
             | AttemptFailure::SetupBudget
+            | AttemptFailure::OtherCustomer
             | AttemptFailure::Limit(_)
             | AttemptFailure::NoMediaPort
             | AttemptFailure::Negotiation

@@ -11,7 +11,7 @@ use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
     MediaInterface, PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
-use media_relay::ShardId;
+use media_relay::{Cadence, Clip, ShardId};
 use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
@@ -50,6 +50,7 @@ pub struct World {
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
+    announcements: BTreeMap<Box<str>, Arc<Clip>>,
 }
 
 impl World {
@@ -66,6 +67,7 @@ impl World {
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
+            announcements: BTreeMap::new(),
         };
         world.add_plain(
             "carrier",
@@ -129,6 +131,19 @@ impl World {
             numbers: numbers.iter().map(|&number| number.to_owned()).collect(),
             to: to.iter().map(|&trunk| TrunkName::from(trunk)).collect(),
         };
+        self
+    }
+
+    /// Adds a route behind the others whose callers hear a second of a tone when no target takes
+    /// their call.
+    #[must_use]
+    pub fn announced_route(mut self, from: &str, to: &[&str]) -> Self {
+        let busy = (0..8000).map(|at| Cadence::BUSY.sample(at));
+        let clip = Clip::new(busy.collect::<Vec<i16>>(), false).expect("a second of samples");
+        self.announcements.insert("away".into(), Arc::new(clip));
+        self = self.route("announced", &[from], &[], to);
+        let route = self.routes.last_mut().expect("it was added");
+        route.announcement = Some("away".to_owned());
         self
     }
 
@@ -240,7 +255,10 @@ impl World {
             local: SocketAddr::from((GATEWAY, port)),
         };
         CoreConfig {
-            profiles: Arc::new(Profiles::new(self.profiles.values().cloned(), self.limits)),
+            profiles: Arc::new(
+                Profiles::new(self.profiles.values().cloned(), self.limits)
+                    .with_announcements(self.announcements.clone()),
+            ),
             listeners: vec![
                 listener(CARRIER_LISTENER, TransportKind::Udp, 5060),
                 listener(PBX_LISTENER, TransportKind::Udp, 5070),

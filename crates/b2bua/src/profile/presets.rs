@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use media_relay::LatchPolicy;
 use sdp::HoldDialect;
 use sip_msg::wire::{ListenerId, TrunkName};
@@ -11,7 +12,7 @@ use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
     Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
-    IdentityProfile, IpNet, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
+    IdentityProfile, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
     Redirections, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
@@ -87,6 +88,7 @@ impl TrunkProfile {
         Self {
             name,
             preset,
+            customer: None,
             transport: TransportKind::Tls,
             pinned_hop: peers.first().map(|peer| peer.uri.clone()),
             advertised,
@@ -175,12 +177,13 @@ impl TrunkProfile {
         Self {
             name,
             preset,
+            customer: None,
             transport,
             advertised,
             allow: peers
                 .iter()
                 .filter_map(PeerProfile::literal)
-                .map(IpNet::single)
+                .map(IpNet::from)
                 .collect(),
             peers,
             pinned_hop: None,

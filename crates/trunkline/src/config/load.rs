@@ -42,13 +42,15 @@ pub struct Document {
     pub certificates: Vec<raw::Certificate>,
     /// `[[trunk]]`.
     pub trunks: Vec<raw::Trunk>,
+    /// `[[announcement]]`.
+    pub announcements: Vec<raw::Announcement>,
     /// `[[route]]`.
     pub routes: Vec<raw::Route>,
     /// `[hosts]`: names answered without DNS, for laboratories and tests.
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "emergency",
     "gateway",
     "tls",
@@ -62,6 +64,7 @@ const SECTIONS: [&str; 15] = [
     "interface",
     "certificate",
     "trunk",
+    "announcement",
     "route",
     "hosts",
 ];
@@ -103,6 +106,7 @@ pub fn load(
             "interface" => document.interfaces = many(&name, value, findings),
             "certificate" => document.certificates = many(&name, value, findings),
             "trunk" => document.trunks = many(&name, value, findings),
+            "announcement" => document.announcements = many(&name, value, findings),
             "route" => document.routes = many(&name, value, findings),
             "hosts" => document.hosts = hosts(value, findings),
             other => {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use b2bua::profile::{Advertised, IpNet, PeerProfile, Preset, TrunkProfile};
+use b2bua::profile::{Advertised, PeerProfile, Preset, TrunkProfile};
+use ipnet::IpNet;
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use b2bua::profile::{
-    IpNet, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset,
-    TrunkProfile,
+    MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset, TrunkProfile,
 };
+use ipnet::IpNet;
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_transport::TrunkFlow;
@@ -141,7 +141,9 @@ fn one(
         preset,
         findings,
     );
-    let profile = profile(raw, around, config, findings);
+    let mut profile = profile(raw, around, config, findings);
+    let customer = super::customer(raw.customer.as_ref(), findings);
+    profile.customer = customer.as_deref().map(Into::into);
     Some(Trunk {
         name: TrunkName::from(name.as_str()),
         preset,
@@ -151,7 +153,7 @@ fn one(
         certificate,
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
-        customer: super::customer(raw.customer.as_ref(), findings),
+        customer,
         flow,
         profile,
         span: raw.name.span(),
@@ -241,7 +243,7 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
     let name = raw.name.get_ref();
     let mut networks = Vec::new();
     for text in &raw.allow.0 {
-        match text.get_ref().parse() {
+        match b2bua::profile::network(text.get_ref()) {
             Ok(network) => networks.push(network),
             Err(fault) => {
                 findings.error(text.span(), format!("trunk {name}: allow: {fault}"));
@@ -279,8 +281,8 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
     }
     peers
         .iter()
-        .filter_map(|peer| peer.host.parse().ok())
-        .map(IpNet::single)
+        .filter_map(|peer| peer.host.parse::<IpAddr>().ok())
+        .map(IpNet::from)
         .collect()
 }
 
