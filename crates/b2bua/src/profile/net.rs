@@ -52,20 +52,20 @@ mod tests {
 
     #[test]
     fn a_block_holds_its_addresses_and_no_others() {
-        let holds = |block: &str, address: &str| {
+        let within = |block: &str, address: &str| {
             let block = network(block).expect(block);
-            super::holds(&block, address.parse().expect(address))
+            holds(&block, address.parse().expect(address))
         };
-        assert!(holds("198.51.100.0/28", "198.51.100.15"));
-        assert!(!holds("198.51.100.0/28", "198.51.100.16"));
-        assert!(holds("198.51.100.0/28", "::ffff:198.51.100.1"));
-        assert!(!holds("198.51.100.0/28", "2001:db8::1"));
-        assert!(holds("0.0.0.0/0", "203.0.113.9"));
-        assert!(holds("2001:db8::/32", "2001:db8:ffff::1"));
-        assert!(!holds("2001:db8::/32", "2001:db9::1"));
-        assert!(!holds("::/0", "203.0.113.9"));
-        assert!(holds("192.0.2.7", "192.0.2.7"));
-        assert!(!holds("192.0.2.7", "192.0.2.6"));
+        assert!(within("198.51.100.0/28", "198.51.100.15"));
+        assert!(!within("198.51.100.0/28", "198.51.100.16"));
+        assert!(within("198.51.100.0/28", "::ffff:198.51.100.1"));
+        assert!(!within("198.51.100.0/28", "2001:db8::1"));
+        assert!(within("0.0.0.0/0", "203.0.113.9"));
+        assert!(within("2001:db8::/32", "2001:db8:ffff::1"));
+        assert!(!within("2001:db8::/32", "2001:db9::1"));
+        assert!(!within("::/0", "203.0.113.9"));
+        assert!(within("192.0.2.7", "192.0.2.7"));
+        assert!(!within("192.0.2.7", "192.0.2.6"));
     }
 
     #[test]
