@@ -88,7 +88,7 @@ fn who_hangs_up_need_not_listen_to_the_end() {
     let caller = sim.call("carrier", APPLICATION);
     sim.run_for(SECOND / 2);
     assert_eq!(sim.view(caller).responses, [183], "{}", sim.ladder());
-    sim.hang_up(caller);
+    sim.cancel(caller);
     sim.run_until_quiet();
     assert_eq!(sim.view(caller).responses, [183, 487], "{}", sim.ladder());
     nothing_is_left(&mut sim);

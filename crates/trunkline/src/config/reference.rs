@@ -72,6 +72,7 @@ fn kind(rust: &str) -> Option<&'static str> {
     let plain = rust
         .trim_start_matches("Option<")
         .trim_start_matches("Spanned<")
+        .trim_start_matches("super::")
         .trim_end_matches('>');
     Some(match plain {
         "String" => "text",

@@ -370,10 +370,14 @@ fn mistakes_in_clocks_and_bounds_have_their_place() {
         assert!(errors[0].1.contains(says), "{section}: {errors:?}");
         assert!(errors[0].0 > 0, "{section}: {errors:?}");
     }
-    planted("[tls]", "[tls]\nversions = \"1.1\"", "versions");
-    planted(
-        "[tls]",
-        "[tls]\nsuites = \"TLS_RSA_WITH_NULL_MD5\"",
-        "TLS_RSA_WITH_NULL_MD5",
-    );
+    let tls = "certificate = \"c.pem\"";
+    for (wrong, says) in [
+        ("versions = \"1.1\"", "versions"),
+        (
+            "suites = \"TLS_RSA_WITH_NULL_MD5\"",
+            "TLS_RSA_WITH_NULL_MD5",
+        ),
+    ] {
+        planted(tls, &format!("{wrong}\n{tls}"), says);
+    }
 }

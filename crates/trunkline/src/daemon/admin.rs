@@ -132,12 +132,9 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
     };
     let operations = &pages.operations;
     let metrics = &status.metrics;
+    let customer = parameter(query.as_deref(), "customer");
     let health = metrics.health.iter();
-    let shown = health.filter(|view| {
-        operations
-            .names
-            .belongs(&view.trunk, parameter(query.as_deref(), "customer"))
-    });
+    let shown = health.filter(|view| operations.names.belongs(&view.trunk, customer));
     let trunks: Vec<Value> = shown
         .map(|view| trunk_json(view, &status, operations))
         .collect();
@@ -153,8 +150,8 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
         },
         "faults": status.faults,
         "trunks": trunks,
-        "certificates": operations.names.certificates_json(),
-        "names": operations.names.json(&status, parameter(query.as_deref(), "customer")),
+        "certificates": operations.names.certificates_json(customer),
+        "names": operations.names.json(&status, customer),
     }))
 }
 

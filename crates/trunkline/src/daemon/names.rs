@@ -161,11 +161,19 @@ impl Names {
         }
     }
 
-    /// The certificates in use.
-    pub fn certificates_json(&self) -> Value {
+    /// The certificates in use; with a customer, those that its trunks show.
+    pub fn certificates_json(&self, customer: Option<&str>) -> Value {
         let now = Timestamp::now().as_second();
         let known = self.read();
-        let shown = known.certificates.iter().map(|(name, leaf)| {
+        let is_shown = |index: usize| {
+            let mut trunks = known.trunks.values();
+            let theirs = |trunk: &Trunk| trunk.customer.as_deref() == customer;
+            customer.is_none()
+                || trunks.any(|trunk| trunk.certificate == Some(index) && theirs(trunk))
+        };
+        let all = known.certificates.iter().enumerate();
+        let shown = all.filter(|(index, _)| is_shown(*index));
+        let shown = shown.map(|(_, (name, leaf))| {
             let Some(leaf) = leaf else {
                 return json!({ "name": name });
             };

@@ -125,6 +125,9 @@ const HEALTH: &[Row] = &[
     ("`connection.keep_alive`", |t| maybe(t.flow.keep_alive)),
     ("`connection.idle`", |t| maybe(t.flow.idle)),
     ("`connection.renewal`", |t| maybe(t.flow.renewal)),
+    ("`connection.leave_when_busy`", |t| {
+        t.profile.close_when_busy.to_string()
+    }),
     ("`connection.backoff`", |t| time(t.flow.reconnect.first)),
     ("`connection.backoff_max`", |t| {
         time(t.flow.reconnect.longest)
@@ -190,6 +193,8 @@ const CALLS: &[Row] = &[
     ("`media.hold_inactivity`", |t| {
         maybe(t.profile.media.hold_inactivity)
     }),
+    ("`media.rtcp_mux`", |t| t.profile.rtcp_mux.to_string()),
+    ("`media.latch`", |t| word(&t.profile.latch)),
 ];
 
 const TRUST: &[Row] = &[
@@ -216,6 +221,7 @@ const TRUST: &[Row] = &[
     ("`headers.diversion`", |t| {
         word(&t.profile.headers.redirections)
     }),
+    ("`headers.x_ms_sbc`", |t| t.profile.x_ms_sbc.to_string()),
     ("`context.pass`", |t| {
         let trusted = t.profile.trust == Trust::Trusted;
         t.profile.context.pass.unwrap_or(trusted).to_string()
@@ -235,28 +241,11 @@ const RULES: &[Row] = &[
     ("methods it is sent in a dialog", |t| {
         list(t.profile.sends_methods.iter().map(ToString::to_string))
     }),
-    ("`X-MS-SBC` in every message", |t| {
-        t.profile.x_ms_sbc.to_string()
-    }),
-    ("RTCP on the port of RTP is offered", |t| {
-        t.profile.rtcp_mux.to_string()
-    }),
-    ("media is heard from", |t| {
-        match t.profile.latch {
-            media_relay::LatchPolicy::Authenticated => "who has the key",
-            media_relay::LatchPolicy::SameHost => "the signalled host, any port",
-            media_relay::LatchPolicy::Signalled => "the signalled address",
-        }
-        .to_owned()
-    }),
     ("in-dialog requests go to", |t| {
         match &t.profile.pinned_hop {
             Some(_) => "its first peer, where no route says otherwise".to_owned(),
             None => "where the dialog says".to_owned(),
         }
-    }),
-    ("its connection is left after 503 with Retry-After", |t| {
-        t.profile.close_when_busy.to_string()
     }),
 ];
 

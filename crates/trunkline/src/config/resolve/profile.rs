@@ -40,6 +40,8 @@ pub(super) fn profile(
     if let Some(srtp) = &raw.srtp {
         profile.srtp = *srtp.get_ref();
     }
+    let busy = raw.connection.leave_when_busy;
+    profile.close_when_busy = busy.unwrap_or(profile.close_when_busy);
     profile.codecs = codecs(raw, findings);
     let limit = |value: &Option<toml::Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
     profile.limits.calls = limit(&raw.calls);

@@ -14,8 +14,8 @@ fn carrier_with(lines: &str) -> String {
 fn what_a_trunk_says_before_the_answer_is_configured() {
     use b2bua::profile::{EarlyPolicy, RedirectTarget, Reliable};
     let reading = read(&carrier_with(
-        "[trunk.early]\npolicy = \"first\"\nring_here = true\ntone = \"de\"\n\
-         reliable = \"preferred\"\ntimeout_status = 408\npatience = \"8s\"\n\
+        "setup_budget = \"8s\"\n[trunk.early]\npolicy = \"first\"\nring_here = true\ntone = \"de\"\n\
+         reliable = \"preferred\"\ntimeout_status = 408\n\
          [trunk.redirect]\nmax = 2\nannounce = true\nallow = [\"*.carrier.example\"]",
     ));
     assert_eq!(errors(&reading), []);
