@@ -92,6 +92,7 @@ impl TrunkProfile {
             transport: TransportKind::Tls,
             pinned_hop: peers.first().map(|peer| peer.uri.clone()),
             advertised,
+            also_at: Vec::new(),
             peers,
             allow: microsoft_nets(),
             listeners: vec![listener],
@@ -180,6 +181,7 @@ impl TrunkProfile {
             customer: None,
             transport,
             advertised,
+            also_at: Vec::new(),
             allow: peers
                 .iter()
                 .filter_map(PeerProfile::literal)

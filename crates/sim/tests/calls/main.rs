@@ -3,6 +3,7 @@
 mod announce;
 mod bad_links;
 mod basic;
+mod contact;
 mod early;
 mod failover;
 mod forks;
