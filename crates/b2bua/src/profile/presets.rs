@@ -13,7 +13,7 @@ use sip_msg::{Method, TransportKind, Uri};
 use super::{
     Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
     IdentityProfile, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
-    Redirections, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
+    Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -131,6 +131,9 @@ impl TrunkProfile {
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 
@@ -221,6 +224,9 @@ impl TrunkProfile {
             sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
             x_ms_sbc: false,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 }

@@ -27,6 +27,7 @@ use tokio::net::UnixListener;
 use tokio::net::unix::UCred;
 use tokio::sync::watch;
 
+use super::accounts;
 use super::names::{self, Names};
 use super::pages::{self, PageRequest, Pages, Status};
 use super::reload::{Outcome, Reloader};
@@ -133,6 +134,8 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
     let operations = &pages.operations;
     let metrics = &status.metrics;
     let customer = parameter(query.as_deref(), "customer");
+    // Who attacks the gateway is its operator's affair, and no customer's.
+    let whole = customer.is_none();
     let health = metrics.health.iter();
     let shown = health.filter(|view| operations.names.belongs(&view.trunk, customer));
     let trunks: Vec<Value> = shown
@@ -149,6 +152,7 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
             "limit": metrics.gateway.limit,
         },
         "faults": status.faults,
+        "banned": whole.then(|| accounts::banned_json(metrics)),
         "trunks": trunks,
         "certificates": operations.names.certificates_json(customer),
         "names": operations.names.json(&status, customer),
@@ -196,6 +200,8 @@ fn trunk_json(view: &TrunkView, status: &Status, operations: &Operations) -> Val
             "at": at.to_string(), "from": by.to_string(),
         })),
         "peers": view.peers.iter().map(peer_json).collect::<Vec<_>>(),
+        "registration": accounts::registration_json(&status.metrics, &view.trunk),
+        "registered": accounts::registered_json(&status.metrics, &view.trunk),
         "legs": in_use, "peak": peak, "limit": limit, "admitted": admitted, "refused": refused,
     })
 }

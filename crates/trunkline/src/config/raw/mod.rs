@@ -11,6 +11,7 @@
 
 mod announcement;
 mod auth;
+mod bans;
 mod connection;
 mod context;
 mod dtmf;
@@ -26,6 +27,7 @@ mod operation;
 mod reasons;
 mod redirect;
 mod register;
+mod registrar;
 mod route;
 mod scalars;
 mod session;
@@ -35,6 +37,7 @@ mod trunk;
 
 pub use announcement::Announcement;
 pub use auth::Auth;
+pub use bans::Bans;
 pub use connection::Connection;
 pub use context::Context;
 pub use dtmf::Dtmf;
@@ -50,6 +53,7 @@ pub use operation::{Admin, CloudCalling, Log};
 pub use reasons::Reasons;
 pub use redirect::Redirect;
 pub use register::Register;
+pub use registrar::Registrar;
 pub use route::Route;
 pub use scalars::{OneOrMany, Span};
 pub use session::Session;
