@@ -1,4 +1,4 @@
-//! CK-11, CK-34, CK-95 and CK-97: what the operator does and is told.
+//! CK-11, CK-34, CK-95, CK-97 and CK-98: what the operator does and is told.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::certificates::Wish;
 use crate::conformance::dns::{NameServer, Records};
 use crate::conformance::mutant::{Change, Fate, Mutant, Side, TlsChange};
 use crate::conformance::stage::{NAMES, Stage};
-use crate::conformance::{Row, Trial, row};
+use crate::conformance::{Play, Row, Trial, row};
 use crate::gateway::FQDN;
 
 /// The window of CK-95 in place of 15 minutes, and by how much that is shorter.
@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
     ),
     row!(
         "CK-97",
-        "C-01: a name that has only TXT, or is none, is told at start",
+        "C-01: a name that has only TXT, or is none, is told by `check` and at start",
         own_name,
         &[Mutant {
             what: "a name without an address seems to lead somewhere",
@@ -77,6 +77,12 @@ pub const ROWS: &[Row] = &[
             group: &[],
         }]
     ),
+    Row {
+        id: "CK-98",
+        requirement: "a day of OPTIONS and short calls with renewals: descriptors and memory stay",
+        play: Play::Impossible("it takes 24 hours"),
+        mutants: &[],
+    },
 ];
 
 /// `[admin]` with the socket that commands need.
@@ -96,7 +102,8 @@ async fn renewed_certificate(trial: Trial) -> Result<String> {
         .identity(&old)
         .replace(SOCKET.0, SOCKET.1)
         .trunk("acs", "options = { interval = \"1s\" }")
-        .acs(|acs| acs.options_interval = Duration::from_secs(1))
+        // A connection that is to go is closed once it has been quiet for a second.
+        .acs(|acs| acs.options_interval = Duration::from_secs(3))
         .online()
         .await?;
     stage.names_up().await?;
@@ -284,6 +291,14 @@ async fn own_name(trial: Trial) -> Result<String> {
         if let Some(records) = records {
             names.set(FQDN, records);
         }
+        let checked = trial.check(&plan().text);
+        ensure!(checked.code == 0, "{}", checked.text);
+        let wrong = words.contains("DNS");
+        ensure!(
+            checked.text.contains(words) == wrong,
+            "`check` says: {}",
+            checked.text
+        );
         let stage = plan().start().await?;
         let said = || {
             let dns = status(&trial)?["dns"]["in_words"].as_str()?.to_owned();
