@@ -11,6 +11,7 @@ mod kamailio;
 mod media;
 mod one_way;
 mod pjsua;
+mod registrations;
 mod reload;
 mod run;
 mod scanners;

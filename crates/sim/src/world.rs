@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::TokenRng;
+use b2bua::bans::BanPolicy;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
     MediaInterface, PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
-use media_relay::ShardId;
+use media_relay::{Cadence, Clip, ShardId};
 use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
@@ -47,9 +48,11 @@ pub struct World {
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) shards: u8,
     pub(crate) limits: GateLimits,
+    bans: BanPolicy,
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
+    announcements: BTreeMap<Box<str>, Arc<Clip>>,
 }
 
 impl World {
@@ -63,9 +66,11 @@ impl World {
             hosts: BTreeMap::new(),
             shards: 2,
             limits: GateLimits::default(),
+            bans: BanPolicy::default(),
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
+            announcements: BTreeMap::new(),
         };
         world.add_plain(
             "carrier",
@@ -129,6 +134,19 @@ impl World {
             numbers: numbers.iter().map(|&number| number.to_owned()).collect(),
             to: to.iter().map(|&trunk| TrunkName::from(trunk)).collect(),
         };
+        self
+    }
+
+    /// Adds a route behind the others whose callers hear a second of a tone when no target takes
+    /// their call.
+    #[must_use]
+    pub fn announced_route(mut self, from: &str, to: &[&str]) -> Self {
+        let busy = (0..8000).map(|at| Cadence::BUSY.sample(at));
+        let clip = Clip::new(busy.collect::<Vec<i16>>(), false).expect("a second of samples");
+        self.announcements.insert("away".into(), Arc::new(clip));
+        self = self.route("announced", &[from], &[], to);
+        let route = self.routes.last_mut().expect("it was added");
+        route.announcement = Some("away".to_owned());
         self
     }
 
@@ -236,6 +254,13 @@ impl World {
         self
     }
 
+    /// When sources that scan or guess are no longer heard.
+    #[must_use]
+    pub fn bans(mut self, bans: BanPolicy) -> Self {
+        self.bans = bans;
+        self
+    }
+
     /// Starts the gateway and the clock.
     #[must_use]
     pub fn start(self) -> Sim {
@@ -249,7 +274,10 @@ impl World {
             local: SocketAddr::from((GATEWAY, port)),
         };
         CoreConfig {
-            profiles: Arc::new(Profiles::new(self.profiles.values().cloned(), self.limits)),
+            profiles: Arc::new(
+                Profiles::new(self.profiles.values().cloned(), self.limits)
+                    .with_announcements(self.announcements.clone()),
+            ),
             listeners: vec![
                 listener(CARRIER_LISTENER, TransportKind::Udp, 5060),
                 listener(PBX_LISTENER, TransportKind::Udp, 5070),
@@ -269,6 +297,7 @@ impl World {
             bounds: CoreBounds::default(),
             timers: TimerConfig::default(),
             software: Arc::from("Trunkline/0.0.0"),
+            bans: self.bans,
         }
     }
 
@@ -285,6 +314,13 @@ impl World {
                 transport: profile.transport,
             });
             let mut doc = TrunkDoc::new(profile.name.clone(), peers.collect());
+            if doc.peers.is_empty() && profile.registrar.is_some() {
+                doc.peers.push(PeerDoc {
+                    host: "registered.invalid".to_owned(),
+                    port: None,
+                    transport: profile.transport,
+                });
+            }
             doc.user_phone = profile.preset.is_microsoft();
             doc.transport_param = profile.preset.is_microsoft();
             if let Some(change) = self.documents.get(profile.name.as_str()) {

@@ -132,6 +132,8 @@ pub struct Outgoing {
     pub pinned_hop: Option<Uri>,
     /// How its addresses are tried.
     pub policy: HopPolicy,
+    /// Whether the trunk's credentials may be shown; not to a host that is none of the trunk's.
+    pub credentials: bool,
 }
 
 impl Outgoing {

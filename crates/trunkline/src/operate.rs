@@ -3,7 +3,7 @@
 //! They speak HTTP with the daemon's Unix socket. Exit code 0: fine; 1: the thing asked about is
 //! not fine, or is not there; 2: wrong usage, no daemon, or a configuration that cannot be used.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -95,7 +95,13 @@ impl Target {
             ExitCode::from(2)
         };
         let socket = self.socket()?;
-        let text = exchange(&socket, method, page).map_err(|error| unreachable(&socket, &error))?;
+        let text = exchange(&socket, method, page).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => unreachable(
+                &socket,
+                &"no daemon answers there; is `trunkline run` running?",
+            ),
+            _ => unreachable(&socket, &error),
+        })?;
         read(&text).ok_or_else(|| unreachable(&socket, &"the answer cannot be read"))
     }
 
@@ -212,6 +218,10 @@ pub fn status(args: &StatusArgs) -> ExitCode {
                 text(azure, "ping"),
             ));
         }
+        for ban in items(body, "banned") {
+            let left = &ban["left_s"];
+            output::line(format_args!("banned  {} for {left} s", text(ban, "source")));
+        }
         for certificate in items(body, "certificates") {
             output::line(format_args!(
                 "certificate  {}: {} days left (serial {}, ends {})",
@@ -244,6 +254,25 @@ fn print_trunks<'a>(trunks: impl Iterator<Item = &'a Value>) -> bool {
             trunk["legs"],
             text(trunk, "in_words"),
         ));
+        let ours = &trunk["registration"];
+        if ours.is_object() {
+            output::line(format_args!(
+                "         registration {} at {} {}",
+                text(ours, "state"),
+                text(ours, "registrar"),
+                ours.get("status")
+                    .filter(|status| !status.is_null())
+                    .map_or_else(String::new, ToString::to_string),
+            ));
+        }
+        for theirs in items(trunk, "registered") {
+            output::line(format_args!(
+                "         registered {} from {} for {} s",
+                text(theirs, "user"),
+                text(theirs, "from"),
+                theirs["left_s"],
+            ));
+        }
         for peer in items(trunk, "peers") {
             let last = &peer["last"];
             output::line(format_args!(

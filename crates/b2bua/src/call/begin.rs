@@ -1,10 +1,11 @@
 //! The first INVITE of a call: whether it is taken at all, and where it is to go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use routing::{Facts, Outcome, Question};
+use routing::{Facts, Outcome, Question, RoutePlan};
 use sdp::SessionDescription;
-use sip_msg::wire::Arrival;
+use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Request, Scheme, StatusCode};
 use sip_ua::ServerKey;
 
@@ -109,8 +110,8 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
                 .with(HeaderName::RetryAfter, seconds)
         })?
     };
-    let attempts = match decide(core, head, &arrived.invite) {
-        Ok(attempts) => attempts,
+    let plan = match decide(core, head, &arrived.invite) {
+        Ok(plan) => plan,
         Err(refusal) => {
             core.gate.release(permit);
             return Err(refusal);
@@ -129,12 +130,18 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         media,
         offer,
         early: EarlyLeg::default(),
-        plan: attempts.into_iter().take(core.attempts_per_call).collect(),
+        plan: plan
+            .attempts
+            .into_iter()
+            .take(core.attempts_per_call)
+            .collect(),
         trying: None,
         tried: Vec::new(),
         redirections: Redirections::default(),
         concession: None,
         alerted: false,
+        announcement: plan.announcement.and_then(|name| core.announcement(&name)),
+        farewell: None,
     }))
 }
 
@@ -205,11 +212,7 @@ fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     Ok(Some(offer))
 }
 
-fn decide(
-    core: &mut Core,
-    head: &mut Head,
-    invite: &Request,
-) -> Result<Vec<routing::Attempt>, Refusal> {
+fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePlan, Refusal> {
     let calling = screen::calling(core, head, invite)
         .ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, FailureClass::Policy))?;
     let question = Question {
@@ -225,7 +228,10 @@ fn decide(
     match decision.outcome {
         Outcome::Route(plan) => {
             head.record.route = Some(plan.route.to_string());
-            Ok(plan.attempts)
+            Ok(RoutePlan {
+                attempts: core.located(plan.attempts),
+                ..plan
+            })
         }
         Outcome::Reject { status, .. } => Err(Refusal::new(status, FailureClass::Policy)),
     }
@@ -253,10 +259,31 @@ impl Core {
             .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
             room: room.collect(),
-            up: self.monitor.facts(self.now.moment, trunks),
+            up: self.up(&trunks),
             wall: self.now.wall,
             draw: self.tokens.next_u64(),
         }
+    }
+}
+
+impl Core {
+    /// Which peers of these trunks are up. All are down of one that must be registered and is not,
+    /// and of one that nobody has registered for.
+    fn up(&self, trunks: &[TrunkName]) -> BTreeMap<(TrunkName, usize), bool> {
+        let now = self.now.moment;
+        let mut up = self.monitor.facts(now, trunks);
+        for name in trunks {
+            let Some(trunk) = self.profiles.trunk(name) else {
+                continue;
+            };
+            let shut = !self.registrations.is_usable(now, name);
+            let nobody = trunk.registrar.is_some() && !self.registrar.has_any(now, name);
+            if shut || nobody && trunk.peers.is_empty() {
+                let peers = 0..trunk.peers.len().max(1);
+                up.extend(peers.map(|peer| ((name.clone(), peer), false)));
+            }
+        }
+        up
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use media_relay::LatchPolicy;
 use sdp::HoldDialect;
 use sip_msg::wire::{ListenerId, TrunkName};
@@ -11,8 +12,8 @@ use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
     Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
-    IdentityProfile, IpNet, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
-    Redirections, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
+    IdentityProfile, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
+    Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -87,6 +88,7 @@ impl TrunkProfile {
         Self {
             name,
             preset,
+            customer: None,
             transport: TransportKind::Tls,
             pinned_hop: peers.first().map(|peer| peer.uri.clone()),
             advertised,
@@ -129,6 +131,9 @@ impl TrunkProfile {
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 
@@ -176,13 +181,14 @@ impl TrunkProfile {
         Self {
             name,
             preset,
+            customer: None,
             transport,
             advertised,
             also_at: Vec::new(),
             allow: peers
                 .iter()
                 .filter_map(PeerProfile::literal)
-                .map(IpNet::single)
+                .map(IpNet::from)
                 .collect(),
             peers,
             pinned_hop: None,
@@ -218,6 +224,9 @@ impl TrunkProfile {
             sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
             x_ms_sbc: false,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 }

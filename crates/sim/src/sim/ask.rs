@@ -186,6 +186,12 @@ impl Sim {
         self.schedule(Duration::ZERO, Event::Ping { party });
     }
 
+    /// Makes a party register with the gateway for so many seconds; 0 takes it back.
+    pub fn register(&mut self, name: &str, expires: u32) {
+        self.party_mut(name).register(expires);
+        self.settle();
+    }
+
     /// Makes one end talk: `packets` of 20 ms, the first one now.
     pub fn talk(&mut self, end: Handle, packets: u32) {
         self.schedule(
@@ -321,7 +327,10 @@ impl Sim {
             .filter(|profile| Some(profile.name.as_str()) != trunk)
             .map(|profile| profile.as_ref().clone())
             .collect();
-        config.profiles = Arc::new(Profiles::new(kept, config.profiles.limits));
+        config.profiles = Arc::new(
+            Profiles::new(kept, config.profiles.limits)
+                .with_announcements(config.profiles.announcements.clone()),
+        );
         let pairs = checkpoints.into_iter().map(|kept| (kept.call, kept));
         self.gateway.saved = pairs.collect();
         self.gateway.restart_with(self.now, config);

@@ -190,6 +190,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         sent_by,
         pinned_hop,
         policy: HopPolicy::default(),
+        credentials: true,
     }
 }
 

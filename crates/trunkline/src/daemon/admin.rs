@@ -27,6 +27,7 @@ use tokio::net::UnixListener;
 use tokio::net::unix::UCred;
 use tokio::sync::watch;
 
+use super::accounts;
 use super::names::{self, Names};
 use super::pages::{self, PageRequest, Pages, Status};
 use super::reload::{Outcome, Reloader};
@@ -132,12 +133,11 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
     };
     let operations = &pages.operations;
     let metrics = &status.metrics;
+    let customer = parameter(query.as_deref(), "customer");
+    // Who attacks the gateway is its operator's affair, and no customer's.
+    let whole = customer.is_none();
     let health = metrics.health.iter();
-    let shown = health.filter(|view| {
-        operations
-            .names
-            .belongs(&view.trunk, parameter(query.as_deref(), "customer"))
-    });
+    let shown = health.filter(|view| operations.names.belongs(&view.trunk, customer));
     let trunks: Vec<Value> = shown
         .map(|view| trunk_json(view, &status, operations))
         .collect();
@@ -152,9 +152,10 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
             "limit": metrics.gateway.limit,
         },
         "faults": status.faults,
+        "banned": whole.then(|| accounts::banned_json(metrics)),
         "trunks": trunks,
-        "certificates": operations.names.certificates_json(),
-        "names": operations.names.json(&status, parameter(query.as_deref(), "customer")),
+        "certificates": operations.names.certificates_json(customer),
+        "names": operations.names.json(&status, customer),
     }))
 }
 
@@ -199,6 +200,8 @@ fn trunk_json(view: &TrunkView, status: &Status, operations: &Operations) -> Val
             "at": at.to_string(), "from": by.to_string(),
         })),
         "peers": view.peers.iter().map(peer_json).collect::<Vec<_>>(),
+        "registration": accounts::registration_json(&status.metrics, &view.trunk),
+        "registered": accounts::registered_json(&status.metrics, &view.trunk),
         "legs": in_use, "peak": peak, "limit": limit, "admitted": admitted, "refused": refused,
     })
 }

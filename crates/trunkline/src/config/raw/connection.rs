@@ -11,10 +11,14 @@ use super::Span;
 pub struct Connection {
     /// Which connections carry our requests: `"one-way"`, only those we opened; `"reuse"`, those
     /// the peer opened too; `"client-flow"`, only those the peer opened (RFC 5626). Default:
-    /// `"one-way"` for `acs` and `teams`, else `"reuse"`.
+    /// `"one-way"` for `acs` and `teams`, `"client-flow"` with `[trunk.registrar]` and no `peers`,
+    /// else `"reuse"`.
     pub flows: Option<Spanned<String>>,
     /// For TCP and TLS together to come up. Default: `"2s"`.
     pub connect: Option<Span>,
+    /// Whether the connection is left for another once a call on it was answered 503 with
+    /// `Retry-After`. Default: `true` for `acs` and `teams`, whose proxies mean that, else `false`.
+    pub leave_when_busy: Option<bool>,
     /// A connection we opened that sends nothing for this long sends a CRLF ping; `"0s"` sends
     /// none. Microsoft closes after two minutes without. Default: `"45s"`.
     pub keep_alive: Option<Span>,

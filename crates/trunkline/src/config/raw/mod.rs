@@ -9,7 +9,9 @@
 //! [`Trunk`] takes it in, and `resolve/<feature>.rs` puts it over the preset's values in the
 //! trunk's profile, called from `resolve/features.rs`.
 
+mod announcement;
 mod auth;
+mod bans;
 mod connection;
 mod context;
 mod dtmf;
@@ -25,6 +27,7 @@ mod operation;
 mod reasons;
 mod redirect;
 mod register;
+mod registrar;
 mod route;
 mod scalars;
 mod session;
@@ -32,7 +35,9 @@ mod sip;
 mod transfer;
 mod trunk;
 
+pub use announcement::Announcement;
 pub use auth::Auth;
+pub use bans::Bans;
 pub use connection::Connection;
 pub use context::Context;
 pub use dtmf::Dtmf;
@@ -48,6 +53,7 @@ pub use operation::{Admin, CloudCalling, Log};
 pub use reasons::Reasons;
 pub use redirect::Redirect;
 pub use register::Register;
+pub use registrar::Registrar;
 pub use route::Route;
 pub use scalars::{OneOrMany, Span};
 pub use session::Session;

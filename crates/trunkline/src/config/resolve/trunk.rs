@@ -1,12 +1,12 @@
 //! `[[trunk]]`: presets filled in, addresses parsed, trunks that could be confused told apart.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use b2bua::profile::{
-    IpNet, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset,
-    TrunkProfile,
+    MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset, TrunkProfile,
 };
+use ipnet::IpNet;
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_transport::TrunkFlow;
@@ -135,13 +135,16 @@ fn one(
         interface,
         fqdn: fqdn.as_deref(),
     };
+    let called_back = raw.registrar.is_some() && raw.peers.0.is_empty();
     let flow = connection::flow(
         &raw.connection,
         &TrunkName::from(name.as_str()),
-        preset,
+        (preset, called_back),
         findings,
     );
-    let profile = profile(raw, around, config, findings);
+    let mut profile = profile(raw, around, config, findings);
+    let customer = super::customer(raw.customer.as_ref(), findings);
+    profile.customer = customer.as_deref().map(Into::into);
     Some(Trunk {
         name: TrunkName::from(name.as_str()),
         preset,
@@ -151,7 +154,7 @@ fn one(
         certificate,
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
-        customer: super::customer(raw.customer.as_ref(), findings),
+        customer,
         flow,
         profile,
         span: raw.name.span(),
@@ -202,10 +205,12 @@ fn peers(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) -> Vec<Peer>
                 })
                 .collect();
         }
-        findings.warning(
-            raw.name.span(),
-            format!("trunk {name} has no `peers`: no call can go to it"),
-        );
+        if raw.registrar.is_none() {
+            findings.warning(
+                raw.name.span(),
+                format!("trunk {name} has no `peers`: no call can go to it"),
+            );
+        }
     }
     peers
 }
@@ -241,7 +246,7 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
     let name = raw.name.get_ref();
     let mut networks = Vec::new();
     for text in &raw.allow.0 {
-        match text.get_ref().parse() {
+        match b2bua::profile::network(text.get_ref()) {
             Ok(network) => networks.push(network),
             Err(fault) => {
                 findings.error(text.span(), format!("trunk {name}: allow: {fault}"));
@@ -256,6 +261,13 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
             .iter()
             .filter_map(|(first, prefix)| IpNet::new((*first).into(), *prefix).ok())
             .collect();
+    }
+    if raw.registrar.is_some() {
+        let everybody: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let nets = everybody
+            .into_iter()
+            .filter_map(|any| IpNet::new(any, 0).ok());
+        return nets.collect();
     }
     let named: Vec<&str> = peers
         .iter()
@@ -279,8 +291,8 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
     }
     peers
         .iter()
-        .filter_map(|peer| peer.host.parse().ok())
-        .map(IpNet::single)
+        .filter_map(|peer| peer.host.parse::<IpAddr>().ok())
+        .map(IpNet::from)
         .collect()
 }
 
