@@ -348,6 +348,10 @@ fn published_attacks_get_a_refusal_at_most() {
         tried += 1;
     }
     assert!(tried > 20, "{tried} stimuli");
+    corpora::verdicts(
+        "cve-stimuli, the daemon",
+        &[("answered as expected", tried)],
+    );
 }
 
 #[test]
@@ -356,6 +360,7 @@ fn torture_messages_are_judged_as_the_rfcs_say() {
         let Some(folder) = corpora::folder(corpus) else {
             continue;
         };
+        let mut tried = 0;
         for case in index(&folder, "verdicts.json") {
             let name = entry(&case, "file");
             let bytes = std::fs::read(folder.join(name)).expect("the file is there");
@@ -379,6 +384,11 @@ fn torture_messages_are_judged_as_the_rfcs_say() {
                 stage.assert_clean(name, &bytes, &outcome);
                 verdict.assert(name, &outcome);
             }
+            tried += 1;
         }
+        corpora::verdicts(
+            &format!("{corpus}, the daemon"),
+            &[("answered as expected over UDP and TCP", tried)],
+        );
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The material lies in `../shared/corpora` beside the checkout, or where `TRUNKLINE_CORPORA` says.
 //! A test that needs a folder which is not there calls [`folder`], gets `None`, returns, and the
-//! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`.
+//! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`. How the cases that
+//! are there were judged goes the same way, through `TRUNKLINE_VERDICTS`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -24,12 +25,30 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 
 /// Counts one skipped case and says why.
 pub fn skip(reason: &str) {
-    let Some(log) = std::env::var_os("TRUNKLINE_SKIPPED") else {
+    note("TRUNKLINE_SKIPPED", reason);
+}
+
+/// Tells how the cases of a corpus were judged, for `tests/run` to print with the counts of the
+/// others: `corpus`, then what was counted.
+pub fn verdicts(corpus: &str, counts: &[(&str, usize)]) {
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(verdict, count)| format!("{count} {verdict}"))
+        .collect();
+    note(
+        "TRUNKLINE_VERDICTS",
+        &format!("{corpus}: {}", counts.join(", ")),
+    );
+}
+
+/// One more line in the file that `variable` names, if it names one.
+fn note(variable: &str, line: &str) {
+    let Some(log) = std::env::var_os(variable) else {
         return;
     };
-    let line = format!("{reason}\n");
+    let line = format!("{line}\n");
     if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(log) {
-        // Losing a line of the skip count must not fail the test that is being skipped.
+        // Losing a line of the counts must not fail the test that is being counted.
         let _ = file.write_all(line.as_bytes());
     }
 }

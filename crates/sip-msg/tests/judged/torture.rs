@@ -176,6 +176,24 @@ fn judge(folder: &str, count: usize) {
         .filter(|(_, result, expected)| of(result) != **expected)
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+    let judged = |wanted: fn(&Verdict) -> bool| cases.iter().filter(|case| wanted(&case.2)).count();
+    corpora::verdicts(
+        &format!("{folder}, SIP parser"),
+        &[
+            (
+                "accepted",
+                judged(|verdict| matches!(verdict, Verdict::Accept)),
+            ),
+            (
+                "answered",
+                judged(|verdict| matches!(verdict, Verdict::Answer(_))),
+            ),
+            (
+                "dropped",
+                judged(|verdict| matches!(verdict, Verdict::Drop)),
+            ),
+        ],
+    );
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn every_message_of_the_call_flows_is_read_and_printed() {
     };
     let files = files(&folder.join("messages"), ".sip");
     assert!(files.len() > 30, "{} messages", files.len());
+    let (total, mut without_via) = (files.len(), 0);
     for path in files {
         let parsed = parse(message(&path), &Limits::default(), Framing::Datagram);
         // RFC 5626 §9 leaves Via out where it says nothing about it.
@@ -63,6 +64,7 @@ fn every_message_of_the_call_flows_is_read_and_printed() {
                 "{}",
                 path.display()
             );
+            without_via += 1;
             continue;
         }
         let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
@@ -73,6 +75,13 @@ fn every_message_of_the_call_flows_is_read_and_printed() {
         // RFC 3515 prints "(whatever URI)" in Refer-To, which is not one.
         parsed.headers().paths().unwrap();
     }
+    corpora::verdicts(
+        "sip-flows-rfc",
+        &[
+            ("read and printed", total - without_via),
+            ("refused for their missing Via", without_via),
+        ],
+    );
 }
 
 #[test]
@@ -80,7 +89,12 @@ fn messages_of_microsoft_are_kept_byte_for_byte() {
     let Some(folder) = corpora::folder("teams-direct-routing") else {
         return;
     };
-    for path in files(&folder, ".sip") {
+    let files = files(&folder, ".sip");
+    corpora::verdicts(
+        "teams-direct-routing, messages",
+        &[("kept octet for octet", files.len())],
+    );
+    for path in files {
         let text = message(&path);
         let parsed = parse(text.clone(), &Limits::default(), Framing::Datagram);
         let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
