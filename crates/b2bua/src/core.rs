@@ -213,6 +213,7 @@ impl Core {
             trunk: trunk.name.clone(),
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            named_peer: trunk.peers.first().map(|peer| peer.uri.clone()),
         }
     }
 
@@ -261,6 +262,7 @@ impl Core {
         Outgoing {
             request,
             trunk: trunk.name.clone(),
+            named_peer: Some(hop.clone()),
             next_hop: hop,
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),

@@ -130,6 +130,8 @@ pub struct Outgoing {
     pub sent_by: SentBy,
     /// Where requests in the dialogs it creates go when there is no route set.
     pub pinned_hop: Option<Uri>,
+    /// The peer by the name its certificate shows, for the addresses that it gives instead.
+    pub named_peer: Option<Uri>,
     /// How its addresses are tried.
     pub policy: HopPolicy,
 }
@@ -140,6 +142,7 @@ impl Outgoing {
             trunk: self.trunk.clone(),
             sent_by: self.sent_by.clone(),
             pinned_hop: self.pinned_hop.clone(),
+            named_peer: self.named_peer.clone(),
         }
     }
 }

@@ -83,6 +83,7 @@ impl Net {
                 port: Some(5060),
             },
             pinned_hop: None,
+            named_peer: None,
         }
     }
 
@@ -150,6 +151,7 @@ impl Net {
             trunk,
             sent_by,
             pinned_hop,
+            named_peer,
         } = Self::settings(side);
         let out = Outgoing {
             request,
@@ -157,6 +159,7 @@ impl Net {
             next_hop: uri,
             sent_by,
             pinned_hop,
+            named_peer,
             policy: HopPolicy::default(),
         };
         let now = self.now();

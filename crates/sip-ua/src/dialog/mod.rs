@@ -41,6 +41,9 @@ pub struct DialogSettings {
     /// Where they go when the dialog has no route set; the remote target if `None`. For a peer
     /// whose Contact names a port that nobody is to connect to.
     pub pinned_hop: Option<Uri>,
+    /// The peer by the name its certificate shows, for a remote target or a route over TLS that is
+    /// an address; `None` expects the address itself (RFC 5922 §7.1).
+    pub named_peer: Option<Uri>,
 }
 
 /// Whether a final response has confirmed the dialog.

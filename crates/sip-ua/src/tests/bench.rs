@@ -174,6 +174,7 @@ pub(super) fn settings() -> DialogSettings {
             port: Some(5060),
         },
         pinned_hop: None,
+        named_peer: None,
     }
 }
 
@@ -182,6 +183,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         trunk,
         sent_by,
         pinned_hop,
+        named_peer,
     } = settings();
     Outgoing {
         request: request(method, uri),
@@ -189,6 +191,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         next_hop: Uri::parse(next_hop.to_owned()).unwrap(),
         sent_by,
         pinned_hop,
+        named_peer,
         policy: HopPolicy::default(),
     }
 }

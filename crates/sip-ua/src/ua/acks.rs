@@ -141,12 +141,12 @@ impl UserAgent {
             return;
         }
         let secure = ack.request.uri.scheme() == Scheme::Sips;
-        let (uri, trunk) = (ack.next_hop.clone(), ack.settings.trunk.clone());
+        let (uri, settings) = (ack.next_hop.clone(), ack.settings.clone());
         let deadline = Deadline::Ack(key, dialog);
         match self.hops(
             now,
             Waiter::Ack(key, dialog),
-            (&uri, secure, &trunk),
+            (&uri, secure, &settings),
             missing,
         ) {
             Ok(Some(hops)) => {

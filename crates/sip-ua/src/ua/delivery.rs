@@ -27,8 +27,9 @@ impl UserAgent {
             return;
         }
         let secure = client.request.uri.scheme() == Scheme::Sips;
-        let (uri, trunk) = (client.next_hop.clone(), client.settings.trunk.clone());
-        match self.hops(now, Waiter::Client(key), (&uri, secure, &trunk), missing) {
+        let (uri, settings) = (client.next_hop.clone(), client.settings.clone());
+        let to = (&uri, secure, &settings);
+        match self.hops(now, Waiter::Client(key), to, missing) {
             Err(error) => self.fail_client(now, key, ClientFailure::NoHop(error)),
             Ok(Some(hops)) => self.attempt(now, key, hops),
             Ok(None) => {
