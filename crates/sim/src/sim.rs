@@ -96,6 +96,8 @@ pub struct Sim {
     ladder: Ladder,
     restarts: Restarts,
     leaks: Vec<String>,
+    /// Whether messages are searched for what must not cross.
+    searches: bool,
 }
 
 /// When the gateway is replaced by one that was restored from checkpoints.
@@ -150,6 +152,7 @@ impl Sim {
             ladder: Ladder::new(columns),
             restarts: Restarts::default(),
             leaks: Vec::new(),
+            searches: true,
         };
         sim.settle();
         sim

@@ -80,7 +80,9 @@ impl Sim {
                 (index, self.opened_flow(index))
             }
         };
-        self.look_for_leaks(index, &message);
+        if self.searches {
+            self.look_for_leaks(index, &message);
+        }
         self.send_to_party(index, flow, id, &parsed, &message);
     }
 
