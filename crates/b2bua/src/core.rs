@@ -213,6 +213,7 @@ impl Core {
             trunk: trunk.name.clone(),
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            datagrams: trunk.datagrams,
         }
     }
 
@@ -264,6 +265,7 @@ impl Core {
             next_hop: hop,
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            datagrams: trunk.datagrams,
             policy: HopPolicy {
                 failover: true,
                 no_response: None,

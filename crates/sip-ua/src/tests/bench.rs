@@ -10,7 +10,7 @@ use sip_msg::{
     Framing, Limits as MessageLimits, Message, Method, Request, TransportKind, Uri, parse,
 };
 
-use crate::{ClientKey, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent, UserAgent};
+use crate::{ClientKey, DatagramPolicy, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent, UserAgent};
 
 pub(super) const PEER: &str = "192.0.2.2:5060";
 
@@ -174,6 +174,7 @@ pub(super) fn settings() -> DialogSettings {
             port: Some(5060),
         },
         pinned_hop: None,
+        datagrams: DatagramPolicy::default(),
     }
 }
 
@@ -182,6 +183,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         trunk,
         sent_by,
         pinned_hop,
+        datagrams,
     } = settings();
     Outgoing {
         request: request(method, uri),
@@ -190,6 +192,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         sent_by,
         pinned_hop,
         policy: HopPolicy::default(),
+        datagrams,
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use sip_msg::wire::To;
 use sip_msg::{HeaderName, Method, Request, Response, StatusCode};
 
+use super::delivery::Left;
 use super::UserAgent;
 use super::commands::{hop_by_hop, is_target_refresh};
 use super::delivery::on_wire;
@@ -238,7 +239,7 @@ impl UserAgent {
     }
 
     fn on_refused(&mut self, now: Now, key: ClientKey, response: Response, over: bool) {
-        if response.status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
+        if response.status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key, Left::Nothing) {
             return;
         }
         let Some(client) = self.clients.get_mut(key) else {
@@ -302,7 +303,7 @@ impl UserAgent {
                 );
             }
             NonInviteResponse::Deliver => {
-                if status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
+                if status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key, Left::Nothing) {
                     return;
                 }
                 if self.authenticate(now, key, &response) {
