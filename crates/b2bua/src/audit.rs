@@ -89,6 +89,15 @@ impl B2bua {
         }
     }
 
+    /// How many entries there are in all tables that lead to calls, or to what is left of one: none
+    /// once the last time limit of the last call has passed.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        let core = &self.core;
+        let rest = core.subscriptions.len() + core.departures.len() + core.leg_states.len();
+        self.calls.len() + core.index.entries() + rest
+    }
+
     /// Ends the call whose handler did not return: its parties are hung up, its ports and its place
     /// within the limits given back, and what is known of it becomes its record. `None` if no
     /// handler was at work. Drain [`B2bua::poll_output`] afterwards.

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
 use media_relay::MediaEvent;
 use routing::Snapshot;
+use sip_msg::Message;
 use sip_msg::wire::Arrival;
-use sip_msg::{HeaderName, Message, Method, Request, StatusCode};
-use sip_ua::{DialogKey, Limits, ServerKey, UaConfig, UaEvent, UserAgent};
+use sip_ua::{Limits, UaConfig, UaEvent, UserAgent};
 
-use crate::call::{Arrived, Call, Event, Phase, Replacement, begin, beyond};
+use crate::call::{Call, Event};
 use crate::checkpoint::{Checkpoint, RestoreError};
-use crate::core::{Core, Due, Reply, unwanted};
+use crate::core::{Core, Due};
 use crate::health::TrunkMonitor;
-use crate::identify::identify;
 use crate::index::{Index, Owner};
 use crate::io::{Input, Output};
 use crate::key::CallKey;
@@ -287,148 +286,6 @@ impl B2bua {
             },
             UaEvent::ClientDone { client } => {
                 self.core.index.client_done(client);
-            }
-        }
-    }
-
-    fn handle_request(
-        &mut self,
-        server: ServerKey,
-        dialog: Option<DialogKey>,
-        request: Request,
-        arrival: Arrival,
-    ) {
-        let core = &mut self.core;
-        if let Some(dialog) = dialog {
-            match core.index.dialogs.get(&dialog) {
-                Some(&(key, side)) => self.tell(
-                    key,
-                    Event::Request {
-                        server,
-                        side,
-                        request,
-                    },
-                ),
-                None if core.departures.contains_key(&dialog) => {
-                    let call = core.departed_asked(dialog, server, &request);
-                    self.write_down_again(call);
-                }
-                None => core.answer_stray(server, &request),
-            }
-            return;
-        }
-        let trunk = match identify(&core.profiles, &arrival, &request, None) {
-            Ok(trunk) => Arc::clone(trunk),
-            Err(reason) => {
-                let status = reason
-                    .answer(arrival.transport)
-                    .unwrap_or(StatusCode::FORBIDDEN);
-                core.answer_plainly(server, status);
-                return;
-            }
-        };
-        match &request.method {
-            Method::Invite if request.headers.contains(&HeaderName::Replaces) => {
-                let by = Replacement {
-                    server,
-                    trunk,
-                    invite: request,
-                };
-                self.replace(&by);
-            }
-            Method::Invite => {
-                let key = self.new_key();
-                let core = &mut self.core;
-                core.metrics.calls += 1;
-                if let Ok(call_id) = request.headers.call_id() {
-                    core.index.own_call_id(call_id, key);
-                }
-                let arrived = Arrived {
-                    server,
-                    trunk,
-                    invite: request,
-                    arrival,
-                };
-                self.in_hand = Some(key);
-                if let Some(call) = begin(core, key, arrived) {
-                    self.calls.insert(key, call);
-                }
-                self.in_hand = None;
-            }
-            Method::Options => {
-                if let Some((status, header)) = beyond(&trunk, &request) {
-                    let mut reply = Reply::new(status);
-                    if let Some((name, value)) = header {
-                        reply.headers.push(name, value);
-                    }
-                    core.reply(server, &trunk, reply);
-                    return;
-                }
-                let draining = core.draining;
-                let now = core.now;
-                let answer = core
-                    .monitor
-                    .handle_inbound(now, &trunk, arrival.remote, draining);
-                if let Some(mut response) = core.ua.respond_to(server, answer.status) {
-                    for (name, value) in answer.headers {
-                        response.headers.push(name, value);
-                    }
-                    // An error says that the request is gone.
-                    let _ = core.ua.respond(now, server, response, None);
-                }
-            }
-            Method::Ack
-            | Method::Bye
-            | Method::Cancel
-            | Method::Info
-            | Method::Message
-            | Method::Notify
-            | Method::Prack
-            | Method::Publish
-            | Method::Refer
-            | Method::Register
-            | Method::Subscribe
-            | Method::Update
-            | Method::Other(_) => {
-                let reply = Reply::new(unwanted(&trunk, &request));
-                core.reply(server, &trunk, reply);
-            }
-        }
-    }
-
-    /// Lets an INVITE with Replaces take the place of the leg that it names.
-    fn replace(&mut self, by: &Replacement) {
-        let place = by.target(&self.core, |call| !self.calls.contains_key(&call));
-        let found = place.map(|(key, side)| (key, side, self.calls.remove(&key)));
-        match found {
-            Ok((key, side, Some(call))) => {
-                self.in_hand = Some(key);
-                let call = call.replaced(&mut self.core, side, by);
-                self.calls.insert(key, call);
-                self.in_hand = None;
-            }
-            Ok((_, _, None)) => self.core.metrics.unexpected += 1,
-            Err(refusal) => by.refuse(&mut self.core, refusal),
-        }
-    }
-
-    /// Writes a call down that has changed without having been told.
-    fn write_down_again(&mut self, call: Option<CallKey>) {
-        if let Some(Call {
-            head,
-            phase: Phase::Talking(talking),
-        }) = call.and_then(|key| self.calls.get_mut(&key))
-        {
-            talking.changed = true;
-            self.core.save(head, talking);
-        }
-    }
-
-    fn new_key(&mut self) -> CallKey {
-        loop {
-            let key = CallKey(self.core.tokens.next_u64());
-            if !self.calls.contains_key(&key) {
-                return key;
             }
         }
     }

@@ -225,6 +225,7 @@ impl Core {
         reply: Reply,
     ) -> Option<DialogKey> {
         let mut response = self.ua.respond_to(server, reply.status)?;
+        let came_over = self.ua.arrived_over(server).unwrap_or(trunk.transport);
         if let Some(phrase) = reply.phrase {
             response.reason = phrase;
         }
@@ -232,7 +233,7 @@ impl Core {
             response.headers.push(name, value);
         }
         if let Some(user) = reply.contact {
-            let contact = trunk.contact(user.as_deref());
+            let contact = trunk.contact_over(user.as_deref(), came_over);
             response
                 .headers
                 .push(HeaderName::Contact, format!("<{contact}>"));

@@ -82,6 +82,28 @@ impl Index {
         }
     }
 
+    /// The dialog leads to another call from now on.
+    pub(crate) fn move_dialog(&mut self, dialog: DialogKey, owner: (CallKey, Side)) {
+        self.disown_dialog(dialog);
+        self.own_dialog(dialog, owner);
+    }
+
+    /// The leg is another call's from now on; its ports and its permit stay its own.
+    pub(crate) fn move_leg(&mut self, leg: LegId, owner: (CallKey, Side)) {
+        if let Some((before, _)) = self.media.remove(&leg)
+            && let Some(keys) = self.keys.get_mut(&before)
+        {
+            keys.legs.retain(|known| *known != leg);
+        }
+        self.own_leg(leg, owner);
+    }
+
+    /// Another call waits for the outcome of a request from now on.
+    pub(crate) fn move_client(&mut self, client: ClientKey, call: CallKey) {
+        self.client_done(client);
+        self.own_client(client, Owner::Call(call));
+    }
+
     /// Exchanges what two legs count against limits: one call has one place among calls, whoever
     /// its caller was.
     pub(crate) fn exchange_shares(&mut self, one: LegId, other: LegId) {
@@ -103,6 +125,16 @@ impl Index {
     pub(crate) fn own_call_id(&mut self, call_id: &str, call: CallKey) {
         self.call_ids.insert(call_id.into(), call);
         self.ladders.entry(call).or_default().push(call_id.into());
+    }
+
+    /// How many entries all tables have; OPTIONS under way are no call's.
+    pub(crate) fn entries(&self) -> usize {
+        let probes = |owner: &&Owner| matches!(owner, Owner::Probe(_));
+        let calls = self.servers.len() + self.dialogs.len() + self.media.len();
+        let held = self.leases.len() + self.permits.len() + self.begun.len();
+        let names = self.call_ids.len() + self.keys.len() + self.ladders.len();
+        let clients = self.clients.len() - self.clients.values().filter(probes).count();
+        calls + held + names + clients
     }
 
     /// A client transaction is over.

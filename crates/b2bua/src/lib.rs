@@ -29,6 +29,7 @@ pub mod passlist;
 pub mod ports;
 pub mod profile;
 pub mod record;
+mod requests;
 mod subscription;
 pub mod trace;
 mod tracing;

@@ -316,6 +316,9 @@ pub struct TrunkProfile {
     pub transport: TransportKind,
     /// How the trunk knows this gateway.
     pub advertised: Advertised,
+    /// Where the trunk's listeners for other transports are, as the other side sees their ports;
+    /// `advertised` is that for `transport`.
+    pub also_at: Vec<(TransportKind, u16)>,
     /// Where requests go, in order of preference.
     pub peers: Vec<PeerProfile>,
     /// Where in-dialog requests go when a dialog has no route set, instead of the remote target;
@@ -389,9 +392,20 @@ impl TrunkProfile {
     /// `Contact` of this gateway towards the trunk, with `user` where one is known (S-01, S-08).
     #[must_use]
     pub fn contact(&self, user: Option<&str>) -> Uri {
+        self.contact_over(user, self.transport)
+    }
+
+    /// The same for a dialog whose first request travels over `transport`: requests within the
+    /// dialog come the same way, if the trunk is listened to there.
+    #[must_use]
+    pub fn contact_over(&self, user: Option<&str>, transport: TransportKind) -> Uri {
         let user = user.filter(|user| !user.is_empty());
-        Uri::sip(user, &self.advertised.host, Some(self.advertised.port))
-            .with_param("transport", Some(self.transport.uri_token()))
+        let own = (self.transport, self.advertised.port);
+        let mut others = self.also_at.iter().copied();
+        let other = others.find(|(known, _)| *known == transport && transport != self.transport);
+        let (transport, port) = other.unwrap_or(own);
+        Uri::sip(user, &self.advertised.host, Some(port))
+            .with_param("transport", Some(transport.uri_token()))
     }
 
     /// Value of the `Allow` header field. REFER is there if transfers are taken.

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod description;
+pub mod endurance;
 mod gateway;
 mod ladder;
 mod link;
@@ -37,7 +38,7 @@ pub use ladder::Ladder;
 pub use link::{Lane, Link, Toward};
 pub use media::{Heard, MediaEnd};
 pub use party::{
-    Call, Dial, Farewell, Notified, Party, Pong, Prack, Reach, Role, Script, State, Style,
+    Call, Dial, Farewell, Haste, Notified, Party, Pong, Prack, Reach, Role, Script, State, Style,
 };
 pub use sim::{Handle, Sim};
 pub use world::World;

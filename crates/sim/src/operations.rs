@@ -10,12 +10,12 @@ use crate::sim::{Handle, Sim};
 use crate::world::World;
 
 /// A number of the application behind Microsoft's side.
-const APPLICATION: &str = "+14255550123";
+pub(crate) const APPLICATION: &str = "+14255550123";
 
 /// A number on the telephone network.
-const SUBSCRIBER: &str = "+12065550111";
+pub(crate) const SUBSCRIBER: &str = "+12065550111";
 
-const PARTIES: [&str; 5] = ["carrier", "pbx", "acs", "acs2", "acs3"];
+pub(crate) const PARTIES: [&str; 5] = ["carrier", "pbx", "acs", "acs2", "acs3"];
 
 /// Calls that one run may make: its ladder is kept in memory.
 const MAX_OPERATIONS: usize = 64;
@@ -74,16 +74,16 @@ impl Operation {
 }
 
 /// Who calls whom.
-const WAYS: [(&str, &str); 3] = [
+pub(crate) const WAYS: [(&str, &str); 3] = [
     ("carrier", APPLICATION),
     ("acs", SUBSCRIBER),
     ("pbx", SUBSCRIBER),
 ];
 
 /// Ways of [`behave`].
-const MANNERS: usize = 9;
+pub(crate) const MANNERS: usize = 9;
 
-fn behave(sim: &mut Sim, party: usize, how: usize) {
+pub(crate) fn behave(sim: &mut Sim, party: usize, how: usize) {
     let party = sim.party_mut(PARTIES[party]);
     party.reach = Reach::Here;
     let soon = Duration::from_millis(300);
@@ -286,7 +286,7 @@ impl Model {
     }
 }
 
-fn rule(
+pub(crate) fn rule(
     sim: &Sim,
     holds: bool,
     rule: &'static str,

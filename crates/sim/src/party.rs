@@ -32,6 +32,12 @@ const T2: Duration = Duration::from_secs(4);
 /// 64 times T1.
 const GIVE_UP: Duration = Duration::from_secs(32);
 
+/// The first port of a party's media; after the last one it begins anew.
+const FIRST_PORT: u16 = 4_000;
+
+/// Calls that come have numbers beyond this; those that are made have smaller ones.
+const CALLED: u32 = 1 << 30;
+
 /// How a party writes and what it insists on.
 #[derive(Clone, Debug)]
 pub struct Style {
@@ -75,6 +81,16 @@ pub enum Pong {
     Status(u16),
     /// No answer.
     Silence,
+}
+
+/// What a caller does as soon as it is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Haste {
+    /// It talks.
+    #[default]
+    None,
+    /// Its BYE comes right behind its ACK.
+    HangUp,
 }
 
 /// Where a message of a party goes.
@@ -149,6 +165,8 @@ pub struct Party {
     pub farewell: Farewell,
     /// Header fields of its BYEs and CANCELs.
     pub parting: Vec<(String, String)>,
+    /// What a party that has been answered does with its ACK.
+    pub haste: Haste,
     /// Answers an offer that came in a 2xx; a broken party does not.
     pub answers_late: bool,
     /// How long it leaves a re-INVITE unanswered.
@@ -164,6 +182,8 @@ pub struct Party {
     pub(crate) gateway: (String, u16),
     pub(crate) media: IpAddr,
     next_port: u16,
+    /// The number of the call that came last.
+    last_called: u32,
     tokens: TokenRng,
     pub(crate) calls: BTreeMap<u32, Call>,
     clients: BTreeMap<String, Client>,
@@ -197,6 +217,7 @@ impl Party {
             pong: Pong::Status(200),
             farewell: Farewell::default(),
             parting: Vec::new(),
+            haste: Haste::default(),
             answers_late: true,
             held_for: Duration::ZERO,
             faults: Vec::new(),
@@ -206,7 +227,8 @@ impl Party {
             transport: place.transport,
             gateway: place.gateway,
             media: place.media,
-            next_port: 4_000,
+            next_port: FIRST_PORT,
+            last_called: CALLED,
             tokens,
             calls: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -225,6 +247,14 @@ impl Party {
     pub(crate) fn ping(&mut self) {
         let request = self.out_of_dialog(sip_msg::Method::Options, "", None);
         self.send_request(request, None);
+    }
+
+    /// Forgets calls that are over and transactions that are done, so that a long run stays of a
+    /// size.
+    pub(crate) fn forget_the_past(&mut self) {
+        self.calls.retain(|_, call| !call.is_over());
+        self.clients.retain(|_, client| !client.is_done());
+        self.servers.retain(|_, server| !server.is_done());
     }
 
     /// Whether nothing is under way: every request answered, every answer acknowledged.
@@ -293,7 +323,7 @@ impl Party {
 
     fn new_media(&mut self) -> MediaEnd {
         let port = self.next_port;
-        self.next_port += 2;
+        self.next_port = port.checked_add(2).unwrap_or(FIRST_PORT);
         let key = self.new_key();
         let ssrc = u32::from(port) << 16 | 0xabcd;
         MediaEnd::new(

@@ -98,6 +98,8 @@ pub struct Sim {
     leaks: Vec<String>,
     /// What is longer cannot be sent over UDP.
     longest_datagram: usize,
+    /// Whether messages are searched for what must not cross.
+    searches: bool,
 }
 
 /// When the gateway is replaced by one that was restored from checkpoints.
@@ -153,6 +155,7 @@ impl Sim {
             restarts: Restarts::default(),
             leaks: Vec::new(),
             longest_datagram: 65_507,
+            searches: true,
         };
         sim.settle();
         sim

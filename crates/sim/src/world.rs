@@ -202,6 +202,15 @@ impl World {
         self
     }
 
+    /// Makes a party that is reached over UDP send its own requests over TCP.
+    #[must_use]
+    pub fn over_tcp(self, name: &str) -> Self {
+        self.party(name, |party| {
+            party.transport = TransportKind::Tcp;
+            party.style.contact.push_str(";transport=tcp");
+        })
+    }
+
     /// Removes all routes.
     #[must_use]
     pub fn without_routes(mut self) -> Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use routing::Attempt;
-use sip_msg::{HeaderName, Headers, Method, Request, Uri};
+use sip_msg::{HeaderName, Headers, Method, Request, TransportKind, Uri};
 use sip_ua::Outgoing;
 
 use super::Head;
@@ -53,7 +53,7 @@ pub(crate) fn invite(
     headers.push(HeaderName::To, format!("<{}>", to_party(attempt)));
     headers.push(HeaderName::CallId, core.tokens.call_id());
     headers.push(HeaderName::CSeq, "1 INVITE");
-    let contact = to.contact(attempt.from_user.as_deref());
+    let contact = to.contact_over(attempt.from_user.as_deref(), leaves_over(to, attempt));
     headers.push(HeaderName::Contact, format!("<{contact}>"));
     for (name, value) in to.capability_headers(&core.software) {
         headers.push(name, value);
@@ -65,6 +65,13 @@ pub(crate) fn invite(
     head.record.note(notes);
     request.set_body(SDP, offer);
     core.outgoing(request, to, attempt.peer)
+}
+
+/// The transport that the attempt's hop names.
+fn leaves_over(to: &TrunkProfile, attempt: &Attempt) -> TransportKind {
+    let peer = to.peers.get(attempt.peer).map(|peer| &peer.uri);
+    let hop = attempt.hop.as_ref().or(peer);
+    hop.and_then(Uri::transport_param).unwrap_or(to.transport)
 }
 
 /// What the operator should know of what this attempt changed or left out.

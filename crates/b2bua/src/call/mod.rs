@@ -37,7 +37,7 @@ pub(crate) use offered::Offered;
 pub(crate) use refresh::SessionTimer;
 pub(crate) use setup::Setup;
 pub(crate) use talking::Talking;
-pub(crate) use transfer::{Replacement, Transfer};
+pub(crate) use transfer::{Consultation, Replacement, Transfer};
 pub(crate) use upkeep::Upkeep;
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@ pub(crate) use session::{Exchange, Session, agreed, default_codecs, policy};
 use std::sync::Arc;
 
 use sdp::{Audio, Direction};
-use sip_ua::DialogKey;
+use sip_ua::{ClientKey, DialogKey};
 
 use crate::call::{End, Upkeep};
 use crate::core::Core;
@@ -148,8 +148,8 @@ impl Leg {
         self.media.close(core);
     }
 
-    /// What becomes of a request of ours in the dialog concerns nobody any more.
-    fn drop_requests(&self, core: &mut Core) {
+    /// Requests of ours that are under way in the dialog.
+    fn requests(&self) -> impl Iterator<Item = ClientKey> {
         let reinvite = match self.exchange {
             Exchange::Offering { client, .. } => Some(client),
             Exchange::Idle
@@ -157,13 +157,28 @@ impl Leg {
             | Exchange::Retrying
             | Exchange::Refused { .. } => None,
         };
-        for client in reinvite.into_iter().chain(self.upkeep.update_under_way()) {
-            core.index.own_client(
-                client,
-                Owner::Nobody {
-                    keep: Some(self.dialog),
-                },
-            );
+        reinvite.into_iter().chain(self.upkeep.update_under_way())
+    }
+
+    /// What becomes of a request of ours in the dialog concerns nobody any more.
+    fn drop_requests(&self, core: &mut Core) {
+        let keep = Some(self.dialog);
+        for client in self.requests() {
+            core.index.own_client(client, Owner::Nobody { keep });
+        }
+    }
+
+    /// The leg goes over to another call, with all that leads to it.
+    pub(crate) fn go_over(&mut self, core: &mut Core, (call, side): (CallKey, Side)) {
+        self.side = side;
+        core.index.move_dialog(self.dialog, (call, side));
+        core.index.move_leg(self.media.id, (call, side));
+        for client in self.requests() {
+            core.index.move_client(client, call);
+        }
+        let known = core.ua.dialog(self.dialog);
+        if let Some(call_id) = known.map(|dialog| dialog.call_id.clone()) {
+            core.index.own_call_id(&call_id, call);
         }
     }
 }

@@ -90,6 +90,7 @@ impl TrunkProfile {
             transport: TransportKind::Tls,
             pinned_hop: peers.first().map(|peer| peer.uri.clone()),
             advertised,
+            also_at: Vec::new(),
             peers,
             allow: microsoft_nets(),
             listeners: vec![listener],
@@ -178,6 +179,7 @@ impl TrunkProfile {
             preset,
             transport,
             advertised,
+            also_at: Vec::new(),
             allow: peers
                 .iter()
                 .filter_map(PeerProfile::literal)

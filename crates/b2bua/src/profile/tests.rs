@@ -66,6 +66,24 @@ fn a_contact_is_a_name_with_transport_and_no_empty_user() {
 }
 
 #[test]
+fn a_contact_follows_the_transport_where_that_is_listened_to() {
+    let mut trunk = TrunkProfile::carrier(
+        TrunkName::from("carrier"),
+        advertised(),
+        ListenerId(1),
+        Vec::new(),
+    );
+    let tcp = |trunk: &TrunkProfile| trunk.contact_over(Some("1"), TransportKind::Tcp);
+    let udp = "sip:1@sbc1.example.com:5061;transport=udp";
+    assert_eq!(tcp(&trunk).as_str(), udp, "nobody listens");
+    trunk.also_at = vec![(TransportKind::Tcp, 5062)];
+    let over_tcp = "sip:1@sbc1.example.com:5062;transport=tcp";
+    assert_eq!(tcp(&trunk).as_str(), over_tcp);
+    let own = trunk.contact_over(Some("1"), TransportKind::Udp);
+    assert_eq!(own.as_str(), udp);
+}
+
+#[test]
 fn capabilities_say_what_is_done_and_no_more() {
     let headers = acs().capability_headers("Trunkline/0.1.0");
     let find = |name: &HeaderName| {

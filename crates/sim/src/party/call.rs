@@ -118,6 +118,12 @@ impl Call {
         self.described.last().map(|description| description.rtp)
     }
 
+    /// Where its requests go: the Contact of the other side.
+    #[must_use]
+    pub fn target(&self) -> Option<&Uri> {
+        self.target.as_ref()
+    }
+
     pub(crate) fn end(&mut self, status: Option<u16>) {
         if !self.is_over() {
             self.state = State::Ended(status);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sip_msg::{HeaderName, Message, Method, Request, Response, TransportKind};
 
 use super::call::State;
-use super::{GIVE_UP, Out, Party, Route, T1, T2, Wake};
+use super::{GIVE_UP, Haste, Out, Party, Route, T1, T2, Wake};
 
 /// A request under way.
 #[derive(Debug)]
@@ -154,8 +154,9 @@ impl Party {
             }
         }
         self.acknowledge_success(number, request);
-        if !repeated && !reinvite && self.calls.get(&number).is_some_and(|c| c.given_up) {
-            // The answer crossed the CANCEL (RFC 3261 §9.1): the call is up, and unwanted.
+        let unwanted = self.calls.get(&number).is_some_and(|c| c.given_up);
+        if !repeated && !reinvite && (unwanted || self.haste == Haste::HangUp) {
+            // Where the answer crossed the CANCEL (RFC 3261 §9.1), the call is up as well.
             self.hang_up(number);
         }
     }

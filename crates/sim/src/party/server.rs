@@ -296,10 +296,8 @@ impl Party {
     }
 
     fn handle_invite(&mut self, key: &str, request: &Request) {
-        let number = self
-            .calls
-            .last_key_value()
-            .map_or(1_000, |(number, _)| (number + 1).max(1_000));
+        self.last_called += 1;
+        let number = self.last_called;
         let text = |name| {
             request
                 .headers

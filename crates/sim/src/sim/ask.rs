@@ -397,6 +397,24 @@ impl Sim {
         self.ladder.clear();
     }
 
+    /// From now on, messages are not searched for what must not cross, which takes most of the time
+    /// of a run with many calls at once.
+    pub fn stop_searching(&mut self) {
+        self.searches = false;
+    }
+
+    /// Forgets all that is over: messages, records, and the parties' finished calls. A long run
+    /// stays of a size.
+    pub fn forget_the_past(&mut self) {
+        self.ladder.clear();
+        self.gateway.records.clear();
+        self.gateway.trace.clear();
+        self.gateway.left.clear();
+        for seat in &mut self.seats {
+            seat.party.forget_the_past();
+        }
+    }
+
     /// The records of calls that are over.
     #[must_use]
     pub fn records(&self) -> &[CallRecord] {

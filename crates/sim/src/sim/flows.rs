@@ -100,7 +100,9 @@ impl Sim {
                 (index, flow)
             }
         };
-        self.look_for_leaks(index, &message);
+        if self.searches {
+            self.look_for_leaks(index, &message);
+        }
         self.send_to_party(index, flow, id, &parsed, &message);
     }
 

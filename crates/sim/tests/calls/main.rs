@@ -2,6 +2,7 @@
 
 mod bad_links;
 mod basic;
+mod contact;
 mod early;
 mod failover;
 mod forks;

@@ -1,5 +1,6 @@
 //! Transfers through the gateway on a virtual clock, one module for each way to ask for one.
 
+mod attended;
 mod microsoft;
 mod pbx;
 mod replaces;

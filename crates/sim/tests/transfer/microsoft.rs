@@ -426,3 +426,24 @@ fn transfers_survive_a_network_that_loses() {
         assert_eq!(sim.media_legs(), 0, "{seed}");
     }
 }
+
+#[test]
+fn holds_that_cross_the_request_are_heard_of_afterwards() {
+    let mut sim = World::new(20).without_pings().start();
+    let (carrier, old) = up(&mut sim, "carrier", APPLICATION, "acs");
+    sim.party_mut("carrier").held_for = Duration::from_millis(600);
+    sim.hold(old);
+    sim.refer(old, BACK);
+    sim.run_for(Duration::from_millis(300));
+    sim.hold(carrier);
+    sim.run_until_quiet();
+    assert_eq!(told(&sim, old), [100, 180, 200], "{}", sim.ladder());
+    let new = sim.called("acs");
+    assert!(sim.view(new).is_up(), "{}", sim.ladder());
+    sim.resume(carrier);
+    sim.run_until_quiet();
+    both_hear(&mut sim, [carrier, new]);
+    sim.hang_up(new);
+    sim.run_until_quiet();
+    nothing_is_left(&mut sim);
+}

@@ -1,7 +1,7 @@
 //! Responses of ours.
 
 use ambient::Now;
-use sip_msg::{HeaderName, Method, Response, StatusCode};
+use sip_msg::{HeaderName, Method, Response, StatusCode, TransportKind};
 
 use super::UserAgent;
 use crate::dialog::{Dialog, DialogEntry, DialogId, DialogSettings, DialogState};
@@ -26,6 +26,13 @@ impl UserAgent {
         let server = self.servers.get(server)?;
         let tag = (status != StatusCode::TRYING).then_some(server.tag.as_str());
         Some(Response::to_request(&server.request, status, tag))
+    }
+
+    /// The transport that the request came over. `None` once the request is gone.
+    pub fn arrived_over(&self, server: ServerKey) -> Option<TransportKind> {
+        self.servers
+            .get(server)
+            .map(|server| server.arrival.transport)
     }
 
     /// Sends a response. To an INVITE outside of a dialog, 101-199 create an early dialog and a

@@ -78,13 +78,14 @@ impl Talking {
         core: &mut Core,
         head: &mut Head,
         transfer: Transfer,
-        new: Leg,
+        mut new: Leg,
     ) {
         core.disarm(head.key, Timer::Transfer);
         head.settle_transfer(core.now.wall, StatusCode::OK);
         if transfer.rings {
             ring(core, self.leg(transfer.side.other()), false);
         }
+        new.upkeep.begin(core, head.key, transfer.side);
         let old = self.put_in_place(core, head, transfer.side, new);
         match transfer.transferor {
             Transferor::Waiting(dialog) => {
@@ -95,16 +96,15 @@ impl Talking {
         }
     }
 
-    /// Joins a new leg to the one that stays; the leg whose place it takes is returned.
+    /// Joins a new leg, whose session timers run, to the one that stays; the leg whose place it
+    /// takes is returned.
     pub(super) fn put_in_place(
         &mut self,
         core: &mut Core,
         head: &mut Head,
         side: Side,
-        mut new: Leg,
+        new: Leg,
     ) -> Leg {
-        // The session timers are those of the leg that the side has.
-        new.upkeep.begin(core, head.key, side);
         let old = std::mem::replace(self.leg_mut(side), new);
         let (new, stays) = self.pair(side);
         if side == Side::A {

@@ -10,6 +10,7 @@
 //! joined; its dialog is left to its BYE.
 
 mod attempts;
+mod attended;
 mod joined;
 mod refer;
 mod referral;
@@ -33,6 +34,7 @@ use crate::failure::{AttemptFailure, Verdict};
 use crate::key::Side;
 use crate::leg::Leg;
 
+pub(crate) use attended::Consultation;
 pub(crate) use referral::Referral;
 pub(crate) use replaces::Replacement;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use routing::{Attempt, Outcome, Question};
 use sdp::Direction;
 use sip_msg::{HeaderName, Method, Request, StatusCode, Uri};
-use sip_ua::ServerKey;
+use sip_ua::{DialogKey, ServerKey};
 
 use super::referral::Refusal;
 use super::{Referral, Transfer, Transferor};
@@ -15,6 +15,7 @@ use crate::call::talking::Talking;
 use crate::call::{Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::key::Side;
+use crate::leg::Leg;
 use crate::profile::TrunkProfile;
 use crate::record::{Number, TransferKind, TransferRecord};
 
@@ -35,25 +36,14 @@ impl Talking {
         let considered = self.consider(core, head, side, request);
         let (referral, plan) = match considered {
             Ok(accepted) => accepted,
-            Err(Refusal { status, phrase }) => {
-                let mut reply = Reply::new(status);
-                reply.phrase = Some(phrase.into());
-                core.reply(server, &trunk, reply);
+            Err(refusal) => {
+                refusal.answer(core, server, &trunk);
                 return Phase::Talking(self);
             }
         };
-        let mut reply = Reply::new(StatusCode::ACCEPTED).dialog(request);
-        if !referral.notify {
-            reply.headers.push(HeaderName::ReferSub, "false");
-        }
-        core.reply(server, &trunk, reply);
+        let dialog = self.accepted_referral(core, server, (side, request), &referral);
         let leg = self.leg_mut(side);
-        let dialog = leg.dialog;
         let intended = std::mem::replace(&mut leg.session.intends, Direction::SendRecv);
-        if referral.notify {
-            core.subscribe(dialog, &trunk, referral.id, trunk.transfer.timeout);
-            core.notify(dialog, StatusCode::TRYING, false);
-        }
         core.arm(head.key, Timer::Transfer, trunk.transfer.timeout);
         head.record.transfers.push(TransferRecord {
             kind: TransferKind::Blind,
@@ -82,6 +72,50 @@ impl Talking {
         self.next_attempt(core, head)
     }
 
+    /// Answers the REFER with 202, and begins to tell its party of the outcome.
+    pub(super) fn accepted_referral(
+        &self,
+        core: &mut Core,
+        server: ServerKey,
+        (side, request): (Side, &Request),
+        referral: &Referral,
+    ) -> DialogKey {
+        let Leg { trunk, dialog, .. } = self.leg(side);
+        let mut reply = Reply::new(StatusCode::ACCEPTED).dialog(request);
+        if !referral.notify {
+            reply.headers.push(HeaderName::ReferSub, "false");
+        }
+        core.reply(server, trunk, reply);
+        if referral.notify {
+            core.subscribe(*dialog, trunk, referral.id, trunk.transfer.timeout);
+            core.notify(*dialog, StatusCode::TRYING, false);
+        }
+        *dialog
+    }
+
+    /// What a REFER of the party on `side` asks for, unless it may not be asked now.
+    pub(super) fn may_refer(
+        &self,
+        head: &Head,
+        side: Side,
+        request: &Request,
+    ) -> Result<Referral, Refusal> {
+        let trunk = &self.leg(side).trunk;
+        let spent = head.record.transfers.len() >= TRANSFERS_MAX;
+        if !trunk.transfer.refer || spent {
+            let phrase = "Transfer Not Allowed";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, phrase));
+        }
+        if let Some((status, _)) = beyond(trunk, request) {
+            return Err(Refusal::new(status, status.default_reason()));
+        }
+        if self.transfer.is_some() {
+            let phrase = "Transfer Under Way";
+            return Err(Refusal::new(StatusCode::REQUEST_PENDING, phrase));
+        }
+        Referral::read(request)
+    }
+
     /// Whether and where.
     fn consider(
         &self,
@@ -92,25 +126,17 @@ impl Talking {
     ) -> Result<(Referral, VecDeque<Attempt>), Refusal> {
         let leg = self.leg(side);
         let trunk = Arc::clone(&leg.trunk);
-        let spent = head.record.transfers.len() >= TRANSFERS_MAX;
-        if !trunk.transfer.refer || spent {
-            let phrase = "Transfer Not Allowed";
-            return Err(Refusal::new(StatusCode::FORBIDDEN, phrase));
-        }
-        if let Some((status, _)) = beyond(&trunk, request) {
-            return Err(Refusal::new(status, status.default_reason()));
-        }
-        if self.transfer.is_some() {
-            let phrase = "Transfer Under Way";
-            return Err(Refusal::new(StatusCode::REQUEST_PENDING, phrase));
-        }
-        let referral = Referral::read(request)?;
+        let referral = self.may_refer(head, side, request)?;
         let calling = core
             .ua
             .dialog(leg.dialog)
             .and_then(|dialog| number(&dialog.local_uri));
         let plan = if trunk.preset.is_microsoft() && !trunk.is_named(referral.target.host_str()) {
             core.back_to(&trunk, &referral, calling)
+        } else if referral.replaces.is_some() {
+            // It names no call here that its party could be in, and Replaces is sent to nobody.
+            let phrase = "Call to Replace Is Unknown";
+            return Err(Refusal::new(StatusCode::DECLINE, phrase));
         } else {
             core.routed(&trunk, &referral, calling)?
         };

@@ -2,6 +2,10 @@
 
 use bytes::Bytes;
 use sip_msg::{HeaderName, Headers, NameAddr, Replaces, Request, Scheme, StatusCode, Uri};
+use sip_ua::ServerKey;
+
+use crate::core::{Core, Reply};
+use crate::profile::TrunkProfile;
 
 /// A REFER, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,13 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) const fn new(status: StatusCode, phrase: &'static str) -> Self {
         Self { status, phrase }
+    }
+
+    /// Answers a request with it.
+    pub(crate) fn answer(self, core: &mut Core, server: ServerKey, trunk: &TrunkProfile) {
+        let mut reply = Reply::new(self.status);
+        reply.phrase = Some(self.phrase.into());
+        core.reply(server, trunk, reply);
     }
 }
 

@@ -72,9 +72,7 @@ impl Replacement {
 
     /// Refuses the INVITE.
     pub(crate) fn refuse(&self, core: &mut Core, refusal: Refusal) {
-        let mut reply = Reply::new(refusal.status);
-        reply.phrase = Some(refusal.phrase.into());
-        core.reply(self.server, &self.trunk, reply);
+        refusal.answer(core, self.server, &self.trunk);
     }
 }
 
@@ -102,7 +100,7 @@ impl Talking {
         side: Side,
         by: &Replacement,
     ) -> Phase {
-        let new = match self.accept(core, head, side, by) {
+        let mut new = match self.accept(core, head, side, by) {
             Ok(new) => new,
             Err(refusal) => {
                 by.refuse(core, refusal);
@@ -119,6 +117,7 @@ impl Talking {
             attempts_before: head.record.attempts.len(),
             linked: None,
         });
+        new.upkeep.begin(core, head.key, side);
         let old = self.put_in_place(core, head, side, new);
         let end = End::gateway(FailureClass::User, Cause::NORMAL_CLEARING);
         old.end(core, Some(&end));

@@ -120,6 +120,12 @@ fn preset(raw: &raw::Trunk, around: &Surroundings<'_>, config: &Config) -> Trunk
     }
     profile.peers = peers;
     profile.transport = transport;
+    for other in around.listeners.iter().map(listener_of) {
+        let known = |(kind, _): &(TransportKind, u16)| *kind == other.transport;
+        if other.transport != transport && !profile.also_at.iter().any(known) {
+            profile.also_at.push((other.transport, other.bind.port()));
+        }
+    }
     profile
 }
 
