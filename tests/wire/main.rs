@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod drain;
 mod hostile;
+mod ipv6;
 mod kamailio;
 mod linphone;
 mod media;

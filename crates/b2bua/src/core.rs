@@ -214,6 +214,7 @@ impl Core {
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
             named_peer: trunk.peers.first().map(|peer| peer.uri.clone()),
+            datagrams: trunk.datagrams,
         }
     }
 
@@ -267,6 +268,7 @@ impl Core {
             next_hop: hop,
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            datagrams: trunk.datagrams,
             policy: HopPolicy {
                 failover: true,
                 no_response: None,

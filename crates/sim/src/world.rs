@@ -1,5 +1,7 @@
 //! What a run starts with: trunks, parties, links and routes.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use ambient::TokenRng;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
-    MediaInterface, PeerProfile, Profiles, TimerConfig, TrunkProfile,
+    PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
 use media_relay::ShardId;
 use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
@@ -50,6 +52,8 @@ pub struct World {
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
+    /// The gateway has media on IPv6, too.
+    ipv6: bool,
 }
 
 impl World {
@@ -66,6 +70,7 @@ impl World {
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
+            ipv6: false,
         };
         world.add_plain(
             "carrier",
@@ -256,11 +261,7 @@ impl World {
                 listener(TLS_LISTENER, TransportKind::Tls, 5061),
             ],
             media: MediaConfig {
-                interfaces: vec![MediaInterface {
-                    id: 0,
-                    bind: GATEWAY_MEDIA.into(),
-                    advertise: GATEWAY_MEDIA.into(),
-                }],
+                interfaces: self.media_interfaces(),
                 shards: (0..self.shards).map(ShardId).collect(),
                 reserve: 8,
                 cool_down: Duration::from_secs(5),

@@ -2,8 +2,8 @@
 //!
 //! The material lies in `../shared/corpora` beside the checkout, or where `TRUNKLINE_CORPORA` says.
 //! A test that needs a folder which is not there calls [`folder`], gets `None`, returns, and the
-//! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`. How the cases that
-//! are there were judged goes the same way, through `TRUNKLINE_VERDICTS`.
+//! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`. A test that judges
+//! many cases tells what came of them with [`tally`]; `tests/run` prints it.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -25,30 +25,23 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 
 /// Counts one skipped case and says why.
 pub fn skip(reason: &str) {
-    note("TRUNKLINE_SKIPPED", reason);
+    note("TRUNKLINE_SKIPPED", &format!("{reason}\n"));
 }
 
-/// Tells how the cases of a corpus were judged, for `tests/run` to print with the counts of the
-/// others: `corpus`, then what was counted.
-pub fn verdicts(corpus: &str, counts: &[(&str, usize)]) {
-    let counts: Vec<String> = counts
-        .iter()
-        .map(|(verdict, count)| format!("{count} {verdict}"))
-        .collect();
-    note(
-        "TRUNKLINE_VERDICTS",
-        &format!("{corpus}: {}", counts.join(", ")),
-    );
+/// Says that `count` cases of `corpus` had this verdict.
+pub fn tally(corpus: &str, verdict: &str, count: usize) {
+    let line = format!("{corpus}: {count} {verdict}\n");
+    print!("{line}");
+    note("TRUNKLINE_VERDICTS", &line);
 }
 
-/// One more line in the file that `variable` names, if it names one.
+/// Appends to the file that the variable names, if it names one.
 fn note(variable: &str, line: &str) {
     let Some(log) = std::env::var_os(variable) else {
         return;
     };
-    let line = format!("{line}\n");
     if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(log) {
-        // Losing a line of the counts must not fail the test that is being counted.
+        // Losing a line of a count must not fail the test that is counted.
         let _ = file.write_all(line.as_bytes());
     }
 }

@@ -9,6 +9,8 @@ use std::fmt;
 use sip_msg::wire::TrunkName;
 use sip_msg::{HeaderName, Headers, NameAddr, Request, Response, Scheme, Uri};
 
+use crate::event::DatagramPolicy;
+
 pub use checkpoint::{CheckpointError, DialogCheckpoint};
 pub(crate) use routing::Routing;
 pub(crate) use table::{DialogEntry, DialogId, Dialogs, HeardReliable};
@@ -44,6 +46,8 @@ pub struct DialogSettings {
     /// The peer by the name its certificate shows, for a remote target or a route over TLS that is
     /// an address; `None` expects the address itself (RFC 5922 §7.1).
     pub named_peer: Option<Uri>,
+    /// What becomes of those that are long.
+    pub datagrams: DatagramPolicy,
 }
 
 /// Whether a final response has confirmed the dialog.

@@ -10,7 +10,10 @@ use sip_msg::{
     Framing, Limits as MessageLimits, Message, Method, Request, TransportKind, Uri, parse,
 };
 
-use crate::{ClientKey, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent, UserAgent};
+use crate::{
+    ClientKey, DatagramPolicy, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent,
+    UserAgent,
+};
 
 pub(super) const PEER: &str = "192.0.2.2:5060";
 
@@ -175,6 +178,7 @@ pub(super) fn settings() -> DialogSettings {
         },
         pinned_hop: None,
         named_peer: None,
+        datagrams: DatagramPolicy::default(),
     }
 }
 
@@ -184,6 +188,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         sent_by,
         pinned_hop,
         named_peer,
+        datagrams,
     } = settings();
     Outgoing {
         request: request(method, uri),
@@ -193,6 +198,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         pinned_hop,
         named_peer,
         policy: HopPolicy::default(),
+        datagrams,
     }
 }
 

@@ -213,6 +213,22 @@ fn what_a_trunk_says_of_sessions_hold_and_digits_is_taken() {
 }
 
 #[test]
+fn how_long_requests_travel_is_the_trunks_to_say() {
+    let carrier = "peers = [\"udp:198.51.100.7:5060\"]\n";
+    let told = |lines: &str| {
+        let reading = read(&RIGHT.replacen(carrier, &format!("{carrier}{lines}"), 1));
+        let policy = reading.config.trunks[1].profile.datagrams;
+        (errors(&reading), policy.longest, policy.streams)
+    };
+    assert_eq!(told(""), (vec![], 1300, true));
+    let lines = "connection = { longest_datagram = 1400, tcp_for_long = false }\n";
+    assert_eq!(told(lines), (vec![], 1400, false));
+    let (errors, ..) = told("connection = { longest_datagram = 70000 }\n");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].1.contains("500 to 65000"), "{errors:?}");
+}
+
+#[test]
 fn mistakes_in_the_tables_of_a_call_are_found_in_their_line() {
     let carrier = "peers = [\"udp:198.51.100.7:5060\"]";
     let microsoft = "preset = \"acs\"";
