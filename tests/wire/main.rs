@@ -13,6 +13,7 @@ mod linphone;
 mod media;
 mod one_way;
 mod pjsua;
+mod registrations;
 mod reload;
 mod run;
 mod scanners;

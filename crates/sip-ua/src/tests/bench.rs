@@ -199,6 +199,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         named_peer,
         policy: HopPolicy::default(),
         datagrams,
+        credentials: true,
     }
 }
 
