@@ -15,8 +15,8 @@ use sip_msg::{
     TransportKind, Uri, parse,
 };
 use sip_ua::{
-    ClientKey, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey, UaConfig,
-    UaEvent, UserAgent,
+    ClientKey, DatagramPolicy, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey,
+    UaConfig, UaEvent, UserAgent,
 };
 
 /// What one side has heard of.
@@ -84,6 +84,7 @@ impl Net {
             },
             pinned_hop: None,
             named_peer: None,
+            datagrams: DatagramPolicy::default(),
         }
     }
 
@@ -152,6 +153,7 @@ impl Net {
             sent_by,
             pinned_hop,
             named_peer,
+            datagrams,
         } = Self::settings(side);
         let out = Outgoing {
             request,
@@ -161,6 +163,8 @@ impl Net {
             pinned_hop,
             named_peer,
             policy: HopPolicy::default(),
+            datagrams,
+            credentials: true,
         };
         let now = self.now();
         let client = self.agents[side].send(now, out);
