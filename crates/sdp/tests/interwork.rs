@@ -34,7 +34,10 @@ const TOLD: &[(&str, &str)] = &[
     ("moh", "to hold by itself"),
     ("SDES", "to choose among suites"),
     ("original sendrecv", "to keep the direction of the address"),
-    ("allow-asymmetric-codecs", "to let both sides use other codecs"),
+    (
+        "allow-asymmetric-codecs",
+        "to let both sides use other codecs",
+    ),
     ("address-family", "to change the direction of nothing"),
 ];
 
@@ -200,7 +203,9 @@ fn every_pair_of_another_product_has_a_verdict() {
     let mut verdicts: BTreeMap<Verdict, usize> = BTreeMap::new();
     let mut unexplained = Vec::new();
     for record in &records {
-        let offer = (!record.is_offer).then(|| offers.get(&record.call)).flatten();
+        let offer = (!record.is_offer)
+            .then(|| offers.get(&record.call))
+            .flatten();
         let verdict = judge(record, offer.copied());
         if let Verdict::Unexplained(what) = &verdict {
             unexplained.push(format!("{} {}: {what}", record.name, record.flags));
@@ -210,7 +215,11 @@ fn every_pair_of_another_product_has_a_verdict() {
             offers.insert(&record.call, record);
         }
     }
-    assert!(unexplained.is_empty(), "{}\n{verdicts:#?}", unexplained.join("\n"));
+    assert!(
+        unexplained.is_empty(),
+        "{}\n{verdicts:#?}",
+        unexplained.join("\n")
+    );
     for (verdict, count) in &verdicts {
         corpora::tally("sdp-interwork pairs", &format!("{verdict:?}"), *count);
     }
