@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ambient::{KeyRng, Moment, Now, TokenRng, WallTime};
+use b2bua::bans::BanPolicy;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MediaConfig, MediaInterface, PeerProfile,
@@ -100,6 +101,7 @@ fn config() -> CoreConfig {
             ..CoreBounds::default()
         },
         software: Arc::from("Trunkline"),
+        bans: BanPolicy::default(),
     }
 }
 

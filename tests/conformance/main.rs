@@ -1,4 +1,5 @@
-//! Plays the conformance suite: `conformance [--json] [--mutants] [--witness] [--log] [ROW…]`.
+//! Plays the conformance suite: `conformance [--json] [--mutants] [--against=ROWS] [--witness]
+//! [--log] [ROW…]`.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,13 +9,15 @@ use trunkline_tests::conformance::trial::Interference;
 use trunkline_tests::conformance::{Row, rows};
 
 const USAGE: &str = "\
-conformance [--json] [--mutants] [--witness] [--log] [ROW…]
+conformance [--json] [--mutants] [--against=ROWS] [--witness] [--log] [ROW…]
 
 Plays the rows (all of them, or those named: CK-24) against the gateway and prints
 `id · requirement · verdict · seconds · detail`.
 
   --json      print one list of objects instead
   --mutants   play each row's mutants against every row that goes through what they change
+  --against=CK-11,CK-24
+              against these rows and the mutant's own alone
   --witness   with a man in the middle who changes nothing
   --log       print what a failing row's gateway and far ends said
 ";
@@ -24,7 +27,12 @@ struct Wish {
     mutants: bool,
     witness: bool,
     log: bool,
+    against: Vec<&'static Row>,
     rows: Vec<&'static Row>,
+}
+
+fn named(id: &str) -> Result<&'static Row, String> {
+    rows::find(id).ok_or_else(|| format!("there is no row {id}\n\n{USAGE}"))
 }
 
 fn wish() -> Result<Wish, String> {
@@ -33,6 +41,7 @@ fn wish() -> Result<Wish, String> {
         mutants: false,
         witness: false,
         log: false,
+        against: Vec::new(),
         rows: Vec::new(),
     };
     for argument in std::env::args().skip(1) {
@@ -42,15 +51,19 @@ fn wish() -> Result<Wish, String> {
             "--witness" => wish.witness = true,
             "--log" => wish.log = true,
             "--help" | "-h" => return Err(USAGE.to_owned()),
-            id => {
-                let row =
-                    rows::find(id).ok_or_else(|| format!("there is no row {id}\n\n{USAGE}"))?;
-                wish.rows.push(row);
-            }
+            other => match other.strip_prefix("--against=") {
+                Some(ids) => {
+                    wish.against = ids.split(',').map(named).collect::<Result<_, _>>()?;
+                }
+                None => wish.rows.push(named(other)?),
+            },
         }
     }
     if wish.rows.is_empty() {
         wish.rows = rows::all();
+    }
+    if wish.against.is_empty() {
+        wish.against = rows::all();
     }
     Ok(wish)
 }
@@ -118,8 +131,16 @@ fn play(wish: &Wish) -> anyhow::Result<bool> {
 
 fn hunt(wish: &Wish) -> anyhow::Result<bool> {
     let mut out = std::io::stdout();
-    let hunts = suite::hunt(&rows::all(), &wish.rows, &mut out)?;
+    let hunts = if wish.json {
+        suite::hunt(&wish.against, &wish.rows, &mut std::io::stderr())?
+    } else {
+        suite::hunt(&wish.against, &wish.rows, &mut out)?
+    };
     let fine = hunts.iter().filter(|hunt| hunt.is_fine()).count();
+    if wish.json {
+        writeln!(out, "{:#}", suite::hunts_json(&hunts))?;
+        return Ok(fine == hunts.len());
+    }
     writeln!(
         out,
         "{fine} of {} mutants caught, each within its group",

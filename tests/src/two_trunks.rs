@@ -20,6 +20,10 @@ pub struct Plan {
     pub pbx_peers: Vec<SocketAddr>,
     /// Lines added to both trunks.
     pub trunks: String,
+    /// Lines added to the carrier's trunk.
+    pub carrier: String,
+    /// Lines of the exchange's trunk instead of its peers.
+    pub pbx: String,
     /// Lines added to `[gateway]`.
     pub gateway: String,
     /// Whole tables added at the end.
@@ -34,6 +38,8 @@ impl Plan {
             transport,
             pbx_peers: Vec::new(),
             trunks: String::new(),
+            carrier: String::new(),
+            pbx: String::new(),
             gateway: String::new(),
             tables: String::new(),
         }
@@ -82,13 +88,15 @@ listen = {carrier_listen}
 peers = ["{transport}:{carrier}:5060"]
 options = {{ interval = "0s" }}
 {trunk_lines}
+{carrier_lines}
 [[trunk]]
 name = "pbx"
 preset = "pbx"
 listen = {pbx_listen}
-peers = [{peers}]
+{pbx_lines}
 options = {{ interval = "0s" }}
 {trunk_lines}
+{pbx_tables}
 [[route]]
 name = "in"
 from = "carrier"
@@ -110,7 +118,13 @@ socket = "admin.sock"
             transport = plan.transport,
             carrier_listen = listen(lab, 5060),
             pbx_listen = listen(lab, 5070),
-            peers = peers.join(", "),
+            pbx_lines = if plan.pbx.is_empty() {
+                format!("peers = [{}]", peers.join(", "))
+            } else {
+                String::new()
+            },
+            pbx_tables = plan.pbx,
+            carrier_lines = plan.carrier,
             tables = plan.tables,
         );
         Self {

@@ -12,6 +12,7 @@ mod kamailio;
 mod media;
 mod one_way;
 mod pjsua;
+mod registrations;
 mod reload;
 mod run;
 mod scanners;

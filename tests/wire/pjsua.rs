@@ -10,6 +10,8 @@ use trunkline_tests::lab::Lab;
 use trunkline_tests::process::Process;
 use trunkline_tests::two_trunks::{Gateway, Plan};
 
+use crate::registrations::REGISTERS;
+
 const PATIENCE: Duration = Duration::from_secs(15);
 /// What the carrier's telephone plays, hertz.
 const CARRIER_TONE: u32 = 400;
@@ -36,13 +38,16 @@ fn telephone(program: &Path, lab: &Lab, host: u8, tone: u32, more: &[&str]) -> P
         .arg(program)
         .args(["--null-audio", "--no-vad", "--no-color", "--no-tones"])
         .args(["--clock-rate", "8000", "--ec-tail", "0"])
-        .args(["--app-log-level", "4", "--no-tcp", "--local-port", "5060"])
+        .args(["--app-log-level", "4", "--local-port", "5060"])
         .args(["--bound-addr", &at, "--ip-addr", &at])
         .args(["--auto-play", "--auto-rec", "--play-file"])
         .arg(file("tone"))
         .arg("--rec-file")
         .arg(file("heard"))
         .args(more);
+    if !more.iter().any(|word| word.ends_with("transport=tcp")) {
+        command.arg("--no-tcp");
+    }
     // Codecs that are not tones after all.
     for codec in ["speex", "iLBC", "GSM", "G722", "opus", "PCMA"] {
         command.args(["--dis-codec", codec]);
@@ -106,4 +111,62 @@ fn a_caller_that_demands_a_session_timer_is_served() {
 #[test]
 fn a_caller_that_demands_reliable_ringing_is_served() {
     call(&["--use-100rel"]);
+}
+
+/// An exchange's telephone registers with the gateway over this transport, and is called by the
+/// way it registered; it hangs up by the same way.
+fn registers(transport: &str) {
+    let Some(program) = program() else {
+        return;
+    };
+    let lab = Lab::new();
+    let plan = Plan {
+        pbx: REGISTERS.to_owned(),
+        ..Plan::over("udp")
+    };
+    let gateway = Gateway::start(&lab, &plan);
+    let at = gateway.pbx_side();
+    let (id, registrar) = (
+        format!("sip:office@{at}"),
+        format!("sip:{at};transport={transport}"),
+    );
+    let account = ["--id", &id, "--registrar", &registrar, "--realm", "*"];
+    let secret = ["--username", "office", "--password", "secret"];
+    let answering = ["--auto-answer", "200", "--reg-timeout", "120"];
+    let more: Vec<&str> = [&account[..], &secret, &answering].concat();
+    let mut pbx = telephone(&program, &lab, 3, PBX_TONE, &more);
+    pbx.wait_for("registration success, status=200", PATIENCE);
+    assert_eq!(gateway.metric("trunkline_registered_contacts"), 1);
+    let mut carrier = telephone(&program, &lab, 2, CARRIER_TONE, &[]);
+    let target = format!("m\nsip:+14255550123@{}\n", gateway.carrier_side());
+    assert!(carrier.say(&target), "it listens");
+    carrier.wait_for("Call 0 state changed to CONFIRMED", PATIENCE);
+    pbx.wait_for("state changed to CONFIRMED", PATIENCE);
+    // Its own clock plays: there is nothing to await but time.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(pbx.say("h\n"), "it listens");
+    carrier.wait_for("is DISCONNECTED", PATIENCE);
+    gateway.await_no_calls(PATIENCE);
+    // At its end it takes its registration back.
+    pbx.say("q\n");
+    pbx.wait(PATIENCE);
+    carrier.say("q\n");
+    carrier.wait(PATIENCE);
+    let page = gateway.page("/metrics");
+    assert!(!page.contains("registered_contacts{"), "{page}");
+    let record = gateway.records(1).remove(0);
+    assert_eq!(record["status"], 200, "{record}");
+    assert_eq!(record["ended_by"], "called", "{record}");
+    assert_heard(&lab, 3, CARRIER_TONE);
+    assert_heard(&lab, 2, PBX_TONE);
+}
+
+#[test]
+fn an_exchange_registers_over_udp_and_is_called() {
+    registers("udp");
+}
+
+#[test]
+fn an_exchange_registers_over_tcp_and_is_called_on_its_connection() {
+    registers("tcp");
 }

@@ -1,10 +1,14 @@
 //! Tools that look a SIP server over: sipsak as an operator has it, sipvicious as its enemies do.
 
+use std::net::UdpSocket;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use trunkline_tests::daemon;
 use trunkline_tests::lab::Lab;
 use trunkline_tests::two_trunks::{Gateway, Plan};
+
+use crate::registrations::REGISTERS;
 
 /// Both programs send from the machine's plain loopback address, so that is the operator's here.
 fn gateway(lab: &Lab, known: bool) -> Gateway {
@@ -67,4 +71,40 @@ fn a_scanner_finds_nothing() {
     let found = text(&run("svwar", &["-e", "100-110", "--force", &host]));
     assert!(!found.contains("reqauth"), "{found}");
     gateway.await_no_calls(Duration::from_secs(3));
+}
+
+#[test]
+fn a_scanner_that_guesses_is_not_heard_any_more_and_others_are() {
+    let lab = Lab::new();
+    let plan = Plan {
+        pbx: REGISTERS.to_owned(),
+        tables: "[bans]\nfailures = 10".to_owned(),
+        ..Plan::over("udp")
+    };
+    let gateway = Gateway::start(&lab, &plan);
+    let host = gateway.pbx_side().ip().to_string();
+    // Every extension asks for a password, so that none of them stands out; and soon nothing does.
+    let found = text(&run(
+        "svwar",
+        &[
+            "-m", "REGISTER", "-e", "100-160", "-p", "5070", "--force", &host,
+        ],
+    ));
+    assert_eq!(gateway.metric("trunkline_banned_sources"), 1, "{found}");
+    assert!(!found.contains("| 150"), "{found}");
+    let socket = UdpSocket::bind((lab.host(3), 0)).expect("the address is free");
+    assert_eq!(gateway.probe(&socket, gateway.pbx_side()).len(), 0);
+    let status = Command::new(daemon::binary())
+        .args(["status", "-c"])
+        .arg(&gateway.file)
+        .output()
+        .expect("the binary is there");
+    let status = text(&status);
+    assert!(status.contains("banned  127.0.0.1 for "), "{status}");
+    // Neither is OPTIONS, which anybody else gets an answer to.
+    let asked = run(
+        "sipsak",
+        &["-v", "-s", &format!("sip:{}", gateway.pbx_side())],
+    );
+    assert!(!asked.status.success(), "{}", text(&asked));
 }

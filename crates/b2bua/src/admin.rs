@@ -15,6 +15,9 @@ use crate::metrics::Metrics;
 use crate::profile::Profiles;
 use crate::record::Number;
 
+/// Lines of one list of what is registered here, or of banned sources.
+const VIEWS_MAX: usize = 1000;
+
 /// A request of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -69,6 +72,18 @@ impl B2bua {
             .map(|(name, trunk)| (name, trunk.limits));
         core.gate.reload(profiles.limits, limits);
         core.monitor.reload(core.now, &profiles);
+        for gone in core.profiles.trunks.keys() {
+            if !profiles.trunks.contains_key(gone) {
+                core.ua.set_credentials(gone, Vec::new());
+            }
+        }
+        for trunk in profiles.trunks.values() {
+            core.ua
+                .set_credentials(&trunk.name, trunk.auth.credentials.clone());
+        }
+        core.registrations.reload(core.now, &profiles);
+        core.registrar.reload(&profiles);
+        core.doors.reload(&profiles);
         core.profiles = profiles;
         core.snapshot = snapshot;
     }
@@ -86,7 +101,10 @@ impl B2bua {
                     self.tell(key, Event::HangUp(End::operator()));
                 }
             }
-            Command::Resume => self.core.draining = false,
+            Command::Resume => {
+                self.core.draining = false;
+                self.core.registrations.resume(self.core.now);
+            }
         }
     }
 
@@ -119,6 +137,7 @@ impl B2bua {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let core = &self.core;
+        let now = core.now.moment;
         let mut stages = [0; 4];
         for call in self.calls.values() {
             let stage = match call.stage() {
@@ -143,6 +162,12 @@ impl B2bua {
                 .collect(),
             health: core.monitor.views(core.now.moment).collect(),
             draining: core.draining,
+            registrations: core.registrations.views().collect(),
+            bindings: core.registrar.views(now).take(VIEWS_MAX).collect(),
+            displaced: core.registrar.displaced,
+            auth: core.doors.counts,
+            bans: core.bans.counts,
+            banned: core.bans.views(now).take(VIEWS_MAX).collect(),
         }
     }
 }

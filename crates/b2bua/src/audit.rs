@@ -51,7 +51,9 @@ impl B2bua {
         let index = &self.core.index;
         let clients = index.clients.values().filter_map(|owner| match owner {
             Owner::Call(call) => Some(call),
-            Owner::Nobody { .. } | Owner::Probe(_) | Owner::Notice(_) => None,
+            Owner::Nobody { .. } | Owner::Probe(_) | Owner::Notice(_) | Owner::Registration(_) => {
+                None
+            }
         });
         let named = index
             .servers

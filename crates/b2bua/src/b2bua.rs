@@ -10,9 +10,11 @@ use sip_msg::Message;
 use sip_msg::wire::Arrival;
 use sip_ua::{Limits, UaConfig, UaEvent, UserAgent};
 
+use crate::bans::Bans;
 use crate::call::{Call, Event};
 use crate::checkpoint::{Checkpoint, RestoreError};
 use crate::core::{Core, Due};
+use crate::doors::Doors;
 use crate::health::TrunkMonitor;
 use crate::index::{Index, Owner};
 use crate::io::{Input, Output};
@@ -21,6 +23,8 @@ use crate::limits::Gate;
 use crate::metrics::Counts;
 use crate::ports::PortPool;
 use crate::profile::CoreConfig;
+use crate::registrar::Registrar;
+use crate::registration::Registrations;
 use crate::trace::TraceVerdict;
 
 /// The signalling core of the gateway. See the crate's documentation.
@@ -52,6 +56,7 @@ impl B2bua {
             bounds,
             timers,
             software,
+            bans,
             ..
         } = config;
         let ua = UaConfig {
@@ -71,10 +76,20 @@ impl B2bua {
             profiles.trunks.iter().map(|(name, t)| (name, t.limits)),
         );
         let monitor = TrunkMonitor::new(now, &profiles, Arc::clone(&software), tokens.fork());
+        let mut ua = UserAgent::new(ua, tokens.fork());
+        for trunk in profiles.trunks.values() {
+            ua.set_credentials(&trunk.name, trunk.auth.credentials.clone());
+        }
+        let registrations =
+            Registrations::new(now, &profiles, Arc::clone(&software), tokens.fork());
         let core = Core {
             now,
-            ua: UserAgent::new(ua, tokens.fork()),
+            ua,
             monitor,
+            registrations,
+            registrar: Registrar::default(),
+            doors: Doors::default(),
+            bans: Bans::new(bans),
             gate,
             ports: PortPool::new(now.moment, &media),
             interfaces: media.interfaces,
@@ -114,6 +129,7 @@ impl B2bua {
         self.core.now = now;
         match input {
             Input::Message(arrival, message) => self.handle_message(arrival, message),
+            Input::Rejected(arrival, _) if self.core.is_barred(&arrival, None) => {}
             Input::Rejected(arrival, rejected) => {
                 self.core.trace_rejected(&arrival, &rejected);
                 self.core.ua.handle_rejected(now, arrival, *rejected);
@@ -123,11 +139,15 @@ impl B2bua {
             Input::Media(event) => self.handle_media(event),
             Input::Reload(profiles, snapshot) => self.reload(profiles, snapshot),
             Input::Restore(checkpoint) => self.restore(*checkpoint),
-            Input::Drain => self.core.draining = true,
+            Input::Drain => {
+                self.core.draining = true;
+                self.core.registrations.withdraw(now);
+            }
             Input::Admin(command) => self.command(command),
             Input::Timeout => {
                 self.core.ua.handle_timeout(now);
                 self.core.monitor.handle_timeout(now);
+                self.core.registrations.handle_timeout(now);
             }
         }
         self.settle();
@@ -146,6 +166,7 @@ impl B2bua {
         [
             core.ua.poll_timeout(),
             core.monitor.poll_timeout(),
+            core.registrations.poll_timeout(),
             core.deadlines.next(),
         ]
         .into_iter()
@@ -170,6 +191,8 @@ impl B2bua {
                 }
             } else if let Some(output) = self.core.monitor.poll_output() {
                 self.core.probe(output);
+            } else if let Some(register) = self.core.registrations.poll_output() {
+                self.core.send_register(register);
             } else {
                 break;
             }
@@ -180,6 +203,9 @@ impl B2bua {
     fn handle_message(&mut self, arrival: Arrival, message: Message) {
         let core = &mut self.core;
         core.metrics.messages_in += 1;
+        if core.is_barred(&arrival, Some(&message)) {
+            return;
+        }
         let (trunk, stranger) = match &message {
             Message::Request(request) => core.sender(&arrival, request),
             Message::Response(_) => (arrival.opened_for.clone(), None),
@@ -188,6 +214,7 @@ impl B2bua {
         core.trace_in(&arrival, trunk, &message, verdict);
         if let Some(reason) = stranger {
             core.metrics.unidentified.add(reason);
+            core.suspect(&arrival);
             // A source that may be forged gets no answer: it would only help a scan.
             if reason.answer(arrival.transport).is_none() {
                 return;
@@ -276,12 +303,19 @@ impl B2bua {
                 Some(&Owner::Notice(dialog)) => {
                     self.core.notified(dialog, Some(response.status));
                 }
+                Some(&Owner::Registration(id)) => {
+                    let now = self.core.now;
+                    self.core.registrations.handle_answer(now, id, &response);
+                }
                 None => self.core.metrics.unexpected += 1,
             },
             UaEvent::Failed { client, error } => match self.core.index.clients.get(&client) {
                 Some(&Owner::Call(key)) => self.tell(key, Event::Failed { client, error }),
                 Some(&Owner::Probe(probe)) => self.core.probe_failed(probe, error),
                 Some(&Owner::Notice(dialog)) => self.core.notified(dialog, None),
+                Some(&Owner::Registration(id)) => {
+                    self.core.registrations.handle_failure(self.core.now, id);
+                }
                 Some(Owner::Nobody { .. }) | None => {}
             },
             UaEvent::ClientDone { client } => {

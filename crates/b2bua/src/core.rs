@@ -16,8 +16,10 @@ use sip_ua::{
     ClientKey, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey, UserAgent,
 };
 
+use crate::bans::Bans;
 use crate::call::Timer;
 use crate::departure::Departure;
+use crate::doors::Doors;
 use crate::failure::{AttemptFailure, Cause};
 use crate::health::{ProbeFailure, TrunkMonitor};
 use crate::index::{Index, Owner};
@@ -27,6 +29,8 @@ use crate::limits::{Gate, Permit};
 use crate::metrics::Counts;
 use crate::ports::{PortLease, PortPool};
 use crate::profile::{MediaInterface, Profiles, TrunkProfile};
+use crate::registrar::{self, Registrar};
+use crate::registration::Registrations;
 use crate::subscription::Subscription;
 
 /// The media type of session descriptions.
@@ -115,6 +119,10 @@ pub(crate) struct Core {
     pub(crate) forks_per_leg: usize,
     pub(crate) ua: UserAgent,
     pub(crate) monitor: TrunkMonitor,
+    pub(crate) registrations: Registrations,
+    pub(crate) registrar: Registrar,
+    pub(crate) doors: Doors,
+    pub(crate) bans: Bans,
     pub(crate) gate: Gate,
     pub(crate) ports: PortPool,
     pub(crate) tokens: TokenRng,
@@ -244,7 +252,13 @@ impl Core {
         if let Some(body) = reply.body {
             response.set_body(SDP, body);
         }
-        let settings = Self::settings(trunk);
+        let mut settings = Self::settings(trunk);
+        if trunk.registrar.is_some()
+            && let Some(arrival) = self.ua.arrival(server)
+        {
+            // Who registers is called where it calls from.
+            settings.pinned_hop = Some(registrar::hop(arrival.transport, arrival.remote));
+        }
         let sent = match reply.reliable {
             true => self
                 .ua
@@ -271,6 +285,7 @@ impl Core {
                 failover: true,
                 no_response: None,
             },
+            credentials: true,
         }
     }
 
@@ -392,6 +407,12 @@ impl Core {
         }
     }
 
+    /// Whether a peer is known to be down or put aside.
+    pub(crate) fn is_down(&self, trunk: &TrunkName, peer: usize) -> bool {
+        let facts = self.monitor.facts(self.now.moment, [trunk]);
+        facts.get(&(trunk.clone(), peer)) == Some(&false)
+    }
+
     /// What a failed attempt says about the peer.
     pub(crate) fn report_health(
         &mut self,
@@ -422,6 +443,7 @@ impl Core {
             AttemptFailure::NoAnswer
             | AttemptFailure::TimerC
             | AttemptFailure::SetupBudget
+            | AttemptFailure::Unregistered
             | AttemptFailure::Limit(_)
             | AttemptFailure::NoMediaPort
             | AttemptFailure::Negotiation

@@ -40,6 +40,8 @@ pub enum AttemptFailure {
     TimerC,
     /// All attempts together used up the time that the caller's side grants.
     SetupBudget,
+    /// Nobody of the trunk is registered here, or this gateway must be registered there and is not.
+    Unregistered,
     /// A limit of ours stood in the way.
     Limit(Refused),
     /// No media port was free.
@@ -159,6 +161,11 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
             false,
             StatusCode::TEMPORARILY_UNAVAILABLE,
         ),
+        AttemptFailure::Unregistered => (
+            FailureClass::TrunkDown,
+            true,
+            StatusCode::TEMPORARILY_UNAVAILABLE,
+        ),
         AttemptFailure::SetupBudget => (FailureClass::Timeout, false, StatusCode::SERVER_TIMEOUT),
         AttemptFailure::Limit(_) => (FailureClass::Policy, true, StatusCode::SERVICE_UNAVAILABLE),
         AttemptFailure::NoMediaPort => (
@@ -180,6 +187,8 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
     let alerted = matches!(failure, AttemptFailure::NoAnswer | AttemptFailure::TimerC);
     let cause = if alerted {
         Cause::NO_ANSWER
+    } else if *failure == AttemptFailure::Unregistered {
+        Cause::SUBSCRIBER_ABSENT
     } else {
         cause_from_status(status)
     };

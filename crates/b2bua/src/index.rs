@@ -11,6 +11,7 @@ use crate::key::{CallKey, Side};
 use crate::limits::Permit;
 use crate::ports::PortLease;
 use crate::record::Begin;
+use crate::registration::RegisterId;
 
 /// Whose client transaction it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) enum Owner {
     Probe(ProbeId),
     /// A NOTIFY in this dialog.
     Notice(DialogKey),
+    /// A REGISTER of ours.
+    Registration(RegisterId),
 }
 
 /// See the module's documentation.

@@ -2,11 +2,15 @@
 
 use sip_ua::{Counters as UaCounters, Load};
 
+use crate::bans::{BanCounts, BanView};
+pub use crate::doors::AuthCounts;
 use crate::health::TrunkView;
 use crate::identify;
 use crate::limits::Usage;
 use crate::ports::PortUsage;
 use crate::record::CallRecord;
+use crate::registrar::BindingView;
+use crate::registration::RegistrationView;
 use sip_msg::wire::TrunkName;
 
 /// What was counted since the start.
@@ -32,6 +36,8 @@ pub struct Counts {
     pub messages_out: u64,
     /// What the layers below said and this layer had no use for: zero unless something is wrong.
     pub unexpected: u64,
+    /// REGISTERs that were refused, though their sender proved who it is.
+    pub registers_refused: u64,
     /// Requests of nobody known.
     pub unidentified: identify::Counts,
 }
@@ -67,4 +73,16 @@ pub struct Metrics {
     pub health: Vec<TrunkView>,
     /// Whether new calls are refused.
     pub draining: bool,
+    /// How registrations of this gateway with its trunks stand.
+    pub registrations: Vec<RegistrationView>,
+    /// What trunks have registered here; a thousand lines at most.
+    pub bindings: Vec<BindingView>,
+    /// Contacts registered here that made room for newer ones.
+    pub displaced: u64,
+    /// Credentials that were asked for and judged.
+    pub auth: AuthCounts,
+    /// Failures and bans of sources.
+    pub bans: BanCounts,
+    /// Sources that are banned; a thousand at most.
+    pub banned: Vec<BanView>,
 }

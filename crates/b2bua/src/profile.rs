@@ -3,6 +3,7 @@
 //! The binary reads files and fills these values in; nothing here is parsed or looked up again
 //! while a call runs. A call keeps the profiles it started with across a reload.
 
+mod auth;
 mod context;
 mod dtmf;
 mod early;
@@ -26,8 +27,10 @@ use media_relay::{LatchPolicy, ShardId};
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
+use crate::bans::BanPolicy;
 use crate::limits::{GateLimits, TrunkLimits};
 
+pub use auth::{Demand, Registering, RegistrarPolicy, TrunkAuth};
 pub use context::ContextProfile;
 pub use dtmf::{DtmfMode, DtmfPolicy};
 pub use early::{Early, EarlyPolicy, Reliable};
@@ -47,6 +50,7 @@ pub use presets::{
 pub use reasons::ReasonMap;
 pub use redirect::{Redirect, RedirectTarget};
 pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
+pub use sip_ua::auth::{Algorithm, Credentials, Password};
 pub use sip_ua::{DatagramPolicy, TimerConfig};
 pub use transfer::TransferPolicy;
 
@@ -99,6 +103,8 @@ pub struct CoreConfig {
     pub timers: TimerConfig,
     /// Value of `Server` and `User-Agent`, and the middle of `X-MS-SBC`.
     pub software: Arc<str>,
+    /// When sources that scan or guess are no longer heard.
+    pub bans: BanPolicy,
 }
 
 /// Trunks and limits as of one reload.
@@ -386,6 +392,12 @@ pub struct TrunkProfile {
     pub x_ms_sbc: bool,
     /// Whether and how its parties transfer calls.
     pub transfer: TransferPolicy,
+    /// Who each side has to prove to be.
+    pub auth: TrunkAuth,
+    /// How this gateway registers with the trunk, if it does.
+    pub register: Option<Registering>,
+    /// How the trunk registers here, if it does.
+    pub registrar: Option<RegistrarPolicy>,
 }
 
 impl TrunkProfile {

@@ -88,12 +88,18 @@ struct Registration {
     /// What a 423 asked for.
     at_least: Duration,
     state: RegistrationState,
+    /// Until then the last 2xx holds, whatever came of later tries.
+    holds_until: Option<Moment>,
     under_way: Option<RegisterId>,
 }
 
 impl Registration {
     fn policy(&self) -> Option<&Registering> {
         self.profile.register.as_ref()
+    }
+
+    fn holds(&self, now: Moment) -> bool {
+        self.holds_until.is_some_and(|until| now < until)
     }
 
     fn registrar(&self) -> Option<&Uri> {
@@ -143,9 +149,8 @@ impl Registrations {
             };
             let same = |old: &Registration| {
                 let policy_before = old.policy();
-                policy_before.is_some_and(|old| {
-                    old.aor == policy.aor && old.registrars == policy.registrars
-                })
+                policy_before
+                    .is_some_and(|old| old.aor == policy.aor && old.registrars == policy.registrars)
             };
             let kept = match before.remove(name) {
                 Some(old) if same(&old) => Some(old),
@@ -168,6 +173,7 @@ impl Registrations {
                         failed: 0,
                         at_least: Duration::ZERO,
                         state: RegistrationState::Trying,
+                        holds_until: None,
                         under_way: None,
                     }
                 }
@@ -178,15 +184,14 @@ impl Registrations {
             if !self.trunks.contains_key(&name) {
                 self.schedule.cancel(&name);
             }
-            if matches!(old.state, RegistrationState::Registered { .. }) {
-                let request = self.request(&mut old, Duration::ZERO);
-                self.push(None, &old, request);
+            if old.holds(now.moment) {
+                self.take_back(&mut old);
             }
         }
     }
 
     /// Takes every registration back: no calls are wanted any more.
-    pub fn withdraw(&mut self) {
+    pub fn withdraw(&mut self, now: Now) {
         self.withdrawn = true;
         let names: Vec<TrunkName> = self.trunks.keys().cloned().collect();
         for name in names {
@@ -194,14 +199,19 @@ impl Registrations {
             let Some(mut registration) = self.trunks.remove(&name) else {
                 continue;
             };
-            let registered = matches!(registration.state, RegistrationState::Registered { .. });
-            registration.state = RegistrationState::Withdrawn;
-            if registered {
-                let request = self.request(&mut registration, Duration::ZERO);
-                self.push(None, &registration, request);
+            if registration.holds(now.moment) {
+                self.take_back(&mut registration);
             }
+            registration.state = RegistrationState::Withdrawn;
             self.trunks.insert(name, registration);
         }
+    }
+
+    /// Nobody waits for what comes of it: a registrar that does not answer forgets by itself.
+    fn take_back(&mut self, registration: &mut Registration) {
+        registration.holds_until = None;
+        let request = self.request(registration, Duration::ZERO);
+        self.push(None, registration, request);
     }
 
     /// Calls are wanted again.
@@ -243,13 +253,20 @@ impl Registrations {
             return;
         };
         registration.under_way = None;
+        let status = response.status;
         if self.withdrawn {
+            // It was on its way when registrations were taken back.
+            if status.is_success()
+                && let Some(mut late) = self.trunks.remove(&name)
+            {
+                self.take_back(&mut late);
+                self.trunks.insert(name, late);
+            }
             return;
         }
         let Some(policy) = registration.profile.register.clone() else {
             return;
         };
-        let status = response.status;
         if status.is_success() {
             let asked = policy.expires.max(registration.at_least);
             let granted = granted(response, &registration.profile, &policy.aor).unwrap_or(asked);
@@ -258,6 +275,7 @@ impl Registrations {
                 return;
             }
             registration.failed = 0;
+            registration.holds_until = Some(now.moment + granted);
             registration.state = RegistrationState::Registered {
                 until: now.wall + granted,
             };
@@ -321,7 +339,9 @@ impl Registrations {
         registration.state = RegistrationState::Failed { status };
         registration.failed = registration.failed.saturating_add(1);
         registration.at = registration.at.wrapping_add(1);
-        let count = u32::try_from(policy.registrars.len()).unwrap_or(u32::MAX).max(1);
+        let count = u32::try_from(policy.registrars.len())
+            .unwrap_or(u32::MAX)
+            .max(1);
         let rounds = registration.failed / count;
         let wait = if registration.failed % count != 0 {
             Duration::ZERO
@@ -340,14 +360,22 @@ impl Registrations {
         let mut request = Request::new(Method::Register, target);
         let headers = &mut request.headers;
         headers.push(HeaderName::MaxForwards, "70");
-        headers.push(HeaderName::From, format!("<{aor}>;tag={}", self.tokens.tag()));
+        headers.push(
+            HeaderName::From,
+            format!("<{aor}>;tag={}", self.tokens.tag()),
+        );
         headers.push(HeaderName::To, format!("<{aor}>"));
         headers.push(HeaderName::CallId, &registration.call_id);
         let seq = registration.seq + 1;
         headers.push(HeaderName::CSeq, format!("{seq} REGISTER"));
-        let contact = profile.contact(aor.user());
+        let registrar = registration.registrar();
+        let over = registrar.and_then(Uri::transport_param);
+        let contact = profile.contact_over(aor.user(), over.unwrap_or(profile.transport));
         let seconds = expires.as_secs();
-        headers.push(HeaderName::Contact, format!("<{contact}>;expires={seconds}"));
+        headers.push(
+            HeaderName::Contact,
+            format!("<{contact}>;expires={seconds}"),
+        );
         headers.push(HeaderName::Expires, seconds.to_string());
         for (name, value) in profile.capability_headers(&self.software) {
             headers.push(name, value);
@@ -378,6 +406,15 @@ impl Registrations {
         Some(id)
     }
 
+    /// Whether calls may go to the trunk: it is registered, or need not be.
+    #[must_use]
+    pub fn is_usable(&self, now: Moment, trunk: &TrunkName) -> bool {
+        self.trunks.get(trunk).is_none_or(|registration| {
+            let required = registration.policy().is_some_and(|policy| policy.required);
+            !required || registration.holds(now)
+        })
+    }
+
     /// The next REGISTER to send.
     pub fn poll_output(&mut self) -> Option<Register> {
         self.outputs.pop_front()
@@ -391,11 +428,13 @@ impl Registrations {
 
     /// How every registration stands.
     pub fn views(&self) -> impl Iterator<Item = RegistrationView> + '_ {
-        self.trunks.iter().map(|(name, registration)| RegistrationView {
-            trunk: name.clone(),
-            registrar: registration.registrar().cloned(),
-            state: registration.state,
-        })
+        self.trunks
+            .iter()
+            .map(|(name, registration)| RegistrationView {
+                trunk: name.clone(),
+                registrar: registration.registrar().cloned(),
+                state: registration.state,
+            })
     }
 }
 

@@ -27,7 +27,8 @@ impl B2bua {
             return;
         }
         let core = &mut self.core;
-        let trunk = match identify(&core.profiles, &arrival, &request, None) {
+        let registered = core.registrar.trunk_at(core.now.moment, &arrival);
+        let trunk = match identify(&core.profiles, &arrival, &request, registered) {
             Ok(trunk) => Arc::clone(trunk),
             Err(reason) => {
                 let status = reason
@@ -36,6 +37,9 @@ impl B2bua {
                 core.answer_plainly(server, status);
                 return;
             }
+        };
+        let Some(entered) = core.enter(server, &trunk, &request, &arrival) else {
+            return;
         };
         match &request.method {
             Method::Invite if request.headers.contains(&HeaderName::Replaces) => {
@@ -53,6 +57,9 @@ impl B2bua {
                 arrival,
             }),
             Method::Options => self.answer_options(server, &trunk, &request, &arrival),
+            Method::Register => {
+                core.answer_register(server, &trunk, &request, &arrival, entered.user.as_deref());
+            }
             Method::Ack
             | Method::Bye
             | Method::Cancel
@@ -62,7 +69,6 @@ impl B2bua {
             | Method::Prack
             | Method::Publish
             | Method::Refer
-            | Method::Register
             | Method::Subscribe
             | Method::Update
             | Method::Other(_) => {

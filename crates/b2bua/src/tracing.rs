@@ -22,7 +22,8 @@ impl Core {
         arrival: &Arrival,
         request: &Request,
     ) -> (Option<TrunkName>, Option<Unidentified>) {
-        let reason = match identify(&self.profiles, arrival, request, None) {
+        let registered = self.registrar.trunk_at(self.now.moment, arrival);
+        let reason = match identify(&self.profiles, arrival, request, registered) {
             Ok(trunk) => return (Some(trunk.name.clone()), None),
             Err(reason) => reason,
         };

@@ -38,7 +38,8 @@ pub use ladder::Ladder;
 pub use link::{Lane, Link, Toward};
 pub use media::{Heard, MediaEnd};
 pub use party::{
-    Call, Dial, Farewell, Haste, Notified, Party, Pong, Prack, Reach, Role, Script, State, Style,
+    Account, Call, Dial, Farewell, Guard, Haste, Notified, Party, Pong, Prack, Reach, Role, Script,
+    State, Style,
 };
 pub use sim::{Handle, Sim};
 pub use world::World;

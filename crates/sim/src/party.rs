@@ -1,5 +1,6 @@
 //! Scripted parties: small SIP endpoints that share nothing with the gateway's own user agent.
 
+mod account;
 mod call;
 mod client;
 mod dialog;
@@ -21,6 +22,7 @@ use crate::media::MediaEnd;
 use client::Client;
 use server::Server;
 
+pub use account::{Account, Guard};
 pub use call::{Call, Role, State};
 pub use script::Script;
 pub use transfer::{Farewell, Notified};
@@ -173,6 +175,11 @@ pub struct Party {
     pub held_for: Duration,
     /// What the gateway did that this party's kind refuses. Tests assert that it is empty.
     pub faults: Vec<String>,
+    /// What it asks for before it takes a REGISTER or a call; `None` takes calls of anybody and no
+    /// REGISTER.
+    pub guard: Option<Guard>,
+    /// What it shows when it is asked.
+    pub account: Option<Account>,
     /// OPTIONS that came.
     pub pings: usize,
     /// Takes TCP connections at the port of its datagrams.
@@ -221,6 +228,8 @@ impl Party {
             answers_late: true,
             held_for: Duration::ZERO,
             faults: Vec::new(),
+            guard: None,
+            account: None,
             pings: 0,
             takes_streams: false,
             sip: place.sip,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::TokenRng;
+use b2bua::bans::BanPolicy;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
@@ -49,6 +50,7 @@ pub struct World {
     pub(crate) hosts: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) shards: u8,
     pub(crate) limits: GateLimits,
+    bans: BanPolicy,
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
@@ -67,6 +69,7 @@ impl World {
             hosts: BTreeMap::new(),
             shards: 2,
             limits: GateLimits::default(),
+            bans: BanPolicy::default(),
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
@@ -241,6 +244,13 @@ impl World {
         self
     }
 
+    /// When sources that scan or guess are no longer heard.
+    #[must_use]
+    pub fn bans(mut self, bans: BanPolicy) -> Self {
+        self.bans = bans;
+        self
+    }
+
     /// Starts the gateway and the clock.
     #[must_use]
     pub fn start(self) -> Sim {
@@ -270,6 +280,7 @@ impl World {
             bounds: CoreBounds::default(),
             timers: TimerConfig::default(),
             software: Arc::from("Trunkline/0.0.0"),
+            bans: self.bans,
         }
     }
 
@@ -286,6 +297,13 @@ impl World {
                 transport: profile.transport,
             });
             let mut doc = TrunkDoc::new(profile.name.clone(), peers.collect());
+            if doc.peers.is_empty() && profile.registrar.is_some() {
+                doc.peers.push(PeerDoc {
+                    host: "registered.invalid".to_owned(),
+                    port: None,
+                    transport: profile.transport,
+                });
+            }
             doc.user_phone = profile.preset.is_microsoft();
             doc.transport_param = profile.preset.is_microsoft();
             if let Some(change) = self.documents.get(profile.name.as_str()) {

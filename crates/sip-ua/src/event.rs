@@ -134,6 +134,8 @@ pub struct Outgoing {
     pub policy: HopPolicy,
     /// What becomes of it, and of what follows in its dialogs, where it is long.
     pub datagrams: DatagramPolicy,
+    /// Whether the trunk's credentials may be shown; not to a host that is none of the trunk's.
+    pub credentials: bool,
 }
 
 impl Outgoing {

@@ -212,6 +212,10 @@ pub fn status(args: &StatusArgs) -> ExitCode {
                 text(azure, "ping"),
             ));
         }
+        for ban in items(body, "banned") {
+            let left = &ban["left_s"];
+            output::line(format_args!("banned  {} for {left} s", text(ban, "source")));
+        }
         for certificate in items(body, "certificates") {
             output::line(format_args!(
                 "certificate  {}: {} days left (serial {}, ends {})",
@@ -244,6 +248,25 @@ fn print_trunks<'a>(trunks: impl Iterator<Item = &'a Value>) -> bool {
             trunk["legs"],
             text(trunk, "in_words"),
         ));
+        let ours = &trunk["registration"];
+        if ours.is_object() {
+            output::line(format_args!(
+                "         registration {} at {} {}",
+                text(ours, "state"),
+                text(ours, "registrar"),
+                ours.get("status")
+                    .filter(|status| !status.is_null())
+                    .map_or_else(String::new, ToString::to_string),
+            ));
+        }
+        for theirs in items(trunk, "registered") {
+            output::line(format_args!(
+                "         registered {} from {} for {} s",
+                text(theirs, "user"),
+                text(theirs, "from"),
+                theirs["left_s"],
+            ));
+        }
         for peer in items(trunk, "peers") {
             let last = &peer["last"];
             output::line(format_args!(

@@ -98,13 +98,16 @@ impl Stage {
         read(self.acs.messages(), true)
     }
 
-    /// The bodies with a session description which the gateway sent to Microsoft in one call.
+    /// The bodies with a session description which the gateway sent to Microsoft in one call,
+    /// those of retransmissions once.
     #[must_use]
     pub fn descriptions(&self, call_id: &str) -> Vec<String> {
         let all = self.from_gateway().into_iter().map(|(_, sip)| sip);
-        all.filter(|sip| sip.first("Call-ID") == Some(call_id) && sip.body.starts_with("v=0"))
-            .map(|sip| sip.body)
-            .collect()
+        let mut described: Vec<Sip> = all
+            .filter(|sip| sip.first("Call-ID") == Some(call_id) && sip.body.starts_with("v=0"))
+            .collect();
+        described.dedup();
+        described.into_iter().map(|sip| sip.body).collect()
     }
 }
 

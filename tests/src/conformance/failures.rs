@@ -1,8 +1,10 @@
 //! The known failure causes F-01 to F-30, each with what would show it.
 
-use anyhow::{Result, ensure};
+use acs_sim::acs::PingStatus;
+use anyhow::{Context as _, Result, ensure};
 
 use super::trial::{Interference, Trial};
+use super::{Playing, Verdict, rows, suite};
 use crate::gateway::FQDN;
 
 /// What would show a cause.
@@ -10,8 +12,10 @@ use crate::gateway::FQDN;
 pub enum Proof {
     /// These rows of the checklist.
     Rows(&'static [&'static str]),
-    /// A check of its own.
+    /// A check of its own, of what a command says.
     Check(fn(Trial) -> Result<()>),
+    /// A check of its own, over real sockets.
+    Play(fn(Trial) -> Playing),
 }
 
 /// One known cause of failed trunks and calls.
@@ -86,14 +90,87 @@ pub const FAILURES: &[Failure] = &[
         proofs: &[Proof::Check(one_name_for_two)],
     },
     Failure {
+        id: "F-11",
+        cause: "403 511532 on every message: the name in Contact is none that is registered",
+        proofs: &[
+            Proof::Play(|trial| Box::pin(unregistered(trial))),
+            Proof::Rows(&["CK-10", "CK-24"]),
+        ],
+    },
+    Failure {
+        id: "F-12",
+        cause: "488 SrtpEncryptionRequired: plain RTP is offered",
+        proofs: &[Proof::Rows(&["CK-80"])],
+    },
+    Failure {
+        id: "F-13",
+        cause: "488 on calls to Microsoft: a payload type is listed twice",
+        proofs: &[Proof::Rows(&["CK-84"])],
+    },
+    Failure {
+        id: "F-14",
+        cause: "hold ends the call: it is written with 0.0.0.0 or sendonly",
+        proofs: &[Proof::Rows(&["CK-66"])],
+    },
+    Failure {
+        id: "F-15",
+        cause: "one-way audio after 22 minutes: the rollover counter is lost or kept over a re-INVITE",
+        proofs: &[Proof::Rows(&["CK-81", "CK-82"])],
+    },
+    Failure {
+        id: "F-16",
+        cause: "calls end after 20 minutes: the carrier's refresh goes on to Microsoft",
+        proofs: &[Proof::Rows(&["CK-64"])],
+    },
+    Failure {
+        id: "F-17",
+        cause: "the caller hears no ringing: early media is silent",
+        proofs: &[Proof::Rows(&["CK-48"])],
+    },
+    Failure {
+        id: "F-18",
+        cause: "a transfer does nothing or is 400: sent to the carrier, or without Referred-By",
+        proofs: &[Proof::Rows(&["CK-72", "CK-73"])],
+    },
+    Failure {
+        id: "F-19",
+        cause: "the call ends in a transfer: BYE instead of NOTIFY, no 202",
+        proofs: &[Proof::Rows(&["CK-71"])],
+    },
+    Failure {
+        id: "F-20",
+        cause: "420 or transfers that fail: Replaces is not known, or sent",
+        proofs: &[Proof::Rows(&["CK-41"])],
+    },
+    Failure {
+        id: "F-21",
+        cause: "no audio after hold or resume: the media address changes in a re-INVITE",
+        proofs: &[Proof::Rows(&["CK-65"])],
+    },
+    Failure {
         id: "F-22",
         cause: "BYE or ACK never reaches Microsoft: sent on Microsoft's connection",
         proofs: &[Proof::Rows(&["CK-18"])],
     },
     Failure {
+        id: "F-23",
+        cause: "several missed calls for one decline: 603 is tried elsewhere",
+        proofs: &[Proof::Rows(&["CK-50"])],
+    },
+    Failure {
+        id: "F-24",
+        cause: "a wrong caller or none: the asserted identity or Privacy is preferred",
+        proofs: &[Proof::Rows(&["CK-54"])],
+    },
+    Failure {
         id: "F-25",
         cause: "long or lost failover: a trunk that is down is answered otherwise than 503",
-        proofs: &[Proof::Rows(&["CK-33"])],
+        proofs: &[Proof::Rows(&["CK-33", "CK-56"])],
+    },
+    Failure {
+        id: "F-26",
+        cause: "digits are not heard: tones or INFO of the carrier are not turned into events",
+        proofs: &[Proof::Rows(&["CK-85"])],
     },
     Failure {
         id: "F-27",
@@ -110,6 +187,11 @@ pub const FAILURES: &[Failure] = &[
         cause: "OPTIONS storms are banned: a rate limit hits Microsoft",
         proofs: &[Proof::Rows(&["CK-35"])],
     },
+    Failure {
+        id: "F-30",
+        cause: "408 after the answer: ACK goes a wrong way or to a wrong endpoint",
+        proofs: &[Proof::Rows(&["CK-46", "CK-49", "CK-68"])],
+    },
 ];
 
 /// The cause of this id.
@@ -120,12 +202,54 @@ pub fn find(id: &str) -> Option<&'static Failure> {
         .find(|failure| failure.id.eq_ignore_ascii_case(id))
 }
 
-/// Runs a check of its own.
+/// Whether the cause would be noticed: whatever shows it, played to the end.
 ///
 /// # Errors
-/// The cause would go unnoticed.
-pub fn check(check: fn(Trial) -> Result<()>) -> Result<()> {
-    check(Trial::new(Interference::None))
+/// It would not.
+pub fn shows(failure: &Failure) -> Result<()> {
+    for proof in failure.proofs {
+        match proof {
+            Proof::Rows(ids) => ids.iter().try_for_each(|id| passes(id))?,
+            Proof::Check(check) => check(Trial::new(Interference::None))?,
+            Proof::Play(play) => {
+                let played = suite::conduct(*play, Trial::new(Interference::None));
+                played.map_err(anyhow::Error::msg)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn passes(id: &str) -> Result<()> {
+    let row = rows::find(id).with_context(|| format!("there is no {id}"))?;
+    let report = suite::play(row, Interference::None);
+    let line = suite::line(&report);
+    ensure!(report.verdict == Verdict::Pass, "{line}\n{}", report.log);
+    Ok(())
+}
+
+/// Microsoft knows a trunk of another name: `status` says that OPTIONS is refused, and what with.
+async fn unregistered(trial: Trial) -> Result<String> {
+    let stage = trial
+        .plan()
+        .replace("[admin]\n", "[admin]\nsocket = \"admin.sock\"\n")
+        .acs(|acs| {
+            for trunk in &mut acs.trunks {
+                trunk.fqdn = "sbc9.contoso.example".to_owned();
+            }
+        })
+        .start()
+        .await?;
+    let told = || {
+        let said = trial.command(&["status", "-c", "trunkline.toml"]);
+        (said.text.contains("403")).then_some(said.text)
+    };
+    let text = stage.until("`status` tells of the 403", told).await?;
+    ensure!(
+        stage.acs.trunk(FQDN).ping() != PingStatus::Ok,
+        "it is taken"
+    );
+    Ok(text)
 }
 
 fn missing_roots(trial: Trial) -> Result<()> {

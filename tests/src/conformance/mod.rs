@@ -26,6 +26,7 @@ use std::pin::Pin;
 
 pub use mutant::{Change, Mutant};
 pub use stage::{Plan, Stage};
+pub use suite::Verdict;
 pub use trial::Trial;
 
 /// A row being played: what to print beside a pass, or why it fails.

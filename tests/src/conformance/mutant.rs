@@ -124,15 +124,18 @@ pub enum Fate {
     Astray,
 }
 
+/// A change of what a side shows in its handshake.
+pub type ShownChange = fn(&mut Shown, &mut Memory);
+
 /// Changes of the handshake, each looked at when its part is known.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsChange {
     /// What the opener asks for.
     pub hello: Option<fn(&mut Hello, &mut Memory)>,
     /// What the accepting side shows.
-    pub server: Option<fn(&mut Shown, &mut Memory)>,
+    pub server: Option<ShownChange>,
     /// What the opener shows.
-    pub client: Option<fn(&mut Shown, &mut Memory)>,
+    pub client: Option<ShownChange>,
 }
 
 impl TlsChange {

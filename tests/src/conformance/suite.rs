@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::mutant::{Mutant, Passed};
 use super::trial::{Interference, Trial, locked};
-use super::{Play, Row};
+use super::{Play, Playing, Row};
 
 /// A row that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// Rows at once: they wait more than they work.
-const AT_ONCE: usize = 8;
+/// Rows at once on each core: they wait more than they work.
+const AT_ONCE: usize = 4;
 
 /// What came of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,23 +86,27 @@ pub fn play(row: &'static Row, interference: Interference) -> Report {
         Play::Wire(play) => {
             let trial = Trial::new(interference);
             let common = std::sync::Arc::clone(&trial.common);
-            let outcome = caught(|| {
-                let runtime = tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(2)
-                    .enable_all()
-                    .build()?;
-                let played = async { tokio::time::timeout(PATIENCE, play(trial)).await };
-                let outcome = runtime.block_on(played);
-                runtime.shutdown_background();
-                outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("not over within {PATIENCE:?}")))
-            });
-            let (verdict, detail) = match outcome {
+            let (verdict, detail) = match conduct(play, trial) {
                 Ok(detail) => (Verdict::Pass, detail),
                 Err(detail) => (Verdict::Fail, detail),
             };
             report(verdict, detail, common.trail(), common.logged())
         }
     }
+}
+
+/// Plays over real sockets to the end: what was seen, or why it failed.
+pub(super) fn conduct(play: fn(Trial) -> Playing, trial: Trial) -> Result<String, String> {
+    caught(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let played = async { tokio::time::timeout(PATIENCE, play(trial)).await };
+        let outcome = runtime.block_on(played);
+        runtime.shutdown_background();
+        outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("not over within {PATIENCE:?}")))
+    })
 }
 
 /// A panic of what is shared with the other tests is a failure like any other.
@@ -123,7 +127,7 @@ fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
     let next = AtomicUsize::new(0);
     let results = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(items.len()) {
+        for _ in 0..at_once().min(items.len()) {
             scope.spawn(|| {
                 while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let at = index_of(items, item);
@@ -137,6 +141,10 @@ fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
         .into_inner()
         .map(|all| all.into_values().collect())
         .unwrap_or_default()
+}
+
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(AT_ONCE, |cores| cores.get() * AT_ONCE)
 }
 
 fn index_of<T>(items: &[T], item: &T) -> usize {
@@ -207,6 +215,8 @@ pub struct Hunt {
     pub red: BTreeSet<&'static str>,
     /// Why its own row turned red.
     pub why: String,
+    /// How long that took.
+    pub took: Duration,
 }
 
 impl Hunt {
@@ -231,7 +241,8 @@ impl Hunt {
     }
 }
 
-/// Plays every mutant of `rows` against every row of `all` that goes through what it changes.
+/// Plays every mutant of `rows` against its own row and every row of `others` that goes through
+/// what it changes.
 ///
 /// A row outside the mutant's group that turns red is played once more: a busy machine is no
 /// finding.
@@ -239,12 +250,15 @@ impl Hunt {
 /// # Errors
 /// A row fails with a man in the middle who changes nothing, or the table cannot be written.
 pub fn hunt(
-    all: &[&'static Row],
+    others: &[&'static Row],
     rows: &[&'static Row],
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<Vec<Hunt>> {
-    let wire: Vec<&'static Row> = all
+    let named = |row: &Row, list: &[&Row]| list.iter().any(|one| one.id == row.id);
+    let own = rows.iter().filter(|row| !named(row, others));
+    let wire: Vec<&'static Row> = others
         .iter()
+        .chain(own)
         .copied()
         .filter(|row| matches!(row.play, Play::Wire(_)))
         .collect();
@@ -273,6 +287,7 @@ pub fn hunt(
         for mutant in row.mutants {
             let against: Vec<&'static Row> = sound
                 .iter()
+                .filter(|report| report.row.id == row.id || named(report.row, others))
                 .filter(|report| mutant.change.touches(&report.trail))
                 .map(|report| report.row)
                 .collect();
@@ -290,6 +305,7 @@ pub fn hunt(
 }
 
 fn hunt_one(row: &'static Row, mutant: &'static Mutant, against: &[&'static Row]) -> Hunt {
+    let start = Instant::now();
     let change = Interference::Change(&mutant.change);
     let reports = side_by_side(against, |victim| {
         let first = play(victim, change);
@@ -309,7 +325,27 @@ fn hunt_one(row: &'static Row, mutant: &'static Mutant, against: &[&'static Row]
         against: against.len(),
         red: red.map(|report| report.row.id).collect(),
         why: why.map(|report| report.detail.clone()).unwrap_or_default(),
+        took: start.elapsed(),
     }
+}
+
+/// All mutants, as a list of objects.
+#[must_use]
+pub fn hunts_json(hunts: &[Hunt]) -> serde_json::Value {
+    let one = |hunt: &Hunt| {
+        json!({
+            "id": hunt.row,
+            "mutant": hunt.mutant.what,
+            "verdict": if hunt.is_fine() { "caught" } else { "fail" },
+            "group": hunt.mutant.group,
+            "against": hunt.against,
+            "red": hunt.red,
+            "outside": hunt.outside(),
+            "seconds": hunt.took.as_secs_f64(),
+            "detail": hunt.why,
+        })
+    };
+    hunts.iter().map(one).collect()
 }
 
 /// One line of the mutants' table.
@@ -322,9 +358,10 @@ pub fn told(hunt: &Hunt) -> String {
         (true, outside) => format!("caught, but OUTSIDE ITS GROUP: {}", outside.join(" ")),
     };
     format!(
-        "{} · {} · {verdict} · {} of {} rows red: {} · {}",
+        "{} · {} · {verdict} · {:.0} · {} of {} rows red: {} · {}",
         hunt.row,
         hunt.mutant.what,
+        hunt.took.as_secs_f64(),
         red.len(),
         hunt.against,
         red.join(" "),

@@ -23,19 +23,31 @@ impl Trying {
         let Some(interval) = longer else {
             return false;
         };
+        let Ok(refused) = refusal.headers.cseq() else {
+            return false;
+        };
         self.raised = true;
-        self.send_again(core, head, |headers| {
+        self.send_again(core, head, refused.seq, |headers| {
             refresh::propose_longer(interval, headers);
         });
         true
     }
 
-    fn send_again(&mut self, core: &mut Core, head: &Head, change: impl FnOnce(&mut Headers)) {
+    /// `refused` is the number of the INVITE that was refused, which is not the first one's where
+    /// a challenge was answered meanwhile.
+    fn send_again(
+        &mut self,
+        core: &mut Core,
+        head: &Head,
+        refused: u32,
+        change: impl FnOnce(&mut Headers),
+    ) {
         let headers = &mut self.request.headers;
         change(headers);
-        let next = headers.cseq().map_or(1, |cseq| cseq.seq) + 1;
+        let next = refused.saturating_add(1);
         headers.set(HeaderName::CSeq, format!("{next} {}", Method::Invite));
-        let out = core.outgoing(self.request.clone(), &self.trunk, self.peer);
+        let mut out = core.outgoing(self.request.clone(), &self.trunk, self.peer);
+        core.aim(&mut out, &self.trunk, &self.attempt);
         self.client = core.send(out, Owner::Call(head.key));
         core.arm(head.key, Timer::Attempt, self.trunk.timers.attempt_timeout);
     }

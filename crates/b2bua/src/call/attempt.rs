@@ -84,6 +84,9 @@ impl Trying {
     ) -> Result<Self, AttemptFailure> {
         let profile = core.profiles.trunk(&attempt.trunk).cloned();
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
+        if core.is_unregistered(&trunk, attempt) {
+            return Err(AttemptFailure::Unregistered);
+        }
         let permit = if head.record.emergency {
             core.gate.admit_emergency(&trunk.name, Share::Leg)
         } else {
@@ -113,9 +116,7 @@ impl Trying {
             offered.clone(),
         );
         dress(&mut out.request);
-        if let Some(hop) = &attempt.hop {
-            out.next_hop = hop.clone();
-        }
+        core.aim(&mut out, &trunk, attempt);
         head.record
             .attempts
             .push(record(core, attempt, &out.request.headers));

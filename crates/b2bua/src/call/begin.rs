@@ -1,10 +1,11 @@
 //! The first INVITE of a call: whether it is taken at all, and where it is to go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use routing::{Facts, Outcome, Question};
 use sdp::SessionDescription;
-use sip_msg::wire::Arrival;
+use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Request, Scheme, StatusCode};
 use sip_ua::ServerKey;
 
@@ -227,7 +228,7 @@ fn decide(
     match decision.outcome {
         Outcome::Route(plan) => {
             head.record.route = Some(plan.route.to_string());
-            Ok(plan.attempts)
+            Ok(core.located(plan.attempts))
         }
         Outcome::Reject { status, .. } => Err(Refusal::new(status, FailureClass::Policy)),
     }
@@ -255,10 +256,31 @@ impl Core {
             .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
             room: room.collect(),
-            up: self.monitor.facts(self.now.moment, trunks),
+            up: self.up(&trunks),
             wall: self.now.wall,
             draw: self.tokens.next_u64(),
         }
+    }
+}
+
+impl Core {
+    /// Which peers of these trunks are up. All are down of one that must be registered and is not,
+    /// and of one that nobody has registered for.
+    fn up(&self, trunks: &[TrunkName]) -> BTreeMap<(TrunkName, usize), bool> {
+        let now = self.now.moment;
+        let mut up = self.monitor.facts(now, trunks);
+        for name in trunks {
+            let Some(trunk) = self.profiles.trunk(name) else {
+                continue;
+            };
+            let shut = !self.registrations.is_usable(now, name);
+            let nobody = trunk.registrar.is_some() && !self.registrar.has_any(now, name);
+            if shut || nobody && trunk.peers.is_empty() {
+                let peers = 0..trunk.peers.len().max(1);
+                up.extend(peers.map(|peer| ((name.clone(), peer), false)));
+            }
+        }
+        up
     }
 }
 

@@ -193,7 +193,7 @@ impl Setup {
         let steps = decision.steps.iter().map(ToString::to_string);
         head.record.steps.extend(steps);
         match decision.outcome {
-            Outcome::Route(plan) => plan.attempts,
+            Outcome::Route(plan) => core.located(plan.attempts),
             Outcome::Reject { .. } => Vec::new(),
         }
     }

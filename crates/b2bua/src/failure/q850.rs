@@ -15,6 +15,8 @@ impl Cause {
     pub const NO_USER_RESPONDING: Self = Self(18);
     /// 19, no answer from user (user alerted).
     pub const NO_ANSWER: Self = Self(19);
+    /// 20, subscriber absent.
+    pub const SUBSCRIBER_ABSENT: Self = Self(20);
     /// 21, call rejected.
     pub const CALL_REJECTED: Self = Self(21);
     /// 31, normal, unspecified.

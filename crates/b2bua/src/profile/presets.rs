@@ -12,7 +12,7 @@ use sip_msg::{Method, TransportKind, Uri};
 use super::{
     Advertised, ContextProfile, DatagramPolicy, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
     IdentityProfile, IpNet, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
-    Redirections, SessionPolicy, TransferPolicy, TrunkProfile, TrunkTimers, Trust,
+    Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers, Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -130,6 +130,9 @@ impl TrunkProfile {
             sends_methods: MICROSOFT_TAKES.to_vec(),
             x_ms_sbc: true,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 
@@ -220,6 +223,9 @@ impl TrunkProfile {
             sends_methods: [MICROSOFT_TAKES.as_slice(), &PLAIN_METHODS].concat(),
             x_ms_sbc: false,
             transfer: TransferPolicy::of(preset),
+            auth: TrunkAuth::default(),
+            register: None,
+            registrar: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sip_msg::{HeaderName, Message, Method, Request, Response, TransportKind};
+use sip_msg::{HeaderName, Message, Method, Request, Response, StatusCode, TransportKind};
 
 use super::call::State;
 use super::{GIVE_UP, Haste, Out, Party, Route, T1, T2, Wake};
@@ -106,6 +106,15 @@ impl Party {
             (_, true) | (false, _) => Progress::Done,
         };
         let (request, call) = (client.request.clone(), client.call);
+        if response.status == StatusCode::UNAUTHORIZED
+            && !was_done
+            && self.answered_challenge(&request, call, &response)
+        {
+            return;
+        }
+        if cseq.method == Method::Register && !provisional && !was_done {
+            self.settle_register(&response);
+        }
         let Some(call) = call else { return };
         if cseq.method == Method::Invite {
             self.handle_invite_response(call, &request, &response, was_done);
@@ -240,14 +249,17 @@ impl Party {
             }
         }
         cancel.headers.push(HeaderName::MaxForwards, "70");
-        cancel.headers.push(HeaderName::CSeq, "1 CANCEL");
+        let seq = invite.headers.cseq().map_or(1, |cseq| cseq.seq);
+        cancel
+            .headers
+            .push(HeaderName::CSeq, format!("{seq} CANCEL"));
         self.part(&mut cancel.headers);
         self.send_request(cancel, Some(number));
     }
 }
 
 /// ACK of a final response of 300 or more: part of the transaction (RFC 3261 §17.1.1.3).
-fn acknowledge_failure(request: &Request, response: &Response) -> Request {
+pub(super) fn acknowledge_failure(request: &Request, response: &Response) -> Request {
     let mut ack = Request::new(Method::Ack, request.uri.clone());
     let copied = [
         HeaderName::Via,

@@ -68,7 +68,12 @@ impl Party {
         }
         if request.method == Method::Options {
             self.handle_options(&key, &request);
-        } else if request.method == Method::Invite {
+            return;
+        }
+        if self.guarded(&key, &request) {
+            return;
+        }
+        if request.method == Method::Invite {
             self.handle_invite(&key, &request);
         } else {
             self.answer(&key, &request, 405);
@@ -103,7 +108,7 @@ impl Party {
         self.answer_with(key, response);
     }
 
-    fn answer_with(&mut self, key: &str, response: Response) {
+    pub(super) fn answer_with(&mut self, key: &str, response: Response) {
         let Some(server) = self.servers.get_mut(key) else {
             return;
         };

@@ -196,6 +196,12 @@ impl Sim {
         self.schedule(Duration::ZERO, Event::Ping { party });
     }
 
+    /// Makes a party register with the gateway for so many seconds; 0 takes it back.
+    pub fn register(&mut self, name: &str, expires: u32) {
+        self.party_mut(name).register(expires);
+        self.settle();
+    }
+
     /// Makes one end talk: `packets` of 20 ms, the first one now.
     pub fn talk(&mut self, end: Handle, packets: u32) {
         self.schedule(

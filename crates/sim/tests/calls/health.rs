@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim::{Pong, World};
+use sim::{Pong, Script, World};
 
 #[test]
 fn each_proxy_is_asked_once_a_minute_and_answers() {
@@ -37,4 +37,21 @@ fn a_trunk_that_stays_silent_is_tried_last() {
     assert!(sim.view(caller).is_up());
     assert_eq!(sim.ladder().count("acs", "INVITE"), 0, "{}", sim.ladder());
     assert_eq!(sim.ladder().count("acs2", "INVITE"), 1, "{}", sim.ladder());
+}
+
+#[test]
+fn a_trunk_that_was_down_before_and_stays_silent_is_503() {
+    let mut sim = World::new(44).start();
+    let carrier = sim.party_mut("carrier");
+    carrier.pong = Pong::Silence;
+    carrier.script = Script::silent();
+    sim.run_for(Duration::from_secs(300));
+    let caller = sim.call("acs", crate::SUBSCRIBER);
+    sim.run_for(Duration::from_millis(9_990));
+    assert_eq!(
+        sim.view(caller).failed_with(),
+        Some(503),
+        "{}",
+        sim.ladder()
+    );
 }

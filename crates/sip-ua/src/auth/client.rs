@@ -22,8 +22,9 @@ pub(crate) const ROUNDS_MAX: u8 = 2;
 /// Who this user agent is to one realm of a trunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// The realm they are for, exactly; no other is answered.
-    pub realm: String,
+    /// The realm they are for, exactly; no other is answered. `None` takes the realm of whoever
+    /// challenges on the trunk.
+    pub realm: Option<String>,
     /// The user name.
     pub username: String,
     /// The password.
@@ -36,6 +37,7 @@ pub struct Credentials {
 /// that its nonce is stale.
 #[derive(Debug)]
 struct Session {
+    realm: String,
     nonce: String,
     opaque: Option<String>,
     algorithm: Algorithm,
@@ -139,7 +141,9 @@ impl Entry {
     /// where it is not for these credentials or asks for what is not done.
     fn read(&self, challenge: &Authentication, proxy: bool) -> Option<(Session, bool)> {
         let digest = challenge.scheme.eq_ignore_ascii_case("Digest");
-        if !digest || challenge.param("realm") != Some(&self.credentials.realm) {
+        let realm = challenge.param("realm")?;
+        let ours = self.credentials.realm.as_deref();
+        if !digest || realm.len() > ECHO_MAX || ours.is_some_and(|ours| ours != realm) {
             return None;
         }
         let (algorithm, variant) = Algorithm::parse(challenge.param("algorithm").unwrap_or("MD5"))?;
@@ -169,6 +173,7 @@ impl Entry {
             .param("stale")
             .is_some_and(|stale| stale.eq_ignore_ascii_case("true"));
         let session = Session {
+            realm: realm.to_owned(),
             nonce: nonce.to_owned(),
             opaque: opaque.map(str::to_owned),
             algorithm,
@@ -200,11 +205,9 @@ impl Entry {
             cnonce: &cnonce,
         });
         let Credentials {
-            realm,
-            username,
-            password,
-            ..
+            username, password, ..
         } = &self.credentials;
+        let realm = session.realm.as_str();
         let response = Proof {
             algorithm: session.algorithm,
             session: session.variant,

@@ -10,7 +10,7 @@ mod server;
 mod tests;
 
 pub use client::Credentials;
-pub(crate) use client::Keyring;
+pub(crate) use client::{Keyring, ROUNDS_MAX};
 pub use server::{Authenticator, AuthenticatorConfig, Verdict};
 
 use std::fmt;

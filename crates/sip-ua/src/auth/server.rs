@@ -45,10 +45,15 @@ pub enum Verdict {
         /// The user name.
         username: String,
     },
-    /// There are none, or they are wrong; which of both is not told. To be answered 401 with
+    /// There are none, or none for a nonce of ours. To be answered 401 with
     /// [`Authenticator::challenges`].
     Unknown,
-    /// They are right for a nonce that is too old or was counted already: 401 with `stale`.
+    /// They are wrong, whichever part of them, and for a nonce that was sent to whoever they come
+    /// from: nobody else can be made to look like their sender. To be answered 401 as well, so
+    /// that the difference does not show.
+    Wrong,
+    /// They are right, but for a nonce that is too old, was counted already or is not ours: 401
+    /// with `stale`.
     Stale,
 }
 
@@ -154,15 +159,17 @@ impl Authenticator {
         let nobody = Password::new("");
         let username = credentials.param("username").unwrap_or_default();
         let known = password(username);
-        let Some((nonce, count)) = self.proven(request, credentials, known.unwrap_or(&nobody))
-        else {
-            return Verdict::Unknown;
-        };
-        if known.is_none() {
-            return Verdict::Unknown;
-        }
-        let Some(made) = self.made(&nonce) else {
-            return Verdict::Unknown;
+        let proven = self.proven(request, credentials, known.unwrap_or(&nobody));
+        let proven = proven.filter(|_| known.is_some());
+        let made = credentials
+            .param("nonce")
+            .and_then(|nonce| self.made(nonce));
+        let (made, (nonce, count)) = match (made, proven) {
+            (Some(made), Some(proven)) => (made, proven),
+            (Some(_), None) => return Verdict::Wrong,
+            // A nonce of an earlier process: the user need not be asked for the password again.
+            (None, Some(_)) => return Verdict::Stale,
+            (None, None) => return Verdict::Unknown,
         };
         if now.moment.saturating_since(made) > self.config.lifetime {
             return Verdict::Stale;

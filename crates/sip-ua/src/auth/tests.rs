@@ -19,7 +19,7 @@ fn at(seconds: u64) -> Now {
 
 fn credentials() -> Credentials {
     Credentials {
-        realm: "carrier.example".to_owned(),
+        realm: Some("carrier.example".to_owned()),
         username: "acme".to_owned(),
         password: Password::new("open \"sesame\""),
         weakest: Algorithm::Md5,
@@ -158,6 +158,25 @@ fn strangers_and_wrong_realms_get_nothing() {
 }
 
 #[test]
+fn a_realm_that_nobody_named_is_learned_from_the_trunk_s_challenge() {
+    let (mut keyring, trunk) = (Keyring::default(), TrunkName::from("carrier"));
+    let learning = Credentials {
+        realm: None,
+        ..credentials()
+    };
+    keyring.set(&trunk, vec![learning]);
+    let asked = challenged(&["Digest realm=\"anything.example\", nonce=\"n\"".to_owned()]);
+    let mut first = request();
+    assert!(keyring.answer(&trunk, &asked, &mut first, 0, &mut rng()));
+    let mut later = request();
+    keyring.preempt(&trunk, &mut later, &mut rng());
+    for signed in [first, later] {
+        let sent = signed.headers.get_str(&HeaderName::Authorization).unwrap();
+        assert!(sent.contains("realm=\"anything.example\""), "{sent}");
+    }
+}
+
+#[test]
 fn a_refused_password_is_not_tried_again_unless_the_nonce_was_stale() {
     let (mut keyring, trunk) = keyring();
     let asked = |more: &str| {
@@ -183,9 +202,9 @@ fn wrong_credentials_are_refused_alike() {
     let (right, wrong) = (credentials().password, Password::new("guess"));
     assert_eq!(
         server.verify(at(1), &signed, |_| Some(&wrong)),
-        Verdict::Unknown
+        Verdict::Wrong
     );
-    assert_eq!(server.verify(at(1), &signed, |_| None), Verdict::Unknown);
+    assert_eq!(server.verify(at(1), &signed, |_| None), Verdict::Wrong);
     assert_eq!(
         server.verify(at(1), &request(), |_| Some(&right)),
         Verdict::Unknown
@@ -195,13 +214,13 @@ fn wrong_credentials_are_refused_alike() {
     other.uri = "sip:other.example".parse().unwrap();
     assert_eq!(
         server.verify(at(1), &other, |_| Some(&right)),
-        Verdict::Unknown
+        Verdict::Wrong
     );
     let mut other = signed.clone();
     other.method = Method::Invite;
     assert_eq!(
         server.verify(at(1), &other, |_| Some(&right)),
-        Verdict::Unknown
+        Verdict::Wrong
     );
     // Right, but too late.
     assert_eq!(
@@ -212,6 +231,10 @@ fn wrong_credentials_are_refused_alike() {
     let mut foreign = Authenticator::new(AuthenticatorConfig::new("carrier.example"), [9; 32]);
     assert_eq!(
         foreign.verify(at(1), &signed, |_| Some(&right)),
+        Verdict::Stale
+    );
+    assert_eq!(
+        foreign.verify(at(1), &signed, |_| Some(&wrong)),
         Verdict::Unknown
     );
 }

@@ -193,6 +193,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         pinned_hop,
         policy: HopPolicy::default(),
         datagrams,
+        credentials: true,
     }
 }
 

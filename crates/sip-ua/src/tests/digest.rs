@@ -3,7 +3,7 @@
 use sip_msg::wire::TrunkName;
 use sip_msg::{Message, Method};
 
-use super::bench::{Bench, brief, field, names};
+use super::bench::{Bench, brief, field, names, outgoing};
 use crate::UaEvent;
 use crate::auth::{Algorithm, Credentials, Password};
 
@@ -13,7 +13,7 @@ const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"carrier.example\", n
 fn bench() -> Bench {
     let mut bench = Bench::new();
     let credentials = Credentials {
-        realm: "carrier.example".to_owned(),
+        realm: Some("carrier.example".to_owned()),
         username: "acme".to_owned(),
         password: Password::new("secret"),
         weakest: Algorithm::Md5,
@@ -123,6 +123,25 @@ fn a_stranger_s_challenge_comes_up_as_it_is() {
     let first = request(&mut bench);
     let other = CHALLENGE.replace("carrier", "elsewhere");
     bench.answer_with(&first, 407, "t1", &other);
+    assert_eq!(bench.sent_lines(), ["ACK"]);
+    assert_eq!(names(&bench.events()), ["Final 407"]);
+}
+
+#[test]
+fn a_host_that_is_none_of_the_trunk_s_is_shown_nothing() {
+    let mut bench = bench();
+    bench.send(Method::Options);
+    let first = request(&mut bench);
+    bench.answer_with(&first, 407, "t1", CHALLENGE);
+    let second = request(&mut bench);
+    bench.answer(&second, 200, "t1");
+    bench.events();
+    let mut out = outgoing(Method::Invite, "sip:bob@198.51.100.99", "sip:198.51.100.99");
+    out.credentials = false;
+    bench.ua.send(bench.now(), out);
+    let strange = request(&mut bench);
+    assert_eq!(field(&strange, "Proxy-Authorization"), "");
+    bench.answer_with(&strange, 407, "t1", CHALLENGE);
     assert_eq!(bench.sent_lines(), ["ACK"]);
     assert_eq!(names(&bench.events()), ["Final 407"]);
 }

@@ -6,6 +6,7 @@ use sip_msg::{HeaderName, Headers, Method, Request};
 
 use super::UserAgent;
 use super::delivery::on_wire;
+use crate::auth::ROUNDS_MAX;
 use crate::client::{Attempt, Client, ClientMachine, NonInviteClient, Phase, Purpose};
 use crate::dialog::{Dialog, Routing};
 use crate::event::{ClientFailure, DialogError, HopPolicy, Outgoing, UaEvent};
@@ -43,11 +44,14 @@ impl UserAgent {
             mut request,
             next_hop,
             policy,
+            credentials,
             ..
         } = out;
         self.complete_request(&mut request);
-        self.keyring
-            .preempt(&settings.trunk, &mut request, &mut self.rng);
+        if credentials {
+            self.keyring
+                .preempt(&settings.trunk, &mut request, &mut self.rng);
+        }
         let client = Client {
             request,
             settings,
@@ -55,7 +59,7 @@ impl UserAgent {
             policy,
             dialog: None,
             purpose: Purpose::User,
-            rounds: 0,
+            rounds: if credentials { 0 } else { ROUNDS_MAX },
             cancel: None,
             forks: Vec::new(),
             answers: Vec::new(),

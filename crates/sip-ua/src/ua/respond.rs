@@ -1,6 +1,7 @@
 //! Responses of ours.
 
 use ambient::Now;
+use sip_msg::wire::Arrival;
 use sip_msg::{HeaderName, Method, Response, StatusCode, TransportKind};
 
 use super::UserAgent;
@@ -26,6 +27,12 @@ impl UserAgent {
         let server = self.servers.get(server)?;
         let tag = (status != StatusCode::TRYING).then_some(server.tag.as_str());
         Some(Response::to_request(&server.request, status, tag))
+    }
+
+    /// How a request came; `None` once it is gone.
+    #[must_use]
+    pub fn arrival(&self, server: ServerKey) -> Option<&Arrival> {
+        Some(&self.servers.get(server)?.arrival)
     }
 
     /// The transport that the request came over. `None` once the request is gone.

@@ -32,6 +32,8 @@ pub struct Document {
     pub sip: raw::Sip,
     /// `[limits]`.
     pub limits: raw::Limits,
+    /// `[bans]`.
+    pub bans: raw::Bans,
     /// `[emergency]`.
     pub emergency: raw::Emergency,
     /// `[cloud_calling]` and where it stands.
@@ -48,7 +50,8 @@ pub struct Document {
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
+    "bans",
     "emergency",
     "gateway",
     "tls",
@@ -95,6 +98,7 @@ pub fn load(
             "log" => document.log = one(&name, value, findings).unwrap_or_default(),
             "dns" => document.dns = one(&name, value, findings).unwrap_or_default(),
             "sip" => document.sip = one(&name, value, findings).unwrap_or_default(),
+            "bans" => document.bans = one(&name, value, findings).unwrap_or_default(),
             "limits" => document.limits = one(&name, value, findings).unwrap_or_default(),
             "emergency" => document.emergency = one(&name, value, findings).unwrap_or_default(),
             "cloud_calling" => {

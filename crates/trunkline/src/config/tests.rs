@@ -1,5 +1,6 @@
 //! Planted mistakes are found, each at its place; what is right is taken.
 
+mod accounts;
 mod policies;
 
 use std::path::PathBuf;

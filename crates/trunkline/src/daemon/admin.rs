@@ -27,6 +27,7 @@ use tokio::net::UnixListener;
 use tokio::net::unix::UCred;
 use tokio::sync::watch;
 
+use super::accounts;
 use super::names::{self, Names};
 use super::pages::{self, PageRequest, Pages, Status};
 use super::reload::{Outcome, Reloader};
@@ -132,6 +133,8 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
     };
     let operations = &pages.operations;
     let metrics = &status.metrics;
+    // Who attacks the gateway is its operator's affair, and no customer's.
+    let whole = parameter(query.as_deref(), "customer").is_none();
     let health = metrics.health.iter();
     let shown = health.filter(|view| {
         operations
@@ -152,6 +155,7 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
             "limit": metrics.gateway.limit,
         },
         "faults": status.faults,
+        "banned": whole.then(|| accounts::banned_json(metrics)),
         "trunks": trunks,
         "certificates": operations.names.certificates_json(),
         "names": operations.names.json(&status, parameter(query.as_deref(), "customer")),
@@ -199,6 +203,8 @@ fn trunk_json(view: &TrunkView, status: &Status, operations: &Operations) -> Val
             "at": at.to_string(), "from": by.to_string(),
         })),
         "peers": view.peers.iter().map(peer_json).collect::<Vec<_>>(),
+        "registration": accounts::registration_json(&status.metrics, &view.trunk),
+        "registered": accounts::registered_json(&status.metrics, &view.trunk),
         "legs": in_use, "peak": peak, "limit": limit, "admitted": admitted, "refused": refused,
     })
 }

@@ -155,6 +155,9 @@ fn changed_keys(
     );
     compare("options", old.options == new.options);
     compare("timers", old.timers == new.timers);
+    compare("auth", old.auth == new.auth);
+    compare("register", old.register == new.register);
+    compare("registrar", old.registrar == new.registrar);
     if keys.is_empty() && !same(old, new) {
         keys.push("its feature tables".to_owned());
     }

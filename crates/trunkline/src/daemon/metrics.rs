@@ -2,6 +2,7 @@
 //!
 //! Nothing is counted here: at each scrape the layers' own numbers are read once and written out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use b2bua::health::{PeerState, TrunkHealth};
@@ -11,6 +12,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use sip_transport::Counters;
+
+use super::accounts;
 
 /// One reading of everything.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Collector for Reading {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.calls(&mut encoder)?;
         self.trunks(&mut encoder)?;
+        self.accounts(&mut encoder)?;
         self.identity(&mut encoder)?;
         self.signalling(&mut encoder)?;
         self.transport(&mut encoder)?;
@@ -209,6 +213,46 @@ impl Reading {
             })
             .collect();
         gauge(encoder, "peer_up", "Whether a peer takes calls", peers)
+    }
+
+    fn accounts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let core = &self.core;
+        let by_trunk = |name: &str| vec![("trunk", name.to_owned())];
+        let holding = accounts::holding(core)
+            .map(|(trunk, holds)| (by_trunk(trunk), i64::from(holds)))
+            .collect();
+        gauge(
+            encoder,
+            "registration_up",
+            "Whether this gateway is registered with a trunk that wants it",
+            holding,
+        )?;
+        let mut contacts: BTreeMap<&str, i64> = BTreeMap::new();
+        for binding in &core.bindings {
+            *contacts.entry(binding.trunk.as_str()).or_default() += 1;
+        }
+        let contacts = contacts.into_iter();
+        gauge(
+            encoder,
+            "registered_contacts",
+            "Contacts that a trunk has registered here",
+            contacts.map(|(trunk, count)| (by_trunk(trunk), count)).collect(),
+        )?;
+        gauge(
+            encoder,
+            "banned_sources",
+            "Sources that are not heard for a while",
+            one(core.banned.len() as u64),
+        )?;
+        let counted = accounts::counted(core);
+        counter(
+            encoder,
+            "access_events",
+            "Passwords asked for and judged, registrations refused, sources banned",
+            counted
+                .map(|(what, count)| (vec![("what", what.to_owned())], int(count)))
+                .to_vec(),
+        )
     }
 
     fn identity(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

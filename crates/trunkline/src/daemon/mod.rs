@@ -1,5 +1,6 @@
 //! The daemon: transport, core and media wired together, run, drained.
 
+mod accounts;
 pub mod admin;
 pub mod clock;
 pub mod diff;

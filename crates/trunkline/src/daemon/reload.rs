@@ -303,7 +303,7 @@ fn settle_static(running: &Config, new: &mut Config) -> Result<(), Vec<String>> 
     );
     fixed(
         running.signalling == new.signalling,
-        "a change in [sip], [limits], [dns] or TLS versions and suites",
+        "a change in [sip], [limits], [bans], [dns] or TLS versions and suites",
     );
     fixed(running.hosts == new.hosts, "a change of [hosts]");
     fixed(

@@ -108,6 +108,7 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
         bounds: config.signalling.bounds,
         timers: config.signalling.timers,
         software: Arc::from(SOFTWARE),
+        bans: config.signalling.bans,
     })
 }
 

@@ -31,6 +31,9 @@ pub struct Man {
     doors: Mutex<Vec<(SocketAddr, JoinHandle<()>)>>,
 }
 
+/// A name asked for, if any, and the place.
+type Asked = (Option<String>, SocketAddr);
+
 /// What all his connections share.
 #[derive(Debug)]
 struct Desk {
@@ -40,8 +43,8 @@ struct Desk {
     spans: Mutex<Vec<Arc<Span>>>,
     numbers: Mutex<HashMap<(bool, usize), usize>>,
     media: media::Relays,
-    /// What was shown last, by the name asked for and the place.
-    chains: Mutex<HashMap<(Option<String>, SocketAddr), Vec<CertificateDer<'static>>>>,
+    /// What was shown last.
+    chains: Mutex<HashMap<Asked, Vec<CertificateDer<'static>>>>,
     gone: AtomicBool,
 }
 

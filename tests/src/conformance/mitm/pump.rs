@@ -183,7 +183,8 @@ fn read(desk: &Arc<Desk>, span: &Arc<Span>, from: &Arc<End>, towards: Side) {
     from.close();
     let near_ended = towards == span.towards;
     let replaced = near_ended && !Arc::ptr_eq(from, &span.near());
-    if !(near_ended && span.linger) && !replaced {
+    let lingers = near_ended && span.linger;
+    if !lingers && !replaced {
         span.end_of(towards).close();
     }
 }

@@ -23,7 +23,7 @@ use rustls::{
 use super::pump::{self, Span};
 use super::{Desk, Door};
 use crate::conformance::dial::connect_from;
-use crate::conformance::mutant::{Change, Hello, Passed, Shown, Side};
+use crate::conformance::mutant::{Change, Hello, Passed, Shown, ShownChange, Side, TlsChange};
 use crate::conformance::trial::{der, locked};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -191,9 +191,7 @@ fn judge(
     door: Door,
     chain: Vec<CertificateDer<'static>>,
     passed: fn(Shown) -> Passed,
-    edit: fn(
-        &super::super::mutant::TlsChange,
-    ) -> Option<fn(&mut Shown, &mut super::super::mutant::Memory)>,
+    edit: fn(&TlsChange) -> Option<ShownChange>,
 ) -> io::Result<Shown> {
     let mut shown = Shown {
         towards: door.towards,

@@ -25,7 +25,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &["CK-25", "CK-26", "CK-70"],
+            group: &["CK-25", "CK-26", "CK-70", "CK-72"],
         }]
     ),
     row!(
@@ -41,7 +41,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-96"],
         }]
     ),
     row!(
@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-92", "CK-96"],
         }]
     ),
     row!(
@@ -65,9 +65,9 @@ pub const ROWS: &[Row] = &[
         "S-04: no Record-Route is sent",
         no_record_route,
         &[Mutant {
-            what: "an INVITE has a Record-Route",
+            what: "the answer to OPTIONS has a Record-Route",
             change: Change::Sip(|passing, _| {
-                if passing.is_own("INVITE") {
+                if passing.answers("OPTIONS", 200) {
                     let value = format!("<sip:{FQDN}:5061;transport=tls;lr>");
                     passing.message.push("Record-Route", &value);
                 }
@@ -89,7 +89,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-92", "CK-96"],
         }]
     ),
     row!(
@@ -120,7 +120,7 @@ pub const ROWS: &[Row] = &[
                     }
                     Fate::Pass
                 }),
-                group: &["CK-55"],
+                group: &["CK-18", "CK-29", "CK-55"],
             },
             Mutant {
                 what: "the CSeq of a BYE says INVITE",
@@ -138,7 +138,17 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Rows in which Microsoft has to understand a BYE of the gateway.
-pub const ENDS_BY_BYE: &[&str] = &["CK-18", "CK-20", "CK-51", "CK-68", "CK-92"];
+pub const ENDS_BY_BYE: &[&str] = &[
+    "CK-11", "CK-18", "CK-20", "CK-38", "CK-41", "CK-44", "CK-45", "CK-47", "CK-49", "CK-51",
+    "CK-67", "CK-68", "CK-73", "CK-77", "CK-92",
+];
+
+/// Those, and the rows of this module, which hang up themselves.
+pub const HANGS_UP: &[&str] = &[
+    "CK-11", "CK-18", "CK-20", "CK-24", "CK-25", "CK-26", "CK-27", "CK-28", "CK-29", "CK-30",
+    "CK-41", "CK-44", "CK-45", "CK-47", "CK-49", "CK-51", "CK-67", "CK-68", "CK-73", "CK-77",
+    "CK-92",
+];
 
 /// Every kind of message that calls bring: both directions, answered, refused, cancelled, held.
 async fn everything(trial: &Trial) -> Result<Stage> {

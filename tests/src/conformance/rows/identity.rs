@@ -1,4 +1,4 @@
-//! CK-42, CK-45, CK-52, CK-53, CK-58, CK-93: who calls whom, and how it is written.
+//! CK-42, CK-45, CK-52, CK-53, CK-58, CK-93, CK-94: who calls whom, and how it is written.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &["CK-96"],
         }]
     ),
     row!(
@@ -112,6 +112,22 @@ pub const ROWS: &[Row] = &[
                 Fate::Pass
             }),
             group: &["CK-42", "CK-94"],
+        }]
+    ),
+    row!(
+        "CK-94",
+        "V-09: 911 and 112, with and without +, reach the trunk for emergencies",
+        emergency,
+        &[Mutant {
+            what: "112 is turned into 911",
+            change: Change::Carrier(|passing, _| {
+                if passing.is_own("INVITE") {
+                    let start = &mut passing.message.start;
+                    *start = start.replacen("sip:112@", "sip:911@", 1);
+                }
+                Fate::Pass
+            }),
+            group: &[],
         }]
     ),
 ];
@@ -351,4 +367,46 @@ async fn numbers(trial: Trial) -> Result<String> {
         }
     }
     Ok(format!("{seen} numbers in three styles"))
+}
+
+/// Ordinary calls go to a trunk at which nobody is; only those for help reach the carrier.
+async fn emergency(trial: Trial) -> Result<String> {
+    let plan = trial.plan();
+    let other = plan.places.other;
+    let listen = format!("udp:{}:5062", plan.places.gateway);
+    let stage = plan
+        .replace("to = \"carrier\"", "to = \"other\"")
+        .tables(&format!(
+            "[[trunk]]\nname = \"other\"\npreset = \"carrier\"\nlisten = \"{listen}\"\n\
+             peers = [\"udp:{other}\"]\noptions = {{ interval = \"0s\" }}\n\
+             [emergency]\nto = [\"carrier\"]\n"
+        ))
+        .online()
+        .await?;
+    let mut calls = stage.carrier()?.incoming();
+    let mut reached = Vec::new();
+    for dialled in ["911", "+911", "112", "+112"] {
+        let options = CallOptions {
+            request_uri: Some(format!(
+                "sip:{dialled}@{FQDN}:5061;user=phone;transport=tls"
+            )),
+            ..CallOptions::from(AGENT)
+        };
+        let call = stage.acs.call(dialled, FQDN, options).await?;
+        let answered = soon(dialled, calls.recv()).await??;
+        soon("the answer", call.connected())
+            .await?
+            .ok()
+            .context("not answered")?;
+        let called = answered.parties().called.clone();
+        ensure!(
+            called == dialled.trim_start_matches('+'),
+            "{dialled} became {called}"
+        );
+        audio(&call, &answered, 5).await?;
+        call.hang_up().await;
+        ended(&answered).await?;
+        reached.push(called);
+    }
+    Ok(format!("reached {}", reached.join(", ")))
 }

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use acs_sim::{
-    Behaviour, CallOptions, Codec, HoldDialect, InDialogRequest, MediaConfig, Provisional, SdpEdit,
-    Sound, exchange_digits,
-};
+use acs_sim::{Behaviour, CallOptions, HoldDialect, MediaConfig, Provisional, SdpEdit, Sound};
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
 
-use crate::conformance::calls::{
-    AGENT, APP, CALLER, PHONE, audio, line, refused, soon, with_media,
-};
-use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Packet, Passing, Side};
+use super::srtp::media;
+use crate::conformance::calls::{AGENT, APP, CALLER, audio, soon, with_media};
+use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Packet, Side};
 use crate::conformance::stage::{SOON, Stage};
 use crate::conformance::{Row, Trial, row};
-use crate::gateway::FQDN;
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -27,155 +22,6 @@ pub const ROWS: &[Row] = &[
             what: "what the gateway plays is silence",
             change: Change::Media(no_tones),
             group: &["CK-75", "CK-83", "CK-85", "CK-90"],
-        }]
-    ),
-    row!(
-        "CK-79",
-        "D-03: of several crypto lines the one of 80 bits without MKI is taken",
-        crypto,
-        &[Mutant {
-            what: "an answer names a line that was not offered",
-            change: Change::Sip(|passing, _| {
-                if passing.answers("INVITE", 200) {
-                    let body = &mut passing.message.body;
-                    *body = body.replace("a=crypto:1 ", "a=crypto:7 ");
-                    *body = body.replace("a=crypto:2 ", "a=crypto:7 ");
-                }
-                Fate::Pass
-            }),
-            group: &["CK-63"],
-        }]
-    ),
-    row!(
-        "CK-80",
-        "D-01: plain RTP is refused 488 and never offered",
-        plain,
-        &[Mutant {
-            what: "plain RTP is refused with 500",
-            change: Change::Sip(|passing, _| {
-                if passing.answers("INVITE", 488) {
-                    passing.message.start = "SIP/2.0 500 Server Internal Error".to_owned();
-                }
-                Fate::Pass
-            }),
-            group: &[],
-        }]
-    ),
-    row!(
-        "CK-81",
-        "D-04: the rollover counter is kept across a wrap and a refresh under the same key",
-        rollover,
-        &[Mutant {
-            what: "the answer to a re-INVITE has another key",
-            change: Change::Sip(|passing, memory| {
-                let key = passing.message.first("Call-ID").unwrap_or_default();
-                if passing.answers("INVITE", 200) && memory.count(key) > 0 {
-                    other_key(&mut passing.message.body);
-                }
-                Fate::Pass
-            }),
-            group: &["CK-63", "CK-67", "CK-82", "CK-90"],
-        }]
-    ),
-    row!(
-        "CK-82",
-        "D-04: a new key begins at rollover counter 0, in both directions",
-        new_key,
-        &[Mutant {
-            what: "a re-INVITE with a new key is refused",
-            change: Change::Sip(|passing, memory| {
-                let message = &mut passing.message;
-                let key = message.first("Call-ID").unwrap_or_default().to_owned();
-                let crypto = message
-                    .body
-                    .lines()
-                    .rfind(|line| line.starts_with("a=crypto"));
-                if let (Side::Gateway, Some(crypto)) = (passing.towards, crypto) {
-                    if memory.kept(&key).is_some_and(|before| before != crypto) {
-                        memory.keep(&format!("new {key}"), "");
-                    }
-                    memory.keep(&key, crypto);
-                }
-                let new = memory.kept(&format!("new {key}")).is_some();
-                if new && passing.answers("INVITE", 200) {
-                    refuse(passing);
-                }
-                Fate::Pass
-            }),
-            group: &[],
-        }]
-    ),
-    row!(
-        "CK-83",
-        "D-05: codecs in the order and within the list of the trunk; none in common is transcoded",
-        codecs,
-        &[Mutant {
-            what: "PCMA is never offered",
-            change: Change::Sip(|passing, _| {
-                if passing.is_own("INVITE") {
-                    let body = &mut passing.message.body;
-                    *body = body.replace("RTP/SAVP 8 ", "RTP/SAVP ");
-                }
-                Fate::Pass
-            }),
-            group: &[],
-        }]
-    ),
-    row!(
-        "CK-84",
-        "D-08: no payload type twice, in the format list or among the maps",
-        payload_types,
-        &[Mutant {
-            what: "an event type other than 101 is listed twice",
-            change: Change::Sip(|passing, _| {
-                let body = &mut passing.message.body;
-                let media = line(body, "m=audio ").unwrap_or_default().to_owned();
-                if passing.towards == Side::Peer && media.split(' ').any(|one| one == "96") {
-                    *body = body.replacen(&media, &format!("{media} 96"), 1);
-                }
-                Fate::Pass
-            }),
-            group: &[],
-        }]
-    ),
-    row!(
-        "CK-85",
-        "D-09: RFC 4733 both ways; tones and INFO of the carrier are turned into it and back",
-        digits,
-        &[Mutant {
-            what: "the carrier's INFO is refused",
-            change: Change::Carrier(|passing, _| {
-                if passing.message.method() == Some("INFO") && passing.towards == Side::Gateway {
-                    passing.message.body = "Signal=x\r\n".to_owned();
-                }
-                Fate::Pass
-            }),
-            group: &[],
-        }]
-    ),
-    row!(
-        "CK-86",
-        "D-10: comfort noise is taken and not required",
-        comfort_noise,
-        &[Mutant {
-            what: "an offer without comfort noise is refused",
-            change: Change::Sip(|passing, memory| {
-                let message = &passing.message;
-                let key = message.first("Call-ID").unwrap_or_default().to_owned();
-                let offer = message.method() == Some("INVITE") && message.body.contains("m=audio");
-                if passing.towards == Side::Gateway
-                    && offer
-                    && !message.body.contains("CN/8000")
-                    && !message.first("To").unwrap_or_default().contains("tag=")
-                {
-                    memory.keep(&key, "");
-                }
-                if memory.kept(&key).is_some() && passing.answers("INVITE", 200) {
-                    refuse(passing);
-                }
-                Fate::Pass
-            }),
-            group: &[],
         }]
     ),
     row!(
@@ -238,30 +84,13 @@ pub const ROWS: &[Row] = &[
                 }
             }),
             group: &[
-                "CK-41", "CK-47", "CK-48", "CK-62", "CK-63", "CK-66", "CK-67", "CK-74", "CK-81",
-                "CK-82", "CK-83", "CK-85", "CK-86", "CK-87",
+                "CK-11", "CK-39", "CK-41", "CK-47", "CK-48", "CK-62", "CK-63", "CK-66", "CK-67",
+                "CK-74", "CK-75", "CK-76", "CK-77", "CK-81", "CK-82", "CK-83", "CK-85", "CK-86",
+                "CK-87", "CK-92", "CK-96",
             ],
         }]
     ),
 ];
-
-/// Turns an acceptance into a refusal.
-fn refuse(passing: &mut Passing) {
-    passing.message.start = "SIP/2.0 488 Not Acceptable Here".to_owned();
-    passing.message.body.clear();
-    passing.message.remove("Content-Type");
-}
-
-fn other_key(body: &mut String) {
-    let key = line(body, "a=crypto:")
-        .and_then(|line| line.split("inline:").nth(1))
-        .and_then(|rest| rest.get(..40))
-        .map(str::to_owned);
-    if let Some(key) = key {
-        let other: String = key.chars().rev().collect();
-        *body = body.replace(&key, &other);
-    }
-}
 
 /// What is not coded as a simulated party codes it, and not a report, is made silence.
 fn no_tones(packet: &mut Packet, _: &mut Memory) -> Fate {
@@ -359,328 +188,9 @@ async fn ringing_of(stage: &Stage, policy: &str) -> Result<String> {
     Ok(heard)
 }
 
-fn media(stage: &Stage, edit: SdpEdit) -> MediaConfig {
-    MediaConfig {
-        secure: true,
-        bind: stage.acs.proxies()[0].1.ip(),
-        sdp: edit,
-        ..MediaConfig::default()
-    }
-}
-
-/// Puts a line of the same suite with an MKI before the one that counts.
-fn with_mki(text: &str) -> String {
-    let line = text.lines().find(|line| line.starts_with("a=crypto:1 "));
-    let Some(line) = line else {
-        return text.to_owned();
-    };
-    let second = line.replacen("a=crypto:1 ", "a=crypto:2 ", 1);
-    let first = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 \
-        inline:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw|2^31|1:1";
-    text.replace(line, &format!("{first}\r\n{second}"))
-}
-
-async fn crypto(trial: Trial) -> Result<String> {
-    let stage = trial.plan().online().await?;
-    for (what, edit, tag) in [
-        ("tag 0 of 32 bits before tag 1", SdpEdit::default(), "1"),
-        ("a line with MKI before tag 2", SdpEdit::new(with_mki), "2"),
-    ] {
-        let options = with_media(AGENT, media(&stage, edit));
-        let (caller, called) = stage.outward(options).await.context(what)?;
-        audio(&caller, &called, 10).await.context(what)?;
-        let bodies = stage.descriptions(&caller.parties().call_id);
-        let answer = bodies.last().context("no answer")?;
-        let lines: Vec<_> = answer
-            .lines()
-            .filter(|one| one.starts_with("a=crypto:"))
-            .collect();
-        ensure!(lines.len() == 1, "{what}: {} crypto lines", lines.len());
-        let wanted = format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:");
-        ensure!(
-            lines[0].starts_with(&wanted),
-            "{what}: tag and suite of {}",
-            &lines[0][..34]
-        );
-    }
-    stage.keeps(&["D-03", "D-01"])?;
-    Ok("tags 1 and 2".to_owned())
-}
-
-async fn plain(trial: Trial) -> Result<String> {
-    let stage = trial.plan().online().await?;
-    let options = with_media(
-        AGENT,
-        MediaConfig {
-            secure: false,
-            bind: stage.acs.proxies()[0].1.ip(),
-            ..MediaConfig::default()
-        },
-    );
-    let call = stage.acs.call(PHONE, FQDN, options).await?;
-    let status = refused(&call, SOON).await?;
-    ensure!(status == 488, "plain RTP was answered {status}");
-    stage.inward(CallOptions::from(CALLER)).await?;
-    stage.outward(CallOptions::from(AGENT)).await?;
-    for (_, message) in stage.from_gateway() {
-        ensure!(
-            !message.body.contains("RTP/AVP"),
-            "{}: RTP/AVP",
-            message.start
-        );
-    }
-    stage.keeps(&["D-01"])?;
-    Ok("refused, never offered".to_owned())
-}
-
-async fn near_the_end(trial: &Trial) -> Result<Stage> {
-    let plan = trial
-        .plan()
-        .acs(|acs| acs.media.first_sequence = Some(65_500))
-        .carrier(|carrier| carrier.media.first_sequence = Some(65_500));
-    plan.online().await
-}
-
-async fn rollover(trial: Trial) -> Result<String> {
-    let stage = near_the_end(&trial).await?;
-    let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
-    audio(&caller, &called, 60)
-        .await
-        .context("across the wrap")?;
-    soon("a refresh", caller.refresh()).await??;
-    audio(&caller, &called, 30)
-        .await
-        .context("after the refresh")?;
-    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    audio(&near, &far, 60)
-        .await
-        .context("across the wrap, inward")?;
-    soon("a refresh", far.refresh()).await??;
-    audio(&near, &far, 30)
-        .await
-        .context("after the refresh, inward")?;
-    stage.keeps(&["G-01"])?;
-    Ok("wrap, refresh, both directions".to_owned())
-}
-
-async fn new_key(trial: Trial) -> Result<String> {
-    let stage = near_the_end(&trial).await?;
-    let (caller, called) = stage.outward(CallOptions::from(AGENT)).await?;
-    audio(&caller, &called, 60)
-        .await
-        .context("across the wrap")?;
-    soon("a new key", caller.rekey()).await??;
-    audio(&caller, &called, 30)
-        .await
-        .context("under the new key")?;
-    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    audio(&near, &far, 60)
-        .await
-        .context("across the wrap, inward")?;
-    soon("a new key", far.rekey()).await??;
-    audio(&near, &far, 30)
-        .await
-        .context("under the new key, inward")?;
-    let damaged = caller.media().undecryptable + far.media().undecryptable;
-    ensure!(damaged == 0, "{damaged} packets could not be opened");
-    Ok("wrap, new key, both directions".to_owned())
-}
-
-async fn codecs(trial: Trial) -> Result<String> {
-    // In common: the trunk's own order, and nothing outside its list.
-    let fresh = trial.again();
-    let stage = fresh
-        .plan()
-        .trunk("acs", "codecs = [\"PCMA\", \"PCMU\"]")
-        .online()
-        .await?;
-    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    audio(&near, &far, 10).await?;
-    let invite = stage.microsoft_invite()?;
-    let media = line(&invite.body, "m=audio ")
-        .context("no audio")?
-        .to_owned();
-    let formats: Vec<&str> = media.split(' ').skip(2).collect();
-    ensure!(formats.starts_with(&["8", "0"]), "offered {formats:?}");
-    ensure!(!formats.contains(&"9"), "offered {formats:?}");
-    drop(stage);
-    // Nothing in common: the gateway turns one into the other.
-    let fresh = trial.again();
-    let stage = fresh
-        .plan()
-        .acs(|acs| acs.media.codecs = vec![Codec::Pcma])
-        .carrier(|carrier| carrier.media.codecs = vec![Codec::Pcmu])
-        .online()
-        .await?;
-    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    near.play(Sound::Tone(1000), 50).await;
-    far.play(Sound::Tone(1000), 50).await;
-    let heard = far.media_until(SOON, |counts| counts.sound >= 40).await;
-    ensure!(heard, "PCMU to PCMA: {} packets", far.media().sound);
-    let heard = near.media_until(SOON, |counts| counts.sound >= 40).await;
-    ensure!(heard, "PCMA to PCMU: {} packets", near.media().sound);
-    Ok(format!(
-        "offered {formats:?}; PCMU and PCMA turned into each other"
-    ))
-}
-
-async fn payload_types(trial: Trial) -> Result<String> {
-    let stage = trial.plan().online().await?;
-    let bind = stage.places.carrier.ip();
-    let mut seen = 0;
-    for event in [96, 100, 101, 127] {
-        let media = MediaConfig {
-            bind,
-            telephone_event: Some(event),
-            ..MediaConfig::default()
-        };
-        let (near, far) = stage.inward(with_media(CALLER, media)).await?;
-        let digits = exchange_digits(&near, &far, "42").await;
-        ensure!(digits == "42", "event type {event}: heard {digits:?}");
-    }
-    let (_, called) = stage.outward(CallOptions::from(AGENT)).await?;
-    soon("an offer that lists a type twice", async {
-        let twice = format!(
-            "v=0\r\no=- 9 9 IN IP4 {bind}\r\ns=-\r\nc=IN IP4 {bind}\r\nt=0 0\r\n\
-             m=audio {} RTP/AVP 0 8 0 101 101\r\na=rtpmap:101 telephone-event/8000\r\n",
-            called.media_address().port()
-        );
-        // Refused or not: what counts is what goes on to Microsoft.
-        let _ = called.reoffer(&twice).await;
-    })
-    .await?;
-    for (_, message) in stage.from_gateway() {
-        let Some(media) = line(&message.body, "m=audio ") else {
-            continue;
-        };
-        let mut formats: Vec<&str> = media.split(' ').skip(2).collect();
-        let mut maps: Vec<&str> = message
-            .body
-            .lines()
-            .filter_map(|line| line.strip_prefix("a=rtpmap:")?.split(' ').next())
-            .collect();
-        for list in [&mut formats, &mut maps] {
-            let before = list.len();
-            list.sort_unstable();
-            list.dedup();
-            ensure!(list.len() == before, "{}: {}", message.start, message.body);
-        }
-        seen += 1;
-    }
-    stage.keeps(&["D-08"])?;
-    Ok(format!("{seen} descriptions"))
-}
-
-async fn digits(trial: Trial) -> Result<String> {
-    let keys = "159*0#";
-    let fresh = trial.again();
-    let stage = fresh.plan().online().await?;
-    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    for (from, to) in [(&near, &far), (&far, &near)] {
-        let heard = exchange_digits(from, to, keys).await;
-        ensure!(heard == keys, "events: {keys} became {heard:?}");
-    }
-    drop(stage);
-    // A carrier that knows no events: tones in the audio, both ways.
-    let fresh = trial.again();
-    let stage = fresh
-        .plan()
-        .trunk("carrier", "dtmf = { mode = \"inband\" }")
-        .carrier(|carrier| carrier.media.telephone_event = None)
-        .online()
-        .await?;
-    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    for key in keys.chars() {
-        near.play(Sound::Key(key), 6).await;
-        near.play(Sound::Silence, 4).await;
-    }
-    let heard = far.digits(keys.len(), SOON).await;
-    ensure!(
-        heard == keys,
-        "tones of the carrier: {keys} became {heard:?}"
-    );
-    far.send_digits(keys).await;
-    near.media_until(SOON, |counts| counts.keys.len() >= keys.len())
-        .await;
-    let heard = near.media().keys;
-    ensure!(
-        heard == keys,
-        "tones for the carrier: {keys} became {heard:?}"
-    );
-    drop(stage);
-    // A carrier that sends INFO.
-    let fresh = trial.again();
-    let stage = fresh
-        .plan()
-        .trunk("carrier", "dtmf = { mode = \"info\" }")
-        .online()
-        .await?;
-    let (near, far) = stage.inward(CallOptions::from(CALLER)).await?;
-    for key in keys.chars() {
-        let body = format!("Signal={key}\r\nDuration=160\r\n");
-        let info = InDialogRequest::new("INFO").body("application/dtmf-relay", &body);
-        let answer = soon("INFO", near.request(info))
-            .await?
-            .context("INFO was not answered")?;
-        ensure!(
-            answer.status.code() == 200,
-            "INFO was answered {}",
-            answer.status.code()
-        );
-    }
-    let heard = far.digits(keys.len(), SOON).await;
-    ensure!(
-        heard == keys,
-        "INFO of the carrier: {keys} became {heard:?}"
-    );
-    far.send_digits(keys).await;
-    let signals = stage
-        .until("INFO at the carrier", || {
-            let infos = stage.asked_of_carrier("INFO").ok()?;
-            let signals: String = infos
-                .iter()
-                .filter_map(|(_, info)| line(&info.body, "Signal="))
-                .map(str::trim)
-                .collect();
-            (signals.len() >= keys.len()).then_some(signals)
-        })
-        .await?;
-    ensure!(
-        signals == keys,
-        "INFO for the carrier: {keys} became {signals:?}"
-    );
-    stage.keeps(&["M-01"])?;
-    Ok(format!("{keys} as events, tones and INFO, both ways"))
-}
-
-async fn comfort_noise(trial: Trial) -> Result<String> {
-    let stage = trial.plan().online().await?;
-    let without = SdpEdit::new(|text| {
-        let lines = text.lines().filter(|line| !line.contains("CN/8000"));
-        let mut text: String = lines.map(|line| format!("{line}\r\n")).collect();
-        if let Some(media) = line(&text.clone(), "m=audio ") {
-            text = text.replace(media, media.trim_end_matches(" 13"));
-        }
-        text
-    });
-    for (what, edit) in [("with", SdpEdit::default()), ("without", without)] {
-        let options = with_media(AGENT, media(&stage, edit));
-        let (caller, called) = stage.outward(options).await.context(what)?;
-        audio(&caller, &called, 10).await.context(what)?;
-        caller.play(Sound::ComfortNoise, 5).await;
-        audio(&caller, &called, 10).await.context(what)?;
-        let wrong = called.media().wrong_type;
-        ensure!(
-            wrong == 0,
-            "{what}: {wrong} packets of a type not agreed on"
-        );
-    }
-    Ok("with and without".to_owned())
-}
-
 async fn control(trial: Trial) -> Result<String> {
-    let mut told = Vec::new();
     let stage = trial.plan().online().await?;
+    let mut calls = Vec::new();
     for mux in [true, false] {
         let config = MediaConfig {
             rtcp_mux: mux,
@@ -694,14 +204,15 @@ async fn control(trial: Trial) -> Result<String> {
         ensure!(muxed == mux, "rtcp-mux offered: {mux}, answered: {muxed}");
         soon("hold", caller.hold(HoldDialect::Inactive)).await??;
         let before = caller.media().rtcp_times.len();
-        sleep(Duration::from_secs(11)).await;
+        calls.push((mux, before, caller, called));
+    }
+    sleep(Duration::from_secs(11)).await;
+    let mut told = Vec::new();
+    for (mux, before, caller, called) in &calls {
         let times = caller.media().rtcp_times;
-        let held = &times[before.min(times.len())..];
-        ensure!(
-            held.len() >= 2,
-            "mux {mux}: {} reports in 11 s of hold",
-            held.len()
-        );
+        let held = &times[(*before).min(times.len())..];
+        let reports = held.len();
+        ensure!(reports >= 2, "mux {mux}: {reports} reports in 11 s of hold");
         let gaps = held
             .windows(2)
             .filter_map(|two| two[1].duration_since(two[0]).ok());
@@ -711,10 +222,9 @@ async fn control(trial: Trial) -> Result<String> {
             "mux {mux}: {longest:?} without a report"
         );
         soon("resume", caller.resume()).await??;
-        audio(&caller, &called, 10).await?;
+        audio(caller, called, 10).await?;
         told.push(format!(
-            "mux {mux}: {} reports, longest gap {longest:.1?}",
-            held.len()
+            "mux {mux}: {reports} reports, longest gap {longest:.1?}"
         ));
     }
     Ok(told.join("; "))

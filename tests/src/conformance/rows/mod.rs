@@ -1,15 +1,22 @@
 //! The checklist, in its own order; one module a subject.
 
+pub mod caller;
+pub mod certificates;
+pub mod codecs;
 pub mod connections;
+pub mod elsewhere;
 pub mod headers;
 pub mod hosting;
 pub mod identity;
 pub mod media;
 pub mod operation;
 pub mod options;
+pub mod progress;
 pub mod refusals;
+pub mod renewal;
 pub mod sessions;
 pub mod setup;
+pub mod srtp;
 pub mod tls;
 pub mod transfers;
 
@@ -20,17 +27,24 @@ use super::Row;
 pub fn all() -> Vec<&'static Row> {
     let modules = [
         tls::ROWS,
+        certificates::ROWS,
         connections::ROWS,
+        renewal::ROWS,
         headers::ROWS,
         hosting::ROWS,
         operation::ROWS,
         options::ROWS,
         setup::ROWS,
+        progress::ROWS,
         refusals::ROWS,
         sessions::ROWS,
         identity::ROWS,
+        caller::ROWS,
         media::ROWS,
+        srtp::ROWS,
+        codecs::ROWS,
         transfers::ROWS,
+        elsewhere::ROWS,
     ];
     let mut rows: Vec<&'static Row> = modules.into_iter().flatten().collect();
     rows.sort_by_key(|row| number(row.id));

@@ -1,4 +1,4 @@
-//! CK-11, CK-34, CK-95 and CK-97: what the operator does and is told.
+//! CK-11, CK-34, CK-95, CK-97 and CK-98: what the operator does and is told.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::certificates::Wish;
 use crate::conformance::dns::{NameServer, Records};
 use crate::conformance::mutant::{Change, Fate, Mutant, Side, TlsChange};
 use crate::conformance::stage::{NAMES, Stage};
-use crate::conformance::{Row, Trial, row};
+use crate::conformance::{Play, Row, Trial, row};
 use crate::gateway::FQDN;
 
 /// The window of CK-95 in place of 15 minutes, and by how much that is shorter.
@@ -77,6 +77,12 @@ pub const ROWS: &[Row] = &[
             group: &[],
         }]
     ),
+    Row {
+        id: "CK-98",
+        requirement: "a day of OPTIONS and short calls with renewals: descriptors and memory stay",
+        play: Play::Impossible("it takes 24 hours"),
+        mutants: &[],
+    },
 ];
 
 /// `[admin]` with the socket that commands need.
@@ -96,7 +102,8 @@ async fn renewed_certificate(trial: Trial) -> Result<String> {
         .identity(&old)
         .replace(SOCKET.0, SOCKET.1)
         .trunk("acs", "options = { interval = \"1s\" }")
-        .acs(|acs| acs.options_interval = Duration::from_secs(1))
+        // A connection that is to go is closed once it has been quiet for a second.
+        .acs(|acs| acs.options_interval = Duration::from_secs(3))
         .online()
         .await?;
     stage.names_up().await?;

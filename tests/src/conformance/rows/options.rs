@@ -109,7 +109,7 @@ pub const ROWS: &[Row] = &[
                     false => Fate::Pass,
                 }
             }),
-            group: &["CK-14", "CK-23", "CK-31", "CK-37", "CK-44"],
+            group: &["CK-11", "CK-14", "CK-23", "CK-31", "CK-37", "CK-44"],
         }]
     ),
     row!(
@@ -196,9 +196,12 @@ async fn schedule(trial: Trial) -> Result<String> {
         );
         spread.extend(pauses);
     }
-    let (least, most) = (spread.iter().min(), spread.iter().max());
+    let (least, most) = (
+        spread.iter().min().copied().unwrap_or_default(),
+        spread.iter().max().copied().unwrap_or_default(),
+    );
     Ok(format!(
-        "interval shortened by {FACTOR}; pauses {least:?} to {most:?}"
+        "interval shortened by {FACTOR}; pauses of {least:.2?} to {most:.2?}"
     ))
 }
 
@@ -351,14 +354,14 @@ async fn gaps(trial: Trial) -> Result<String> {
     let end = SystemTime::now();
     let mut longest = Duration::ZERO;
     let all = by_name(&stage);
-    for name in 0..NAMES.len() {
+    for (index, name) in NAMES.iter().enumerate() {
         let mut times: Vec<SystemTime> = all
-            .get(&name)
-            .with_context(|| format!("{} was never asked", NAMES[name]))?
+            .get(&index)
+            .with_context(|| format!("{name} was never asked"))?
             .iter()
             .map(|one| one.at)
             .collect();
-        if name == 1 {
+        if index == 1 {
             // While it is away nobody can ask it.
             times.retain(|at| *at < gone || *at > back);
             times.push(back);
@@ -367,12 +370,8 @@ async fn gaps(trial: Trial) -> Result<String> {
         times.push(end);
         for two in times.windows(2) {
             let gap = two[1].duration_since(two[0]).unwrap_or_default();
-            let away = name == 1 && two[1] == back;
-            ensure!(
-                away || gap < limit,
-                "{}: {gap:?} without OPTIONS",
-                NAMES[name]
-            );
+            let away = index == 1 && two[1] == back;
+            ensure!(away || gap < limit, "{name}: {gap:?} without OPTIONS");
             longest = longest.max(gap);
         }
     }

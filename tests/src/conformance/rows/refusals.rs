@@ -42,7 +42,9 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &[],
+            group: &[
+                "CK-24", "CK-25", "CK-26", "CK-27", "CK-28", "CK-29", "CK-30",
+            ],
         }]
     ),
     row!(
@@ -52,7 +54,7 @@ pub const ROWS: &[Row] = &[
         &[Mutant {
             what: "a call repeated from another address gets no answer",
             change: Change::Sip(deaf_to_repetition),
-            group: &[],
+            group: &["CK-62"],
         }]
     ),
     row!(

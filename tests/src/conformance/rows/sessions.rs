@@ -46,7 +46,7 @@ pub const ROWS: &[Row] = &[
                 true => Fate::Times(2),
                 false => Fate::Pass,
             }),
-            group: &["CK-50", "CK-63", "CK-91"],
+            group: &["CK-50", "CK-63", "CK-76", "CK-91"],
         }]
     ),
     row!(
@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &["CK-63", "CK-81"],
+            group: &["CK-63", "CK-66", "CK-81"],
         }]
     ),
     row!(

@@ -199,7 +199,7 @@ impl Core {
         };
         let facts = self.facts(&question);
         match routing::decide(&self.snapshot, &facts, &question).outcome {
-            Outcome::Route(plan) => Ok(plan.attempts),
+            Outcome::Route(plan) => Ok(self.located(plan.attempts)),
             Outcome::Reject { status, .. } => Err(Refusal::new(status, status.default_reason())),
         }
     }

@@ -11,7 +11,8 @@ use super::Span;
 pub struct Connection {
     /// Which connections carry our requests: `"one-way"`, only those we opened; `"reuse"`, those
     /// the peer opened too; `"client-flow"`, only those the peer opened (RFC 5626). Default:
-    /// `"one-way"` for `acs` and `teams`, else `"reuse"`.
+    /// `"one-way"` for `acs` and `teams`, `"client-flow"` with `[trunk.registrar]` and no `peers`,
+    /// else `"reuse"`.
     pub flows: Option<Spanned<String>>,
     /// For TCP and TLS together to come up. Default: `"2s"`.
     pub connect: Option<Span>,

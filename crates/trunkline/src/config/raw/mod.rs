@@ -10,6 +10,7 @@
 //! trunk's profile, called from `resolve/features.rs`.
 
 mod auth;
+mod bans;
 mod connection;
 mod context;
 mod dtmf;
@@ -25,6 +26,7 @@ mod operation;
 mod reasons;
 mod redirect;
 mod register;
+mod registrar;
 mod route;
 mod scalars;
 mod session;
@@ -33,6 +35,7 @@ mod transfer;
 mod trunk;
 
 pub use auth::Auth;
+pub use bans::Bans;
 pub use connection::Connection;
 pub use context::Context;
 pub use dtmf::Dtmf;
@@ -48,6 +51,7 @@ pub use operation::{Admin, CloudCalling, Log};
 pub use reasons::Reasons;
 pub use redirect::Redirect;
 pub use register::Register;
+pub use registrar::Registrar;
 pub use route::Route;
 pub use scalars::{OneOrMany, Span};
 pub use session::Session;

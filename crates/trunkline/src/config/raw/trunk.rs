@@ -5,7 +5,7 @@ use toml::Spanned;
 
 use super::{
     Auth, Connection, Context, Dtmf, Early, Headers, Hold, Identity, Numbers, OneOrMany, Reasons,
-    Redirect, Register, Session, Span, Transfer, TrunkMedia,
+    Redirect, Register, Registrar, Session, Span, Transfer, TrunkMedia,
 };
 
 /// `options = { … }` of a trunk: how its health is asked for.
@@ -119,9 +119,10 @@ pub struct Trunk {
     /// What is done with a 3xx response.
     #[serde(default)]
     pub redirect: Redirect,
-    /// Registration with this trunk's registrar, or of its phones here.
-    #[serde(default)]
-    pub register: Register,
+    /// Registration of this gateway with the trunk.
+    pub register: Option<Spanned<Register>>,
+    /// Registration of the trunk's exchange or telephones here.
+    pub registrar: Option<Spanned<Registrar>>,
     /// Session timers.
     #[serde(default)]
     pub session: Session,

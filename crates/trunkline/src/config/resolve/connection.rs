@@ -15,11 +15,11 @@ const DATAGRAMS: std::ops::RangeInclusive<u32> = 500..=65_000;
 
 const POLICIES: [&str; 3] = ["one-way", "reuse", "client-flow"];
 
-/// The trunk's flows; identities, sockets and local addresses are the machine's to fill in.
+/// The trunk's flows, `called_back` if it is called on connections it opened only; identities, sockets and local addresses are the machine's to fill in.
 pub(super) fn flow(
     raw: &raw::Connection,
     name: &TrunkName,
-    preset: Preset,
+    (preset, called_back): (Preset, bool),
     findings: &mut Findings,
 ) -> TrunkFlow {
     let what = format!("trunk {}: connection: flows", name.as_str());
@@ -28,6 +28,7 @@ pub(super) fn flow(
         Some("client-flow") => FlowPolicy::ClientFlow,
         Some(_) => FlowPolicy::Reuse,
         None if preset.is_microsoft() => FlowPolicy::OneWay,
+        None if called_back => FlowPolicy::ClientFlow,
         None => FlowPolicy::Reuse,
     };
     if preset.is_microsoft()

@@ -21,7 +21,7 @@ pub(super) fn apply(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut
     media::apply(&raw.media, profile, findings);
     redirect::apply(&raw.redirect, profile, findings);
     reasons::apply(&raw.reasons, profile, findings);
-    register::apply(&raw.register, profile, findings);
+    register::apply(raw, profile, findings);
     session::apply(&raw.session, profile, findings);
     transfer::apply(&raw.transfer, profile, findings);
 }

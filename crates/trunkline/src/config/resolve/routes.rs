@@ -18,6 +18,8 @@ use crate::config::raw;
 
 /// The target that means Microsoft as the carrier.
 const CLOUD_CALLING: &str = "cloud-calling";
+/// The host of what is registered here, on a trunk without a name.
+const REGISTERED: &str = "registered.invalid";
 const STYLES: [&str; 3] = ["e164", "digits", "national"];
 
 pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut Findings) {
@@ -35,6 +37,14 @@ pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut F
                 })
                 .collect(),
         );
+        if doc.peers.is_empty() && trunk.profile.registrar.is_some() {
+            // Where that is, the registrar finds out when the call is made.
+            doc.peers.push(PeerDoc {
+                host: trunk.fqdn.clone().unwrap_or_else(|| REGISTERED.to_owned()),
+                port: None,
+                transport: trunk.profile.transport,
+            });
+        }
         doc.numbers = plan(&trunk.numbers, trunk.name.as_str(), findings);
         numbers::apply(&trunk.numbers, &mut doc, findings);
         doc.user_phone = trunk.preset.is_microsoft();

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use b2bua::bans::BanPolicy;
 use b2bua::profile::CoreBounds;
 use sip_transport::{ResolverConfig, TlsPolicy, TlsVersion, TransportLimits};
 use sip_ua::TimerConfig;
@@ -26,6 +27,8 @@ pub struct Signalling {
     pub resolver: ResolverConfig,
     /// What TLS is spoken with.
     pub tls: TlsPolicy,
+    /// When sources that scan or guess are no longer heard.
+    pub bans: BanPolicy,
 }
 
 const PORT: u16 = 53;
@@ -39,6 +42,7 @@ pub(super) fn resolve(document: &Document, findings: &mut Findings) -> Signallin
         signalling.transport.dns_timeout = span.0;
     }
     signalling.tls = policy(&document.tls, findings);
+    bans(&document.bans, &mut signalling.bans, findings);
     signalling
 }
 
@@ -132,6 +136,21 @@ fn limits(raw: &raw::Limits, signalling: &mut Signalling, findings: &mut Finding
             }
         }
     }
+}
+
+fn bans(raw: &raw::Bans, policy: &mut BanPolicy, findings: &mut Findings) {
+    if let Some(failures) = &raw.failures {
+        policy.failures = *failures.get_ref();
+    }
+    if let Some(sources) = &raw.sources {
+        if *sources.get_ref() == 0 {
+            let fault = "bans: `sources` of 0 would remember nobody; `failures` of 0 bans nobody";
+            findings.error(sources.span(), fault);
+        }
+        policy.sources = usize::try_from(*sources.get_ref()).unwrap_or(usize::MAX);
+    }
+    policy.window = raw.window.map_or(policy.window, |span| span.0);
+    policy.duration = raw.duration.map_or(policy.duration, |span| span.0);
 }
 
 fn servers(raw: &raw::Dns, signalling: &mut Signalling, findings: &mut Findings) {

@@ -1,6 +1,6 @@
 //! `[[trunk]]`: presets filled in, addresses parsed, trunks that could be confused told apart.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use b2bua::profile::{
@@ -135,10 +135,11 @@ fn one(
         interface,
         fqdn: fqdn.as_deref(),
     };
+    let called_back = raw.registrar.is_some() && raw.peers.0.is_empty();
     let flow = connection::flow(
         &raw.connection,
         &TrunkName::from(name.as_str()),
-        preset,
+        (preset, called_back),
         findings,
     );
     let profile = profile(raw, around, config, findings);
@@ -202,10 +203,12 @@ fn peers(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) -> Vec<Peer>
                 })
                 .collect();
         }
-        findings.warning(
-            raw.name.span(),
-            format!("trunk {name} has no `peers`: no call can go to it"),
-        );
+        if raw.registrar.is_none() {
+            findings.warning(
+                raw.name.span(),
+                format!("trunk {name} has no `peers`: no call can go to it"),
+            );
+        }
     }
     peers
 }
@@ -256,6 +259,13 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
             .iter()
             .filter_map(|(first, prefix)| IpNet::new((*first).into(), *prefix).ok())
             .collect();
+    }
+    if raw.registrar.is_some() {
+        let everybody: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let nets = everybody
+            .into_iter()
+            .filter_map(|any| IpNet::new(any, 0).ok());
+        return nets.collect();
     }
     let named: Vec<&str> = peers
         .iter()
