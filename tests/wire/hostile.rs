@@ -348,7 +348,11 @@ fn published_attacks_get_a_refusal_at_most() {
         tried += 1;
     }
     assert!(tried > 20, "{tried} stimuli");
-    corpora::tally("cve-stimuli on the wire", "as expected, the daemon unharmed", tried);
+    corpora::tally(
+        "cve-stimuli on the wire",
+        "as expected, the daemon unharmed",
+        tried,
+    );
 }
 
 #[test]

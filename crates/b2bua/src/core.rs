@@ -443,6 +443,7 @@ impl Core {
             AttemptFailure::NoAnswer
             | AttemptFailure::TimerC
             | AttemptFailure::SetupBudget
+            | AttemptFailure::OtherCustomer
             | AttemptFailure::Unregistered
             | AttemptFailure::Limit(_)
             | AttemptFailure::NoMediaPort

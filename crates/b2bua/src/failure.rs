@@ -40,6 +40,8 @@ pub enum AttemptFailure {
     TimerC,
     /// All attempts together used up the time that the caller's side grants.
     SetupBudget,
+    /// The trunk belongs to another customer than the party that is to be joined to it.
+    OtherCustomer,
     /// Nobody of the trunk is registered here, or this gateway must be registered there and is not.
     Unregistered,
     /// A limit of ours stood in the way.
@@ -167,6 +169,7 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
             StatusCode::TEMPORARILY_UNAVAILABLE,
         ),
         AttemptFailure::SetupBudget => (FailureClass::Timeout, false, StatusCode::SERVER_TIMEOUT),
+        AttemptFailure::OtherCustomer => (FailureClass::Policy, true, StatusCode::NOT_FOUND),
         AttemptFailure::Limit(_) => (FailureClass::Policy, true, StatusCode::SERVICE_UNAVAILABLE),
         AttemptFailure::NoMediaPort => (
             FailureClass::Internal,

@@ -23,7 +23,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use media_relay::{LatchPolicy, ShardId};
+use ipnet::IpNet;
+use media_relay::{Clip, LatchPolicy, ShardId};
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
@@ -43,7 +44,8 @@ pub use identity::{
     Assertion, Caller, IdentityProfile, Preference, Privacy, Signatures, Unscreened,
 };
 pub use media::MediaPolicy;
-pub use net::{IpNet, IpNetError};
+pub(crate) use net::holds;
+pub use net::{NetworkError, network};
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
@@ -114,6 +116,8 @@ pub struct Profiles {
     pub trunks: BTreeMap<TrunkName, Arc<TrunkProfile>>,
     /// Limits of the gateway as a whole.
     pub limits: GateLimits,
+    /// What routes have callers hear when no target takes their call, by name.
+    pub announcements: BTreeMap<Box<str>, Arc<Clip>>,
     /// Who takes requests at a listener, in the order of their names.
     by_listener: BTreeMap<ListenerId, Vec<Arc<TrunkProfile>>>,
 }
@@ -139,8 +143,16 @@ impl Profiles {
         Self {
             trunks,
             limits,
+            announcements: BTreeMap::new(),
             by_listener,
         }
+    }
+
+    /// The same with these announcements.
+    #[must_use]
+    pub fn with_announcements(mut self, announcements: BTreeMap<Box<str>, Arc<Clip>>) -> Self {
+        self.announcements = announcements;
+        self
     }
 
     /// The trunks that take requests at this listener.
@@ -318,6 +330,8 @@ pub struct TrunkProfile {
     pub name: TrunkName,
     /// The kind of system there.
     pub preset: Preset,
+    /// The customer it belongs to; `None` where it is the operator's own.
+    pub customer: Option<Arc<str>>,
     /// What SIP travels on.
     pub transport: TransportKind,
     /// How the trunk knows this gateway.
@@ -401,6 +415,15 @@ pub struct TrunkProfile {
 }
 
 impl TrunkProfile {
+    /// Whether a call may have parties of both trunks: never those of two customers (W-01).
+    #[must_use]
+    pub fn may_meet(&self, other: &Self) -> bool {
+        match (&self.customer, &other.customer) {
+            (Some(one), Some(other)) => one == other,
+            (None, _) | (_, None) => true,
+        }
+    }
+
     /// `Contact` of this gateway towards the trunk, with `user` where one is known (S-01, S-08).
     #[must_use]
     pub fn contact(&self, user: Option<&str>) -> Uri {

@@ -530,7 +530,10 @@ mod events {
         let media = "m=audio 4000 RTP/AVP 101 96\na=rtpmap:101 opus/48000/2\n\
                      a=rtpmap:96 SILK/16000\n";
         let written = offered(Events::Always, media);
-        assert!(written.contains("a=rtpmap:97 telephone-event/48000\r\n"), "{written}");
+        assert!(
+            written.contains("a=rtpmap:97 telephone-event/48000\r\n"),
+            "{written}"
+        );
     }
 
     #[test]
@@ -542,7 +545,10 @@ mod events {
         let answered = |offer: &SessionDescription, events| {
             let answer = answer_for(offer, other, &mut plain(), &policy(events));
             let (answer, negotiated) = answer.unwrap();
-            (text(&answer), negotiated.telephone_event().map(|e| e.our_pt))
+            (
+                text(&answer),
+                negotiated.telephone_event().map(|e| e.our_pt),
+            )
         };
         let (answer, events) = answered(&offer, Events::Always);
         assert!(answer.contains("RTP/AVP 8 97\r\n"), "{answer}");

@@ -33,8 +33,14 @@ const TOLD: &[(&str, &str)] = &[
     ("sdp-attr", "to rewrite attributes"),
     ("SDES", "to choose among suites"),
     ("original sendrecv", "to keep the direction of the address"),
-    ("allow-asymmetric-codecs", "to let both sides use other codecs"),
-    ("'transport-protocol' => 'accept'", "to keep the answer's profile"),
+    (
+        "allow-asymmetric-codecs",
+        "to let both sides use other codecs",
+    ),
+    (
+        "'transport-protocol' => 'accept'",
+        "to keep the answer's profile",
+    ),
     ("WebRTC", "to speak WebRTC"),
 ];
 
@@ -236,7 +242,9 @@ fn every_pair_of_another_product_has_a_verdict() {
     let mut verdicts: BTreeMap<Verdict, usize> = BTreeMap::new();
     let mut unexplained = Vec::new();
     for record in &records {
-        let offer = (!record.is_offer).then(|| offers.get(&record.call)).flatten();
+        let offer = (!record.is_offer)
+            .then(|| offers.get(&record.call))
+            .flatten();
         let verdict = judge(record, offer.copied());
         if let Verdict::Unexplained(what) = &verdict {
             unexplained.push(format!("{} {}: {what}", record.name, record.flags));
@@ -246,7 +254,11 @@ fn every_pair_of_another_product_has_a_verdict() {
             offers.insert(&record.call, record);
         }
     }
-    assert!(unexplained.is_empty(), "{}\n{verdicts:#?}", unexplained.join("\n"));
+    assert!(
+        unexplained.is_empty(),
+        "{}\n{verdicts:#?}",
+        unexplained.join("\n")
+    );
     for (verdict, count) in &verdicts {
         corpora::tally("sdp-interwork pairs", &format!("{verdict:?}"), *count);
     }

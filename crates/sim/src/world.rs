@@ -14,7 +14,7 @@ use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
     PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
-use media_relay::ShardId;
+use media_relay::{Cadence, Clip, ShardId};
 use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
@@ -56,6 +56,7 @@ pub struct World {
     emergency: EmergencyDoc,
     /// The gateway has media on IPv6, too.
     ipv6: bool,
+    announcements: BTreeMap<Box<str>, Arc<Clip>>,
 }
 
 impl World {
@@ -74,6 +75,7 @@ impl World {
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
             ipv6: false,
+            announcements: BTreeMap::new(),
         };
         world.add_plain(
             "carrier",
@@ -137,6 +139,19 @@ impl World {
             numbers: numbers.iter().map(|&number| number.to_owned()).collect(),
             to: to.iter().map(|&trunk| TrunkName::from(trunk)).collect(),
         };
+        self
+    }
+
+    /// Adds a route behind the others whose callers hear a second of a tone when no target takes
+    /// their call.
+    #[must_use]
+    pub fn announced_route(mut self, from: &str, to: &[&str]) -> Self {
+        let busy = (0..8000).map(|at| Cadence::BUSY.sample(at));
+        let clip = Clip::new(busy.collect::<Vec<i16>>(), false).expect("a second of samples");
+        self.announcements.insert("away".into(), Arc::new(clip));
+        self = self.route("announced", &[from], &[], to);
+        let route = self.routes.last_mut().expect("it was added");
+        route.announcement = Some("away".to_owned());
         self
     }
 
@@ -264,7 +279,10 @@ impl World {
             local: SocketAddr::from((GATEWAY, port)),
         };
         CoreConfig {
-            profiles: Arc::new(Profiles::new(self.profiles.values().cloned(), self.limits)),
+            profiles: Arc::new(
+                Profiles::new(self.profiles.values().cloned(), self.limits)
+                    .with_announcements(self.announcements.clone()),
+            ),
             listeners: vec![
                 listener(CARRIER_LISTENER, TransportKind::Udp, 5060),
                 listener(PBX_LISTENER, TransportKind::Udp, 5070),

@@ -84,6 +84,9 @@ impl Trying {
     ) -> Result<Self, AttemptFailure> {
         let profile = core.profiles.trunk(&attempt.trunk).cloned();
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
+        if !trunk.may_meet(origin.trunk) {
+            return Err(AttemptFailure::OtherCustomer);
+        }
         if core.is_unregistered(&trunk, attempt) {
             return Err(AttemptFailure::Unregistered);
         }

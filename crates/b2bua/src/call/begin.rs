@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use routing::{Facts, Outcome, Question};
+use routing::{Facts, Outcome, Question, RoutePlan};
 use sdp::SessionDescription;
 use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Request, Scheme, StatusCode};
@@ -110,8 +110,8 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
                 .with(HeaderName::RetryAfter, seconds)
         })?
     };
-    let attempts = match decide(core, head, &arrived.invite) {
-        Ok(attempts) => attempts,
+    let plan = match decide(core, head, &arrived.invite) {
+        Ok(plan) => plan,
         Err(refusal) => {
             core.gate.release(permit);
             return Err(refusal);
@@ -130,12 +130,18 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         media,
         offer,
         early: EarlyLeg::default(),
-        plan: attempts.into_iter().take(core.attempts_per_call).collect(),
+        plan: plan
+            .attempts
+            .into_iter()
+            .take(core.attempts_per_call)
+            .collect(),
         trying: None,
         tried: Vec::new(),
         redirections: Redirections::default(),
         concession: None,
         alerted: false,
+        announcement: plan.announcement.and_then(|name| core.announcement(&name)),
+        farewell: None,
     }))
 }
 
@@ -187,10 +193,7 @@ fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn offer_of(
-    trunk: &TrunkProfile,
-    invite: &Request,
-) -> Result<Option<SessionDescription>, Refusal> {
+fn offer_of(trunk: &TrunkProfile, invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     let protocol = |status| Refusal::new(status, FailureClass::Protocol);
     if invite.body.is_empty() {
         return Ok(None);
@@ -208,11 +211,7 @@ fn offer_of(
     Ok(Some(offer))
 }
 
-fn decide(
-    core: &mut Core,
-    head: &mut Head,
-    invite: &Request,
-) -> Result<Vec<routing::Attempt>, Refusal> {
+fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePlan, Refusal> {
     let calling = screen::calling(core, head, invite)
         .ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, FailureClass::Policy))?;
     let question = Question {
@@ -228,7 +227,10 @@ fn decide(
     match decision.outcome {
         Outcome::Route(plan) => {
             head.record.route = Some(plan.route.to_string());
-            Ok(core.located(plan.attempts))
+            Ok(RoutePlan {
+                attempts: core.located(plan.attempts),
+                ..plan
+            })
         }
         Outcome::Reject { status, .. } => Err(Refusal::new(status, FailureClass::Policy)),
     }

@@ -32,6 +32,7 @@ fn what_the_trunk_cannot_do_is_tried_elsewhere_and_makes_microsoft_go_on() {
         ),
         (AttemptFailure::NoHop, 503),
         (AttemptFailure::Limit(Refused::TrunkFull), 503),
+        (AttemptFailure::OtherCustomer, 404),
     ];
     for (failure, code) in failures {
         let verdict = judge(&failure);

@@ -353,7 +353,10 @@ impl Sim {
             .filter(|profile| Some(profile.name.as_str()) != trunk)
             .map(|profile| profile.as_ref().clone())
             .collect();
-        config.profiles = Arc::new(Profiles::new(kept, config.profiles.limits));
+        config.profiles = Arc::new(
+            Profiles::new(kept, config.profiles.limits)
+                .with_announcements(config.profiles.announcements.clone()),
+        );
         let pairs = checkpoints.into_iter().map(|kept| (kept.call, kept));
         self.gateway.saved = pairs.collect();
         self.gateway.restart_with(self.now, config);

@@ -280,7 +280,8 @@ fn fax_and_video_offers_leave_the_call_as_it_was() {
     let video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n";
     let t38_beside = "m=image 4004 udptl t38\r\na=T38FaxVersion:0\r\n";
     // ITU-T V.152 and what fax machines' gateways say of G.711.
-    let pass_through = "a=gpmd:8 vbd=yes;ecan=off\r\na=silenceSupp:off - - - -\r\na=ecan:fb off -\r\n";
+    let pass_through =
+        "a=gpmd:8 vbd=yes;ecan=off\r\na=silenceSupp:off - - - -\r\na=ecan:fb off -\r\n";
     let cases = [
         (fax.to_owned(), 488, 0),
         (format!("{AUDIO}{video}"), 200, 2),

@@ -1,5 +1,6 @@
 //! Whole calls through the gateway on a virtual clock, one module for each topic.
 
+mod announce;
 mod bad_links;
 mod basic;
 mod contact;

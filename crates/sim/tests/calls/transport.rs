@@ -68,7 +68,12 @@ fn a_long_invite_goes_over_udp_to_a_carrier_that_knows_nothing_else() {
         assert_eq!(counts.long_by_stream, 1, "tried once: {counts:?}");
         assert!(counts.long_datagrams >= call, "{counts:?}");
     }
-    assert_eq!(sim.ladder().count("carrier", "INVITE"), 3, "{}", sim.ladder());
+    assert_eq!(
+        sim.ladder().count("carrier", "INVITE"),
+        3,
+        "{}",
+        sim.ladder()
+    );
     nothing_is_left(&mut sim);
 }
 
@@ -171,7 +176,12 @@ fn a_carrier_that_must_use_srtp_is_refused_without_it() {
     sim.party_mut("carrier").style.srtp = false;
     let caller = sim.call("carrier", APPLICATION);
     sim.run_until_quiet();
-    assert_eq!(sim.view(caller).failed_with(), Some(488), "{}", sim.ladder());
+    assert_eq!(
+        sim.view(caller).failed_with(),
+        Some(488),
+        "{}",
+        sim.ladder()
+    );
     assert_eq!(sim.ladder().count("acs", "INVITE"), 0, "{}", sim.ladder());
     nothing_is_left(&mut sim);
 }

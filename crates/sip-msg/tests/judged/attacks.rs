@@ -65,7 +65,11 @@ fn attacks_are_refused_or_read() {
         }
     }
     corpora::tally("cve-stimuli SIP", "refused by the parser", refused);
-    corpora::tally("cve-stimuli SIP", "read, and printed unambiguously", understood);
+    corpora::tally(
+        "cve-stimuli SIP",
+        "read, and printed unambiguously",
+        understood,
+    );
 }
 
 #[test]

@@ -184,7 +184,9 @@ fn judge(folder: &str, count: usize) {
     for (verdict, count) in counts {
         corpora::tally(folder, &verdict, count);
     }
-    let ours = OF_OTHERS.iter().filter(|(name, ..)| cases.iter().any(|(case, ..)| case == name));
+    let ours = OF_OTHERS
+        .iter()
+        .filter(|(name, ..)| cases.iter().any(|(case, ..)| case == name));
     corpora::tally(folder, "of these left to a higher layer", ours.count());
 }
 

@@ -87,7 +87,11 @@ fn messages_of_microsoft_are_kept_byte_for_byte() {
         return;
     };
     let files = files(&folder, ".sip");
-    corpora::tally("teams-direct-routing", "messages kept octet for octet", files.len());
+    corpora::tally(
+        "teams-direct-routing",
+        "messages kept octet for octet",
+        files.len(),
+    );
     for path in files {
         let text = message(&path);
         let parsed = parse(text.clone(), &Limits::default(), Framing::Datagram);

@@ -10,7 +10,10 @@ use sip_msg::{
     Framing, Limits as MessageLimits, Message, Method, Request, TransportKind, Uri, parse,
 };
 
-use crate::{ClientKey, DatagramPolicy, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent, UserAgent};
+use crate::{
+    ClientKey, DatagramPolicy, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent,
+    UserAgent,
+};
 
 pub(super) const PEER: &str = "192.0.2.2:5060";
 

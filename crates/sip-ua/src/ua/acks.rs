@@ -158,13 +158,7 @@ impl UserAgent {
         }
     }
 
-    fn send_ack(
-        &mut self,
-        now: Now,
-        key: ClientKey,
-        dialog: DialogKey,
-        mut rest: VecDeque<Hop>,
-    ) {
+    fn send_ack(&mut self, now: Now, key: ClientKey, dialog: DialogKey, mut rest: VecDeque<Hop>) {
         let branch = self.rng.branch();
         let transmit = self.mint_transmit();
         let Some(ack) = self.ack_of(key, dialog) else {

@@ -236,7 +236,9 @@ impl Reading {
             encoder,
             "registered_contacts",
             "Contacts that a trunk has registered here",
-            contacts.map(|(trunk, count)| (by_trunk(trunk), count)).collect(),
+            contacts
+                .map(|(trunk, count)| (by_trunk(trunk), count))
+                .collect(),
         )?;
         gauge(
             encoder,

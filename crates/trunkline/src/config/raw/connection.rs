@@ -16,6 +16,9 @@ pub struct Connection {
     pub flows: Option<Spanned<String>>,
     /// For TCP and TLS together to come up. Default: `"2s"`.
     pub connect: Option<Span>,
+    /// Whether the connection is left for another once a call on it was answered 503 with
+    /// `Retry-After`. Default: `true` for `acs` and `teams`, whose proxies mean that, else `false`.
+    pub leave_when_busy: Option<bool>,
     /// A connection we opened that sends nothing for this long sends a CRLF ping; `"0s"` sends
     /// none. Microsoft closes after two minutes without. Default: `"45s"`.
     pub keep_alive: Option<Span>,
