@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use b2bua::profile::{Advertised, IpNet, MediaInterface, PeerProfile};
+use b2bua::profile::{Advertised, MediaInterface, PeerProfile};
 use sip_msg::TransportKind;
 
 use super::{GATEWAY, GATEWAY_MEDIA, TLS_LISTENER, World};
@@ -31,7 +31,7 @@ impl World {
             profile.advertised.host = Arc::from(format!("[{GATEWAY_V6}]"));
             let host = format!("[{}]", sip.ip());
             profile.peers = vec![PeerProfile::new(&host, Some(5060), TransportKind::Udp)];
-            profile.allow = vec![IpNet::single(sip.ip())];
+            profile.allow = vec![sip.ip().into()];
             profile.media_interface = MEDIA_V6;
         })
     }
