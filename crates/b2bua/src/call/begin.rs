@@ -258,7 +258,7 @@ impl Core {
             .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
             room: room.collect(),
-            up: self.up(&trunks),
+            up: self.up(trunks),
             wall: self.now.wall,
             draw: self.tokens.next_u64(),
         }
