@@ -37,7 +37,9 @@ pub use counters::{Counters, Load};
 pub use dialog::{
     CheckpointError, Dialog, DialogCheckpoint, DialogSettings, DialogState, Role, SentBy,
 };
-pub use event::{ClientFailure, DialogError, HopPolicy, Outgoing, RespondError, UaEvent};
+pub use event::{
+    ClientFailure, DatagramPolicy, DialogError, HopPolicy, Outgoing, RespondError, UaEvent,
+};
 pub use keys::{ClientKey, DialogKey, ServerKey};
 pub use timers::TimerConfig;
 pub use ua::UserAgent;
