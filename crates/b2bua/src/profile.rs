@@ -52,8 +52,8 @@ pub use presets::{
 pub use reasons::ReasonMap;
 pub use redirect::{Redirect, RedirectTarget};
 pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
-pub use sip_ua::TimerConfig;
 pub use sip_ua::auth::{Algorithm, Credentials, Password};
+pub use sip_ua::{DatagramPolicy, TimerConfig};
 pub use transfer::TransferPolicy;
 pub use trunks::Profiles;
 
@@ -296,6 +296,8 @@ pub struct TrunkProfile {
     pub request_hosts: Vec<Arc<str>>,
     /// How connections may be used.
     pub flows: FlowPolicy,
+    /// What becomes of requests too long for a datagram (RFC 3261 §18.1.1).
+    pub datagrams: DatagramPolicy,
     /// SRTP by SDES (RFC 4568) is demanded in both directions; plain RTP is refused with 488.
     pub srtp: bool,
     /// RTP and RTCP on one port are offered (RFC 5761).

@@ -18,7 +18,7 @@ use super::{Call, Head, Timer, screen};
 use crate::core::{Core, Reply, SDP};
 use crate::failure::FailureClass;
 use crate::key::{CallKey, Side};
-use crate::leg::LegMedia;
+use crate::leg::{LegMedia, policy};
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -98,7 +98,7 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         return Err(refusal.with(HeaderName::RetryAfter, "60"));
     }
     understood(trunk, &arrived.invite)?;
-    let offer = offer_of(&arrived.invite)?;
+    let offer = offer_of(trunk, &arrived.invite)?;
     let called = screen::called(&arrived.invite.uri);
     head.record.emergency = core.snapshot.is_emergency(&trunk.name, &called);
     let permit = if head.record.emergency {
@@ -194,7 +194,7 @@ fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
+fn offer_of(trunk: &TrunkProfile, invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     let protocol = |status| Refusal::new(status, FailureClass::Protocol);
     if invite.body.is_empty() {
         return Ok(None);
@@ -207,9 +207,8 @@ fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     let status = |code| StatusCode::new(code).unwrap_or(StatusCode::BAD_REQUEST);
     let offer = SessionDescription::parse(&invite.body)
         .map_err(|error| protocol(status(error.status())))?;
-    offer
-        .usable_audio()
-        .map_err(|_| protocol(StatusCode::NOT_ACCEPTABLE_HERE))?;
+    sdp::answerable(&offer, trunk.srtp, &policy(trunk))
+        .map_err(|error| protocol(status(error.status())))?;
     Ok(Some(offer))
 }
 
@@ -260,7 +259,7 @@ impl Core {
             .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
             room: room.collect(),
-            up: self.up(&trunks),
+            up: self.up(trunks),
             wall: self.now.wall,
             draw: self.tokens.next_u64(),
         }

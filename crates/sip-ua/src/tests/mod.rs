@@ -15,6 +15,7 @@ mod ladders;
 mod limits;
 mod matching;
 mod net;
+mod oversize;
 mod reliable;
 mod seeds;
 mod timers;
