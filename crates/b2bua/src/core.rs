@@ -221,6 +221,8 @@ impl Core {
             trunk: trunk.name.clone(),
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            named_peer: trunk.peers.first().map(|peer| peer.uri.clone()),
+            datagrams: trunk.datagrams,
         }
     }
 
@@ -276,9 +278,11 @@ impl Core {
         Outgoing {
             request,
             trunk: trunk.name.clone(),
+            named_peer: Some(hop.clone()),
             next_hop: hop,
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            datagrams: trunk.datagrams,
             policy: HopPolicy {
                 failover: true,
                 no_response: None,

@@ -33,9 +33,11 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, payload_type_map};
+pub use answer::{
+    Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, answerable, payload_type_map,
+};
 pub use audio::{Audio, Format, Profile};
-pub use codec::{Codec, CodecPattern, Policy};
+pub use codec::{Codec, CodecPattern, Events, Policy};
 pub use crypto::{CryptoAttribute, LocalCrypto, MasterKey, Mki, Suite};
 pub use description::{Limits, SessionDescription};
 pub use direction::{Direction, HoldDialect};

@@ -29,7 +29,7 @@ pub fn offer_for(
     let ptime = other.ptime.or(policy.ptime);
     let direction = policy.hold.express(other.direction);
     offer(
-        policy.ordered(&other.formats),
+        policy.ordered(&policy.with_events(&other.formats)),
         (direction, policy.hold.nulls(direction)),
         (ptime, other.maxptime),
         local,
@@ -46,7 +46,7 @@ pub fn offer_from_codecs(
     local: &mut LocalMedia,
     policy: &Policy,
 ) -> Result<(SessionDescription, PendingOffer), OfferError> {
-    let formats = policy.ordered(&Codec::assign(codecs));
+    let formats = policy.ordered(&policy.with_events(&Codec::assign(codecs)));
     let direction = (Direction::SendRecv, false);
     offer(formats, direction, (policy.ptime, None), local)
 }

@@ -1,5 +1,7 @@
 //! What a run starts with: trunks, parties, links and routes.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use b2bua::bans::BanPolicy;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
-    MediaInterface, PeerProfile, Profiles, TimerConfig, TrunkProfile,
+    PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
 use media_relay::{Cadence, Clip, ShardId};
 use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
@@ -52,6 +54,8 @@ pub struct World {
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
+    /// The gateway has media on IPv6, too.
+    ipv6: bool,
     announcements: BTreeMap<Box<str>, Arc<Clip>>,
 }
 
@@ -70,6 +74,7 @@ impl World {
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
+            ipv6: false,
             announcements: BTreeMap::new(),
         };
         world.add_plain(
@@ -284,11 +289,7 @@ impl World {
                 listener(TLS_LISTENER, TransportKind::Tls, 5061),
             ],
             media: MediaConfig {
-                interfaces: vec![MediaInterface {
-                    id: 0,
-                    bind: GATEWAY_MEDIA.into(),
-                    advertise: GATEWAY_MEDIA.into(),
-                }],
+                interfaces: self.media_interfaces(),
                 shards: (0..self.shards).map(ShardId).collect(),
                 reserve: 8,
                 cool_down: Duration::from_secs(5),

@@ -18,7 +18,7 @@ use super::{Call, Head, Timer, screen};
 use crate::core::{Core, Reply, SDP};
 use crate::failure::FailureClass;
 use crate::key::{CallKey, Side};
-use crate::leg::LegMedia;
+use crate::leg::{LegMedia, policy};
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -64,6 +64,7 @@ pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<C
         record: Box::new(CallRecord::begin(begun.clone())),
     };
     core.index.begun.insert(key, Box::new(begun));
+    core.claim_trace(key);
     match admit(core, &mut head, &arrived) {
         Ok(setup) => {
             core.index.own_server(arrived.server, key);
@@ -97,7 +98,7 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         return Err(refusal.with(HeaderName::RetryAfter, "60"));
     }
     understood(trunk, &arrived.invite)?;
-    let offer = offer_of(&arrived.invite)?;
+    let offer = offer_of(trunk, &arrived.invite)?;
     let called = screen::called(&arrived.invite.uri);
     head.record.emergency = core.snapshot.is_emergency(&trunk.name, &called);
     let permit = if head.record.emergency {
@@ -193,7 +194,7 @@ fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
+fn offer_of(trunk: &TrunkProfile, invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     let protocol = |status| Refusal::new(status, FailureClass::Protocol);
     if invite.body.is_empty() {
         return Ok(None);
@@ -206,9 +207,8 @@ fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     let status = |code| StatusCode::new(code).unwrap_or(StatusCode::BAD_REQUEST);
     let offer = SessionDescription::parse(&invite.body)
         .map_err(|error| protocol(status(error.status())))?;
-    offer
-        .usable_audio()
-        .map_err(|_| protocol(StatusCode::NOT_ACCEPTABLE_HERE))?;
+    sdp::answerable(&offer, trunk.srtp, &policy(trunk))
+        .map_err(|error| protocol(status(error.status())))?;
     Ok(Some(offer))
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sdp::{
-    AnswerError, Audio, Codec, CodecPattern, Direction, LocalMedia, Negotiated, OfferError,
+    AnswerError, Audio, Codec, CodecPattern, Direction, Events, LocalMedia, Negotiated, OfferError,
     PendingOffer, Policy, SessionDescription, answer_for, offer_for,
 };
 use sip_ua::ClientKey;
 
-use crate::profile::TrunkProfile;
+use crate::profile::{DtmfMode, TrunkProfile};
 
 /// What was agreed with the party of one leg, and what both want.
 #[derive(Clone, Debug)]
@@ -59,6 +59,10 @@ pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
         allow: patterns.clone(),
         deny: named(&trunk.media.deny),
         prefer: patterns,
+        events: match trunk.dtmf.mode {
+            DtmfMode::Rfc4733 => Events::Always,
+            DtmfMode::Info | DtmfMode::Inband => Events::Never,
+        },
         hold: trunk.hold.dialect,
         suites: trunk.media.suites.clone(),
         ..Policy::default()
@@ -126,11 +130,27 @@ impl Session {
             }
         }
         audio.formats = formats;
+        self.keep_events(&mut audio.formats);
         let (offer, pending) = offer_for(&audio, local, policy)?;
         Ok((
             offer.to_bytes().into(),
             pending.over(self.negotiated.clone()),
         ))
+    }
+
+    /// Events of this leg alone keep their payload type too.
+    fn keep_events(&self, formats: &mut Vec<sdp::Format>) {
+        let Some(events) = self.negotiated.telephone_event() else {
+            return;
+        };
+        let ours = sdp::Format {
+            pt: events.our_pt,
+            ..events.format.clone()
+        };
+        let known = formats.iter().any(sdp::Format::is_telephone_event);
+        if !known && formats.iter().all(|format| format.pt != ours.pt) {
+            formats.push(ours);
+        }
     }
 
     /// Takes the party's answer to an offer of ours that said `conveying`.

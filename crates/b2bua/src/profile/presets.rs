@@ -11,9 +11,10 @@ use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
-    IdentityProfile, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
-    Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers, Trust,
+    Advertised, ContextProfile, DatagramPolicy, DtmfPolicy, Early, FlowPolicy, HeaderProfile,
+    HoldPolicy, IdentityProfile, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap,
+    Redirect, Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers,
+    Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -99,6 +100,7 @@ impl TrunkProfile {
             expected_names: vec![Arc::from(MICROSOFT_CLIENT_NAME)],
             request_hosts: vec![request_host],
             flows: FlowPolicy::OneWay,
+            datagrams: DatagramPolicy::default(),
             srtp: true,
             rtcp_mux: true,
             hold: HoldPolicy::new(HoldDialect::InactiveOnly),
@@ -196,6 +198,7 @@ impl TrunkProfile {
             expected_names: Vec::new(),
             request_hosts: Vec::new(),
             flows: FlowPolicy::Reuse,
+            datagrams: DatagramPolicy::default(),
             srtp: false,
             rtcp_mux: false,
             hold: HoldPolicy::default(),

@@ -141,6 +141,39 @@ fn a_pinned_hop_is_used_where_there_is_no_route_set_and_the_contact_stays_octet_
 }
 
 #[test]
+fn an_address_over_tls_must_show_the_name_of_its_peer() {
+    for (named_peer, shown) in [
+        (None, "198.51.100.9"),
+        (
+            Some("sip:sip.carrier.example;transport=tls"),
+            "sip.carrier.example",
+        ),
+    ] {
+        let settings = DialogSettings {
+            named_peer: named_peer.map(|uri| Uri::parse(uri.to_owned()).unwrap()),
+            ..settings()
+        };
+        let mut bench = Bench::new().over(TransportKind::Tls);
+        let contact = "Contact: <sip:bob@198.51.100.9:5061;transport=tls>\n";
+        let invite = incoming("INVITE", "z9hG4bK1");
+        bench.receive(&invite.replace("Contact: <sip:bob@192.0.2.2:5060>\n", contact));
+        let Some(UaEvent::Request { server, .. }) = bench.events().pop() else {
+            panic!()
+        };
+        let ok = bench.ua.respond_to(server, StatusCode::OK).unwrap();
+        let tag = ok.headers.to_tag().unwrap();
+        let (now, told) = (bench.now(), Some(&settings));
+        let dialog = bench.ua.respond(now, server, ok, told).unwrap().unwrap();
+        bench.receive(&within("ACK", 1, "z9hG4bKack", &tag));
+        bench.sent();
+        let (_, to) = bye(&mut bench, dialog);
+        let To::Hop(hop) = to else { panic!() };
+        assert_eq!(hop.addr.to_string(), "198.51.100.9:5061");
+        assert_eq!(&*hop.server_name, shown);
+    }
+}
+
+#[test]
 fn rfc_3261_13_2_2_4_the_2xx_replaces_the_route_set_of_the_early_dialog() {
     let mut bench = Bench::new();
     bench.send(Method::Invite);

@@ -15,6 +15,7 @@ mod ladders;
 mod limits;
 mod matching;
 mod net;
+mod oversize;
 mod reinvites;
 mod reliable;
 mod seeds;

@@ -320,6 +320,8 @@ impl Reading {
             ("refusal_unacknowledged", ua.refusals_unacknowledged),
             ("abandoned", ua.abandoned),
             ("failover", ua.failovers),
+            ("long_by_stream", ua.long_by_stream),
+            ("long_datagram", ua.long_datagrams),
             ("undelivered", ua.undelivered),
         ]
         .map(|(what, count)| (vec![("what", what.to_owned())], int(count)))

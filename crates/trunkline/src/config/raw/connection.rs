@@ -33,4 +33,10 @@ pub struct Connection {
     pub backoff: Option<Span>,
     /// Longest such pause. Default: `"30s"`.
     pub backoff_max: Option<Span>,
+    /// The longest request, in octets, that goes over UDP as a matter of course
+    /// (RFC 3261 §18.1.1). Default: `1300`.
+    pub longest_datagram: Option<Spanned<u32>>,
+    /// Whether longer requests go over TCP, and over UDP only where the peer takes no connection.
+    /// `false` for a peer that is known to take none. Default: `true`.
+    pub tcp_for_long: Option<bool>,
 }

@@ -132,6 +132,12 @@ const HEALTH: &[Row] = &[
     ("`connection.backoff_max`", |t| {
         time(t.flow.reconnect.longest)
     }),
+    ("`connection.longest_datagram`", |t| {
+        t.profile.datagrams.longest.to_string()
+    }),
+    ("`connection.tcp_for_long`", |t| {
+        t.profile.datagrams.streams.to_string()
+    }),
 ];
 
 const CALLS: &[Row] = &[

@@ -194,3 +194,19 @@ fn mistakes_about_announcements_are_found() {
         assert!(found[0].1.contains(says) && found[0].0 > 0, "{found:?}");
     }
 }
+
+#[test]
+fn how_long_requests_travel_is_the_trunks_to_say() {
+    let carrier = "peers = [\"udp:198.51.100.7:5060\"]\n";
+    let told = |lines: &str| {
+        let reading = read(&RIGHT.replacen(carrier, &format!("{carrier}{lines}"), 1));
+        let policy = reading.config.trunks[1].profile.datagrams;
+        (errors(&reading), policy.longest, policy.streams)
+    };
+    assert_eq!(told(""), (vec![], 1300, true));
+    let lines = "connection = { longest_datagram = 1400, tcp_for_long = false }\n";
+    assert_eq!(told(lines), (vec![], 1400, false));
+    let (errors, ..) = told("connection = { longest_datagram = 70000 }\n");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].1.contains("500 to 65000"), "{errors:?}");
+}
