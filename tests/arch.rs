@@ -100,7 +100,7 @@ fn the_map_is_the_graph() {
 #[test]
 fn arrows_point_down() {
     let level = |name: &str| match name {
-        "ambient" | "sip-msg" | "sdp" | "rtp" | "e164" => 0,
+        "ambient" | "sip-msg" | "sdp" | "rtp" | "e164" | "voice" => 0,
         "sip-ua" | "routing" | "media-relay" => 1,
         "b2bua" => 2,
         "trunkline" => 4,

@@ -88,6 +88,23 @@ impl Sipp {
         self
     }
 
+    /// Its TCP passes a TLS end that others reach at `door`: that is what it tells them.
+    ///
+    /// # Panics
+    /// The scenario cannot be written again.
+    #[must_use]
+    pub fn behind(self, door: SocketAddr) -> Self {
+        let text = std::fs::read_to_string(&self.scenario).expect("it was just written");
+        let text = text
+            .replace(
+                "@[local_ip]:[local_port];transport=[transport]>",
+                &format!("@{door};transport=tls>"),
+            )
+            .replace("Via: SIP/2.0/[transport]", "Via: SIP/2.0/TLS");
+        std::fs::write(&self.scenario, text).expect("it was just written");
+        self.over("tcp")
+    }
+
     /// Starts it. A called party has its socket bound when this returns.
     #[must_use]
     pub fn start(self) -> Running {

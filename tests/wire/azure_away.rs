@@ -1,9 +1,10 @@
 //! Azure is away: calls for it go where the route says next, in time, and without asking the dead
-//! first once they are known to be dead.
+//! first once they are known to be dead; or the caller hears why nobody answers.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
+use trunkline_tests::audio::{Tone, converse, wave};
 use trunkline_tests::certificates::Authority;
 use trunkline_tests::daemon;
 use trunkline_tests::gateway::{self, FQDN, MICROSOFT};
@@ -64,4 +65,34 @@ fn calls_go_to_the_office_when_all_three_proxies_are_away() {
         let bye = office.request("BYE");
         office.send(&bye.response("200 OK", "phone", &[], ""));
     }
+}
+
+#[test]
+fn callers_hear_an_announcement_where_nobody_takes_their_call() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    authority.good(&[FQDN]).write(&lab, "sbc1");
+    lab.write("roots.pem", &authority.root());
+    std::fs::write(lab.path("away.wav"), wave(440, 2)).expect("the lab takes files");
+    // Nobody listens where Microsoft's name leads.
+    let text = gateway::configuration(&lab)
+        .replacen("to = \"acs\"", "to = \"acs\"\nannouncement = \"away\"", 1)
+        .replacen(
+            "[[route]]",
+            "[[announcement]]\nname = \"away\"\nfile = \"away.wav\"\n[[route]]",
+            1,
+        );
+    let _daemon = daemon::start(&lab, &text);
+    let mut carrier = Telephone::start(&lab);
+    let media = SocketAddr::new(lab.host(2), 6000);
+    let socket = UdpSocket::bind(media).expect("the telephone's port is free");
+    let patience = Some(Duration::from_secs(5));
+    socket
+        .set_read_timeout(patience)
+        .expect("a timeout can be set");
+    carrier.call("+14255550177", "+14255550123", media);
+    let progress = carrier.response("INVITE", 183);
+    assert!(progress.body.contains("m=audio"), "{progress:?}");
+    let heard = Tone::of(&converse(&socket, 1000, 75), 440);
+    assert!(heard.share > 0.9 && heard.energy > 1e6, "{heard:?}");
+    carrier.response("INVITE", 503);
 }

@@ -1,4 +1,5 @@
-//! baresip as a telephone on Microsoft's side: TLS, SRTP and audio of nobody here.
+//! baresip as a telephone on Microsoft's side, and as a carrier with TLS and SRTP: audio of nobody
+//! here.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
@@ -25,8 +26,11 @@ const OUR_TONE: u32 = 400;
 /// Packets of a conversation, 20 ms each.
 const PACKETS: usize = 200;
 
-/// baresip with one account at Microsoft's place.
-fn baresip(lab: &Lab) -> Process {
+/// What a carrier is called that has TLS and SRTP.
+const CARRIER: &str = "sip.secure-carrier.example";
+
+/// baresip with one account, in the place of whoever is called `name`.
+fn baresip(lab: &Lab, name: &str) -> Process {
     let at = lab.host(3);
     let file = |name: &str| lab.path(name).display().to_string();
     lab.write(
@@ -50,7 +54,7 @@ fn baresip(lab: &Lab) -> Process {
     lab.write(
         "accounts",
         &format!(
-            "<sip:{THERE}@{MICROSOFT};transport=tls>;regint=0;answermode=auto;\
+            "<sip:{THERE}@{name};transport=tls>;regint=0;answermode=auto;\
              mediaenc=srtp-mand;audio_codecs=PCMU/8000/1;\
              outbound=\"sip:{};transport=tls\"\n",
             gateway::tls(lab)
@@ -78,19 +82,35 @@ struct Stage {
 }
 
 impl Stage {
+    /// baresip is Microsoft.
     fn start() -> Self {
+        let stage = Self::with(MICROSOFT, gateway::configuration);
+        gateway::wait_online(&stage.lab);
+        stage
+    }
+
+    /// baresip is a carrier.
+    fn with_carrier() -> Self {
+        Self::with(CARRIER, |lab| {
+            let preset = "preset = \"carrier\"\nsrtp = true\noptions = { interval = \"0s\" }";
+            gateway::configuration(lab)
+                .replace("preset = \"acs\"", preset)
+                .replace(MICROSOFT, CARRIER)
+        })
+    }
+
+    fn with(name: &str, configuration: impl Fn(&Lab) -> String) -> Self {
         let (lab, authority) = (Lab::new(), Authority::new());
         let address = lab.host(1).to_string();
         // baresip dials addresses, as it asks no file for names.
         authority.good(&[FQDN, &address]).write(&lab, "sbc1");
-        let mut far = authority.good(&[MICROSOFT]);
+        let mut far = authority.good(&[name]);
         far.chain += &far.key;
         far.write(&lab, "far");
         lab.write("roots.pem", &authority.root());
         // The gateway's OPTIONS must find someone there.
-        let baresip = baresip(&lab);
-        let gateway = daemon::start(&lab, &gateway::configuration(&lab));
-        gateway::wait_online(&lab);
+        let baresip = baresip(&lab, name);
+        let gateway = daemon::start(&lab, &configuration(&lab));
         let telephone = Telephone::start(&lab);
         let sound = UdpSocket::bind((lab.host(2), 40_000)).expect("the port is free");
         sound
@@ -151,7 +171,15 @@ impl Stage {
 
 #[test]
 fn a_call_to_baresip_carries_sound_both_ways() {
-    let mut stage = Stage::start();
+    called(Stage::start());
+}
+
+#[test]
+fn a_call_to_a_carrier_with_tls_and_srtp_carries_sound_both_ways() {
+    called(Stage::with_carrier());
+}
+
+fn called(mut stage: Stage) {
     stage.telephone.call(HERE, THERE, stage.media());
     let ok = stage.telephone.response("INVITE", 200);
     let dialog = stage.telephone.acknowledge(&ok);
@@ -160,7 +188,15 @@ fn a_call_to_baresip_carries_sound_both_ways() {
 
 #[test]
 fn a_call_from_baresip_carries_sound_both_ways() {
-    let mut stage = Stage::start();
+    calling(Stage::start());
+}
+
+#[test]
+fn a_call_from_a_carrier_with_tls_and_srtp_carries_sound_both_ways() {
+    calling(Stage::with_carrier());
+}
+
+fn calling(mut stage: Stage) {
     let dial = format!("/dial sip:{HERE}@{FQDN}:5061;transport=tls\n");
     UdpSocket::bind((stage.lab.host(2), 0))
         .expect("a port is free")

@@ -33,6 +33,8 @@ roots = "roots.pem"
 [[trunk]]
 name = "acs"
 preset = "acs"
+[dns]
+self_check = "0s"
 "#
             ),
         );

@@ -348,6 +348,11 @@ fn published_attacks_get_a_refusal_at_most() {
         tried += 1;
     }
     assert!(tried > 20, "{tried} stimuli");
+    corpora::tally(
+        "cve-stimuli on the wire",
+        "as expected, the daemon unharmed",
+        tried,
+    );
 }
 
 #[test]
@@ -356,11 +361,12 @@ fn torture_messages_are_judged_as_the_rfcs_say() {
         let Some(folder) = corpora::folder(corpus) else {
             continue;
         };
-        for case in index(&folder, "verdicts.json") {
-            let name = entry(&case, "file");
+        let cases = index(&folder, "verdicts.json");
+        for case in &cases {
+            let name = entry(case, "file");
             let bytes = std::fs::read(folder.join(name)).expect("the file is there");
             for stream in [false, true] {
-                let mut verdict = Verdict::read(entry(&case, "expected"), &bytes);
+                let mut verdict = Verdict::read(entry(case, "expected"), &bytes);
                 verdict.codes.extend(match name {
                     // Over TCP the second message is an INVITE without Contact.
                     "dblreq.dat" if stream => Some(400),
@@ -380,5 +386,7 @@ fn torture_messages_are_judged_as_the_rfcs_say() {
                 verdict.assert(name, &outcome);
             }
         }
+        let verdict = "judged over UDP and TCP as the RFC says";
+        corpora::tally(&format!("{corpus} on the wire"), verdict, cases.len());
     }
 }

@@ -74,6 +74,8 @@ fn a_reload_shows_what_changes_and_keeps_calls_of_a_trunk_that_goes() {
     edit(&lab, "to = \"pbx\"", "to = \"branch\"");
     edit(&lab, "from = \"pbx\"", "from = \"branch\"");
     edit(&lab, "name = \"carrier\"", "name = \"carrier\"\ncalls = 5");
+    let away = "[[announcement]]\nname = \"away\"\n[admin]";
+    edit(&lab, "[admin]", away);
 
     let (code, said, _) = operate(&lab, &["reload", "--dry-run"]);
     assert_eq!(code, 0, "{said}");
@@ -95,6 +97,7 @@ fn a_reload_shows_what_changes_and_keeps_calls_of_a_trunk_that_goes() {
         "- trunk pbx",
         "~ trunk carrier: calls",
         "~ route in",
+        "~ announcements",
         "taken",
     ] {
         assert!(said.contains(shown), "no `{shown}`: {said}");
@@ -179,9 +182,16 @@ fn the_commands_show_trunks_calls_and_ladders_and_end_a_call() {
     assert!(!said.contains("5550123"), "numbers are masked: {said}");
     let (_, said, _) = operate(&lab, &["call", &id, "ladder"]);
     let arrows: Vec<&str> = said.lines().collect();
-    assert!(arrows.len() >= 8, "{said}");
+    for (message, count) in [
+        ("  INVITE sip:", 2),
+        ("  SIP/2.0 100 ", 1),
+        ("  SIP/2.0 200 OK", 2),
+        ("  ACK sip:", 2),
+    ] {
+        let found = arrows.iter().filter(|arrow| arrow.contains(message));
+        assert_eq!(found.count(), count, "{message}: {said}");
+    }
     assert!(arrows[0].contains("INVITE sip:"), "{said}");
-    assert!(said.contains("SIP/2.0 200 OK"), "{said}");
     assert!(
         said.lines().last().is_some_and(|line| line.contains("ACK")),
         "{said}"
@@ -194,6 +204,26 @@ fn the_commands_show_trunks_calls_and_ladders_and_end_a_call() {
     let (code, said, _) = operate(&lab, &["drain"]);
     assert_eq!(code, 0, "{said}");
     assert!(stage.gateway.process.wait(PATIENCE).success());
+}
+
+#[test]
+fn without_a_daemon_the_commands_say_so() {
+    let lab = Lab::new();
+    lab.write("trunkline.toml", "[admin]\nsocket = \"admin.sock\"\n");
+    let (code, _, errors) = operate(&lab, &["status"]);
+    assert_eq!(code, 2, "{errors}");
+    assert!(
+        errors.contains("admin.sock") && errors.contains("no daemon answers"),
+        "{errors}"
+    );
+    lab.write("trunkline.toml", "[admin]\n");
+    let (code, _, errors) = operate(&lab, &["calls"]);
+    assert!(
+        code == 2 && errors.contains("no `socket` in [admin]"),
+        "{errors}"
+    );
+    let (code, _, errors) = operate(&lab, &["trunks", "--customer", "a b"]);
+    assert!(code == 2 && errors.contains("`a b`"), "{errors}");
 }
 
 /// What OpenSSL is shown by a TLS listener that it asks for this name.
@@ -287,6 +317,9 @@ fn each_customer_is_shown_its_own_certificate() {
         let trunks = status["trunks"].as_array().expect("a list");
         assert_eq!(trunks.len(), 1, "{status}");
         assert_eq!(status["names"][0]["fqdn"], names[1]);
+        let certificates = status["certificates"].as_array().expect("a list");
+        assert_eq!(certificates.len(), 1, "{status}");
+        assert_eq!(certificates[0]["name"], "b");
         // DNS is asked a moment after the start; it has never heard of an example.
         if status["names"][0]["dns"]["fine"] == false {
             break;

@@ -77,21 +77,19 @@ fn a_scanner_finds_nothing() {
 fn a_scanner_that_guesses_is_not_heard_any_more_and_others_are() {
     let lab = Lab::new();
     let plan = Plan {
-        pbx: REGISTERS.to_owned(),
+        // It knows nothing better than MD5.
+        pbx: REGISTERS.replace("auth = { ", "auth = { algorithms = \"MD5\", "),
         tables: "[bans]\nfailures = 10".to_owned(),
         ..Plan::over("udp")
     };
     let gateway = Gateway::start(&lab, &plan);
     let host = gateway.pbx_side().ip().to_string();
-    // Every extension asks for a password, so that none of them stands out; and soon nothing does.
     let found = text(&run(
-        "svwar",
-        &[
-            "-m", "REGISTER", "-e", "100-160", "-p", "5070", "--force", &host,
-        ],
+        "svcrack",
+        &["-u", "office", "-r", "100-160", "-p", "5070", &host],
     ));
+    assert!(found.contains("found nothing"), "{found}");
     assert_eq!(gateway.metric("trunkline_banned_sources"), 1, "{found}");
-    assert!(!found.contains("| 150"), "{found}");
     let socket = UdpSocket::bind((lab.host(3), 0)).expect("the address is free");
     assert_eq!(gateway.probe(&socket, gateway.pbx_side()).len(), 0);
     let status = Command::new(daemon::binary())
@@ -101,10 +99,4 @@ fn a_scanner_that_guesses_is_not_heard_any_more_and_others_are() {
         .expect("the binary is there");
     let status = text(&status);
     assert!(status.contains("banned  127.0.0.1 for "), "{status}");
-    // Neither is OPTIONS, which anybody else gets an answer to.
-    let asked = run(
-        "sipsak",
-        &["-v", "-s", &format!("sip:{}", gateway.pbx_side())],
-    );
-    assert!(!asked.status.success(), "{}", text(&asked));
 }

@@ -186,6 +186,11 @@ fn malformed_media_is_not_relayed_and_the_call_stays() {
         sent += 1;
     }
     assert!(sent >= 4, "{sent} stimuli");
+    corpora::tally(
+        "cve-stimuli, RTP and RTCP",
+        "dropped, the call unhurt",
+        sent,
+    );
     call.end();
 }
 

@@ -221,6 +221,8 @@ impl Core {
             trunk: trunk.name.clone(),
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            named_peer: trunk.peers.first().map(|peer| peer.uri.clone()),
+            datagrams: trunk.datagrams,
         }
     }
 
@@ -276,9 +278,11 @@ impl Core {
         Outgoing {
             request,
             trunk: trunk.name.clone(),
+            named_peer: Some(hop.clone()),
             next_hop: hop,
             sent_by: sent_by(trunk),
             pinned_hop: trunk.pinned_hop.clone(),
+            datagrams: trunk.datagrams,
             policy: HopPolicy {
                 failover: true,
                 no_response: None,
@@ -435,12 +439,13 @@ impl Core {
             }
             // It says something about the message.
             AttemptFailure::Transport(TransportError::TooLarge) => return,
-            AttemptFailure::Silent => ProbeFailure::TimedOut,
+            AttemptFailure::Silent | AttemptFailure::StillDown => ProbeFailure::TimedOut,
             AttemptFailure::Transport(error) => ProbeFailure::Transport(error),
             AttemptFailure::NoHop => ProbeFailure::Unresolved,
             AttemptFailure::NoAnswer
             | AttemptFailure::TimerC
             | AttemptFailure::SetupBudget
+            | AttemptFailure::OtherCustomer
             | AttemptFailure::Unregistered
             | AttemptFailure::Limit(_)
             | AttemptFailure::NoMediaPort

@@ -13,7 +13,7 @@ use sip_ua::{Outgoing, ServerKey};
 use crate::call::beyond;
 use crate::core::{Core, Reply, unwanted};
 use crate::index::Owner;
-use crate::profile::TrunkProfile;
+use crate::profile::{TrunkProfile, holds};
 use crate::registrar::{Refused, Registering};
 use crate::registration::Register;
 
@@ -68,7 +68,7 @@ impl Core {
     /// Whether a trunk names this address, or a network that is not everybody's, as its own.
     fn is_known(&self, source: IpAddr) -> bool {
         let mut nets = self.profiles.trunks.values().flat_map(|trunk| &trunk.allow);
-        nets.any(|net| net.prefix() > 0 && net.contains(source))
+        nets.any(|net| net.prefix_len() > 0 && holds(net, source))
     }
 
     /// Lets a request outside of dialogs in if it proves what its trunk demands of INVITE and

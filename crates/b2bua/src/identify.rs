@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use sip_msg::wire::{Arrival, ListenerId, PeerIdentity, TrunkName};
 use sip_msg::{Request, StatusCode, TransportKind};
 use thiserror::Error;
 
-use crate::profile::{IpNet, Profiles, TrunkProfile};
+use crate::profile::{Profiles, TrunkProfile, holds};
 
 /// A request that belongs to no trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
@@ -102,14 +103,14 @@ pub fn identify<'a>(
     let source = arrival.remote.ip();
     left.retain(|trunk| {
         trunk.allow.is_empty()
-            || trunk.allow.iter().any(|net| net.contains(source))
+            || trunk.allow.iter().any(|net| holds(net, source))
             || registered == Some(&trunk.name)
     });
     if left.is_empty() {
         return Err(Unidentified::Source);
     }
     keep_request_host(&mut left, request.uri.host_str());
-    keep_longest_prefix(&mut left, |net| net.contains(source));
+    keep_longest_prefix(&mut left, |net| holds(net, source));
     if left.len() > 1 {
         left.retain(|trunk| registered == Some(&trunk.name));
     }
@@ -169,7 +170,7 @@ fn keep_longest_prefix(left: &mut Vec<&Arc<TrunkProfile>>, holds: impl Fn(&IpNet
             .allow
             .iter()
             .filter(|net| holds(net))
-            .map(IpNet::prefix)
+            .map(IpNet::prefix_len)
             .max()
     };
     let longest = left.iter().filter_map(|trunk| length(trunk)).max();
@@ -249,11 +250,8 @@ fn sources_clash(first: &[IpNet], second: &[IpNet]) -> bool {
     if first.is_empty() && second.is_empty() {
         return true;
     }
-    first.iter().any(|net| {
-        second
-            .iter()
-            .any(|other| net.prefix() == other.prefix() && net.overlaps(other))
-    })
+    // Of two blocks with prefixes of one length that share an address, each is the other.
+    first.iter().any(|net| second.contains(net))
 }
 
 #[cfg(test)]

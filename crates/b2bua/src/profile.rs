@@ -17,18 +17,19 @@ mod reasons;
 mod redirect;
 mod session;
 mod transfer;
+mod trunks;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use media_relay::{LatchPolicy, ShardId};
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
 use crate::bans::BanPolicy;
-use crate::limits::{GateLimits, TrunkLimits};
+use crate::limits::TrunkLimits;
 
 pub use auth::{Demand, Registering, RegistrarPolicy, TrunkAuth};
 pub use context::ContextProfile;
@@ -43,16 +44,18 @@ pub use identity::{
     Assertion, Caller, IdentityProfile, Preference, Privacy, Signatures, Unscreened,
 };
 pub use media::MediaPolicy;
-pub use net::{IpNet, IpNetError};
+pub(crate) use net::holds;
+pub use net::{NetworkError, network};
 pub use presets::{
     MICROSOFT_CLIENT_NAME, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES,
 };
 pub use reasons::ReasonMap;
 pub use redirect::{Redirect, RedirectTarget};
 pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
-pub use sip_ua::TimerConfig;
 pub use sip_ua::auth::{Algorithm, Credentials, Password};
+pub use sip_ua::{DatagramPolicy, TimerConfig};
 pub use transfer::TransferPolicy;
+pub use trunks::Profiles;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
 /// that a public specification ties to the kind, never behaviour hidden from the profile.
@@ -105,55 +108,6 @@ pub struct CoreConfig {
     pub software: Arc<str>,
     /// When sources that scan or guess are no longer heard.
     pub bans: BanPolicy,
-}
-
-/// Trunks and limits as of one reload.
-#[derive(Clone, Debug, Default)]
-pub struct Profiles {
-    /// Every trunk by its name.
-    pub trunks: BTreeMap<TrunkName, Arc<TrunkProfile>>,
-    /// Limits of the gateway as a whole.
-    pub limits: GateLimits,
-    /// Who takes requests at a listener, in the order of their names.
-    by_listener: BTreeMap<ListenerId, Vec<Arc<TrunkProfile>>>,
-}
-
-impl Profiles {
-    /// Profiles of the given trunks; of two with one name the later stays.
-    #[must_use]
-    pub fn new(trunks: impl IntoIterator<Item = TrunkProfile>, limits: GateLimits) -> Self {
-        let trunks: BTreeMap<_, _> = trunks
-            .into_iter()
-            .map(|t| (t.name.clone(), Arc::new(t)))
-            .collect();
-        let mut by_listener: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for trunk in trunks.values() {
-            for &listener in &trunk.listeners {
-                let there: &mut Vec<Arc<TrunkProfile>> = by_listener.entry(listener).or_default();
-                // One socket may stand twice in a trunk's list.
-                if there.last().is_none_or(|last| !Arc::ptr_eq(last, trunk)) {
-                    there.push(Arc::clone(trunk));
-                }
-            }
-        }
-        Self {
-            trunks,
-            limits,
-            by_listener,
-        }
-    }
-
-    /// The trunks that take requests at this listener.
-    #[must_use]
-    pub fn at_listener(&self, listener: ListenerId) -> &[Arc<TrunkProfile>] {
-        self.by_listener.get(&listener).map_or(&[], Vec::as_slice)
-    }
-
-    /// The trunk of that name.
-    #[must_use]
-    pub fn trunk(&self, name: &TrunkName) -> Option<&Arc<TrunkProfile>> {
-        self.trunks.get(name)
-    }
 }
 
 /// Bounds of the core's tables. Reaching one is answered with 503, never with growth.
@@ -323,6 +277,8 @@ pub struct TrunkProfile {
     pub name: TrunkName,
     /// The kind of system there.
     pub preset: Preset,
+    /// The customer it belongs to; `None` where it is the operator's own.
+    pub customer: Option<Arc<str>>,
     /// What SIP travels on.
     pub transport: TransportKind,
     /// How the trunk knows this gateway.
@@ -345,6 +301,8 @@ pub struct TrunkProfile {
     pub request_hosts: Vec<Arc<str>>,
     /// How connections may be used.
     pub flows: FlowPolicy,
+    /// What becomes of requests too long for a datagram (RFC 3261 §18.1.1).
+    pub datagrams: DatagramPolicy,
     /// SRTP by SDES (RFC 4568) is demanded in both directions; plain RTP is refused with 488.
     pub srtp: bool,
     /// RTP and RTCP on one port are offered (RFC 5761).
@@ -404,6 +362,15 @@ pub struct TrunkProfile {
 }
 
 impl TrunkProfile {
+    /// Whether a call may have parties of both trunks: never those of two customers (W-01).
+    #[must_use]
+    pub fn may_meet(&self, other: &Self) -> bool {
+        match (&self.customer, &other.customer) {
+            (Some(one), Some(other)) => one == other,
+            (None, _) | (_, None) => true,
+        }
+    }
+
     /// `Contact` of this gateway towards the trunk, with `user` where one is known (S-01, S-08).
     #[must_use]
     pub fn contact(&self, user: Option<&str>) -> Uri {

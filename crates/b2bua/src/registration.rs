@@ -162,7 +162,14 @@ impl Registrations {
             };
             let profile = Arc::clone(profile);
             let registration = match kept {
-                Some(old) => Registration { profile, ..old },
+                Some(old) => {
+                    // Whoever puts a password right wants to know at once whether it is.
+                    let failed = matches!(old.state, RegistrationState::Failed { .. });
+                    if failed && old.profile.auth.credentials != profile.auth.credentials {
+                        self.schedule.set(name.clone(), now.moment);
+                    }
+                    Registration { profile, ..old }
+                }
                 None => {
                     self.schedule.set(name.clone(), now.moment);
                     Registration {

@@ -138,7 +138,9 @@ impl Outbound {
         extended: u64,
         timestamp: u32,
     ) -> Result<Place, DropReason> {
-        let switched = !self.mapping.is_some_and(|mapping| mapping.is_for(&speaker));
+        let goes_on =
+            |mapping: Mapping| mapping.is_for(&speaker) && !self.is_behind(&mapping, extended);
+        let switched = !self.mapping.is_some_and(goes_on);
         let mut mapping = match self.mapping {
             Some(mapping) if !switched => mapping,
             Some(_) | None => self.mapping_for(now, speaker, extended, timestamp),
@@ -182,6 +184,15 @@ impl Outbound {
             timestamp,
             switched,
         })
+    }
+
+    /// Whether the numbers of the speaker that was restored began anew before it was heard again, as
+    /// they do with another key: by its old offset it would repeat what was sent.
+    fn is_behind(&self, mapping: &Mapping, extended: u64) -> bool {
+        let index = extended.wrapping_add(mapping.sequence_offset);
+        let sent = self.sent.as_ref().map_or(0, |sent| sent.window.highest());
+        let restored = mapping.leg_epoch.is_none();
+        restored && (index >= END_OF_INDEXES || index + ReplayWindow::WIDTH < sent)
     }
 
     fn mapping_for(

@@ -49,7 +49,7 @@ pub enum Rule {
     #[error("no trunk has this name")]
     UnknownTrunk,
     /// A route that leads nowhere.
-    #[error("a route names targets, or a status to refuse with, not both")]
+    #[error("a route names targets or an announcement, or a status to refuse with, not both")]
     NoTarget,
     /// A trunk without peers as a target.
     #[error("the trunk has no peers to send a call to")]
@@ -358,7 +358,8 @@ fn check_targets(
     trunks: &BTreeMap<TrunkName, TrunkDoc>,
     errors: &mut Vec<CompileError>,
 ) {
-    if doc.to.is_empty() != doc.reject.is_some() {
+    let leads_somewhere = !doc.to.is_empty() || doc.announcement.is_some();
+    if leads_somewhere == doc.reject.is_some() {
         errors.push(mistake(place, "to", 0, Rule::NoTarget));
     }
     if doc.to.len() > MOST_PLACES {

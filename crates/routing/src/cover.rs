@@ -150,7 +150,9 @@ fn overlaps(earlier: &Route, later: &Route) -> bool {
             .from
             .iter()
             .any(|origin| earlier.doc.from.contains(origin));
-    let same_end = earlier.doc.to == later.doc.to && earlier.doc.reject == later.doc.reject;
+    let same_end = earlier.doc.to == later.doc.to
+        && earlier.doc.announcement == later.doc.announcement
+        && earlier.doc.reject == later.doc.reject;
     origins && !same_end && {
         let crossing = |later: &Pattern| earlier.called.iter().any(|outer| crosses(outer, later));
         later.called.iter().any(crossing)

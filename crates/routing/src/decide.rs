@@ -92,6 +92,7 @@ struct Targets<'a> {
     name: Arc<str>,
     to: &'a [TrunkName],
     hairpin: bool,
+    announcement: Option<&'a str>,
 }
 
 fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> Decision {
@@ -116,6 +117,7 @@ fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> De
                 name,
                 to,
                 hairpin: false,
+                announcement: None,
             };
             return follow(snapshot, facts, &targets, &numbers, steps);
         }
@@ -209,6 +211,7 @@ fn refuse_or_follow(
         name,
         to: &route.doc.to,
         hairpin: route.doc.hairpin,
+        announcement: route.doc.announcement.as_deref(),
     };
     follow(snapshot, facts, &targets, numbers, steps)
 }
@@ -265,7 +268,11 @@ fn follow(
         }
     }
     attempts.append(&mut last);
-    let outcome = if attempts.is_empty() {
+    let announcement: Option<Arc<str>> = targets.announcement.map(Arc::from);
+    if let Some(name) = announcement.clone() {
+        steps.push(Step::Announces { name });
+    }
+    let outcome = if attempts.is_empty() && announcement.is_none() {
         let reason = if full {
             RejectReason::NoRoom(name)
         } else {
@@ -279,6 +286,7 @@ fn follow(
         Outcome::Route(RoutePlan {
             route: name,
             attempts,
+            announcement,
         })
     };
     Decision { outcome, steps }

@@ -155,9 +155,12 @@ pub struct RouteDoc {
     pub calling: Vec<String>,
     /// Trunk groups the called number names (RFC 4904): `tgrp`, or `tgrp@trunk-context`.
     pub trunk_groups: Vec<String>,
-    /// Trunks to try, in order; at most 16.
+    /// Trunks to try, in order; at most 16. None only where there is an announcement.
     pub to: Vec<TrunkName>,
-    /// A final status of 400 to 699 that refuses the call instead; then `to` is empty.
+    /// Name of the announcement that a caller hears when no target takes its call.
+    pub announcement: Option<String>,
+    /// A final status of 400 to 699 that refuses the call instead; then `to` is empty and nothing
+    /// is announced.
     pub reject: Option<StatusCode>,
     /// Whether a call may be sent back to the trunk it came from.
     pub hairpin: bool,

@@ -73,6 +73,7 @@ impl Feed {
         self.list(route.to.iter().map(sip_msg::wire::TrunkName::as_str));
         self.number(route.reject.map_or(0, |status| usize::from(status.code())));
         self.number(usize::from(route.hairpin));
+        self.optional(route.announcement.as_deref());
     }
 }
 

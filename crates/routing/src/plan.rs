@@ -71,8 +71,11 @@ impl fmt::Display for RejectReason {
 pub struct RoutePlan {
     /// The route that matched.
     pub route: Arc<str>,
-    /// Attempts in order, at least one: every peer of every target, peers known down last.
+    /// Attempts in order: every peer of every target, peers known down last. None only where
+    /// there is an announcement.
     pub attempts: Vec<Attempt>,
+    /// What the caller hears when no attempt comes to anything.
+    pub announcement: Option<Arc<str>>,
 }
 
 /// One peer of one trunk, with the numbers as it reads them.

@@ -81,6 +81,11 @@ pub enum Step {
         /// The called number as it goes there.
         called: String,
     },
+    /// What the caller hears when no target takes the call.
+    Announces {
+        /// The announcement.
+        name: Arc<str>,
+    },
     /// No route matches.
     NoRoute,
 }
@@ -145,6 +150,9 @@ impl fmt::Display for Step {
                 write!(f, "trunk {trunk}: peer {host} is down, tried last")
             }
             Self::Writes { trunk, called } => write!(f, "trunk {trunk}: called written {called}"),
+            Self::Announces { name } => {
+                write!(f, "when no target takes the call: announcement `{name}`")
+            }
             Self::NoRoute => write!(f, "no route matches"),
         }
     }
@@ -165,6 +173,7 @@ impl fmt::Debug for Step {
             | Self::IsOrigin { .. }
             | Self::NoRoom { .. }
             | Self::PeerDown { .. }
+            | Self::Announces { .. }
             | Self::NoRoute => write!(f, "{self}"),
         }
     }

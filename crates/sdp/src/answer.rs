@@ -160,15 +160,8 @@ fn answer(
     policy: &Policy,
 ) -> Result<(SessionDescription, Negotiated), AnswerError> {
     let secure = local.profile.is_secure();
-    let Some(offered) = offer.audio_secured(secure) else {
-        offer.usable_audio().map_err(AnswerError::Offer)?;
-        return Err(if secure {
-            AnswerError::NotSecure
-        } else {
-            AnswerError::Secure
-        });
-    };
-    let mut formats = common_formats(offered, accepted, policy);
+    let offered = carried(offer, secure)?;
+    let mut formats = common_formats(offered, &policy.with_events(accepted), policy);
     if !formats.iter().any(Format::is_voice) {
         let beside = formats.into_iter();
         formats = policy.converted(accepted).unwrap_or_default();
@@ -216,6 +209,41 @@ fn answer(
         outbound,
     )?;
     Ok((description, negotiated))
+}
+
+/// Whether an offer could be answered on a leg that is `secure` or is not, whatever it is answered
+/// with: to be asked before anybody is called on its behalf.
+///
+/// # Errors
+/// As [`answer_for`].
+pub fn answerable(
+    offer: &SessionDescription,
+    secure: bool,
+    policy: &Policy,
+) -> Result<(), AnswerError> {
+    let offered = carried(offer, secure)?;
+    let speaks = |format: &Format| format.is_voice() && policy.allows(format);
+    let opens = |line: &CryptoAttribute| policy.suites.contains(&line.key.suite());
+    if !offered.formats.iter().any(speaks) {
+        Err(AnswerError::NoCommonFormat)
+    } else if secure && !offered.cryptos.iter().any(opens) {
+        Err(AnswerError::NoCrypto)
+    } else {
+        Ok(())
+    }
+}
+
+/// The media description that a leg carries which is `secure` or is not.
+fn carried(offer: &SessionDescription, secure: bool) -> Result<&Audio, AnswerError> {
+    if let Some(offered) = offer.audio_secured(secure) {
+        return Ok(offered);
+    }
+    offer.usable_audio().map_err(AnswerError::Offer)?;
+    Err(if secure {
+        AnswerError::NotSecure
+    } else {
+        AnswerError::Secure
+    })
 }
 
 /// Accepted formats that were offered, under their offered payload types.

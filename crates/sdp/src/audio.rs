@@ -74,18 +74,6 @@ impl Format {
         self.encoding.eq_ignore_ascii_case("telephone-event")
     }
 
-    /// Events 0 to 16 (RFC 4733 §3.2) at 8000 Hz under this payload type.
-    #[must_use]
-    pub fn events(pt: u8) -> Self {
-        Self {
-            pt,
-            encoding: "telephone-event".to_owned(),
-            clock: 8000,
-            channels: 1,
-            fmtp: Some("0-16".to_owned()),
-        }
-    }
-
     /// RFC 3389 comfort noise: carried beside speech, never instead of it.
     #[must_use]
     pub fn is_comfort_noise(&self) -> bool {
@@ -102,10 +90,19 @@ impl Format {
     /// Payload types may differ (RFC 3264 §5.1).
     #[must_use]
     pub fn same_encoding(&self, other: &Self) -> bool {
-        self.encoding.eq_ignore_ascii_case(&other.encoding)
+        self.registered().eq_ignore_ascii_case(other.registered())
             && self.clock == other.clock
             && self.channels == other.channels
             && self.octet_aligned() == other.octet_aligned()
+    }
+
+    /// The name that RFC 3551 §4.5.6 gives the encoding: some write the annex that they implement.
+    fn registered(&self) -> &str {
+        if self.encoding.eq_ignore_ascii_case("G729A") {
+            "G729"
+        } else {
+            &self.encoding
+        }
     }
 
     /// AMR packs differently with and without `octet-align=1` (RFC 4867 §8.1): two encodings.

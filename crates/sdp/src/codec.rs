@@ -35,6 +35,18 @@ impl CodecPattern {
     }
 }
 
+/// Whether RFC 4733 events are negotiated on a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Events {
+    /// As on the other leg.
+    #[default]
+    Relayed,
+    /// Wherever the peer knows them, whatever the other leg has: digits are converted between them.
+    Always,
+    /// Never: the peer's digits travel in another way.
+    Never,
+}
+
 /// What the operator decided about the descriptions of one leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -44,8 +56,8 @@ pub struct Policy {
     pub deny: Vec<CodecPattern>,
     /// Voice formats put first in an offer, in this order; the others keep theirs.
     pub prefer: Vec<CodecPattern>,
-    /// Whether events (RFC 4733) may be used.
-    pub events: bool,
+    /// Whether events are negotiated.
+    pub events: Events,
     /// How this leg's peer understands hold.
     pub hold: HoldDialect,
     /// Crypto suites accepted, best first.
@@ -65,7 +77,7 @@ impl Default for Policy {
             allow: Vec::new(),
             deny: Vec::new(),
             prefer: Vec::new(),
-            events: true,
+            events: Events::Relayed,
             hold: HoldDialect::Standard,
             suites: Suite::ALL.to_vec(),
             ptime: Some(20),
@@ -143,8 +155,22 @@ impl Policy {
     #[must_use]
     pub fn allows(&self, format: &Format) -> bool {
         let named = |list: &[CodecPattern]| list.iter().any(|pattern| pattern.matches(format));
-        let events = self.events || !format.is_telephone_event();
-        events && !named(&self.deny) && (self.allow.is_empty() || !format.is_voice() || named(&self.allow))
+        !named(&self.deny) && (self.allow.is_empty() || !format.is_voice() || named(&self.allow))
+    }
+
+    /// The formats of the other leg, with events as this one is to have them.
+    pub(crate) fn with_events(&self, formats: &[Format]) -> Vec<Format> {
+        let mut formats = formats.to_vec();
+        match self.events {
+            Events::Relayed => {}
+            Events::Never => formats.retain(|format| !format.is_telephone_event()),
+            Events::Always => {
+                let known = formats.iter().any(Format::is_telephone_event);
+                let events = events_beside(&formats).filter(|_| !known);
+                formats.extend(events);
+            }
+        }
+        formats
     }
 
     /// The allowed formats in the order of an offer: preferred voice, other voice, then events and
@@ -165,6 +191,21 @@ impl Policy {
         kept.sort_by_key(rank);
         kept
     }
+}
+
+/// Events at the clock of the speech, which is 8000 Hz if any is (RFC 4733 §2.1).
+fn events_beside(formats: &[Format]) -> Option<Format> {
+    let clocks = || formats.iter().filter(|f| f.is_voice()).map(|f| f.clock);
+    let clock = clocks().find(|&clock| clock == 8000).or(clocks().next())?;
+    let free = |pt: &u8| formats.iter().all(|format| format.pt != *pt);
+    let pt = Some(101).filter(free).or_else(|| (96..=127).find(free))?;
+    Some(Format {
+        pt,
+        encoding: "telephone-event".to_owned(),
+        clock,
+        channels: 1,
+        fmtp: Some("0-16".to_owned()),
+    })
 }
 
 /// A format to offer when no other leg has named any.

@@ -34,10 +34,11 @@ mod write;
 mod tests;
 
 pub use answer::{
-    Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, payload_type_map, to_convert,
+    Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, answerable, payload_type_map,
+    to_convert,
 };
 pub use audio::{Audio, Format, Profile};
-pub use codec::{Codec, CodecPattern, Policy};
+pub use codec::{Codec, CodecPattern, Events, Policy};
 pub use crypto::{CryptoAttribute, LocalCrypto, MasterKey, Mki, Suite};
 pub use description::{Limits, SessionDescription};
 pub use direction::{Direction, HoldDialect};

@@ -29,7 +29,7 @@ pub fn offer_for(
     }
     let ptime = other.ptime.or(policy.ptime);
     let direction = policy.hold.express(other.direction);
-    let mut formats = policy.ordered(&other.formats);
+    let mut formats = policy.ordered(&policy.with_events(&other.formats));
     if !formats.iter().any(Format::is_voice) {
         let beside = formats.into_iter();
         formats = policy.converted(&other.formats).unwrap_or_default();
@@ -53,7 +53,7 @@ pub fn offer_from_codecs(
     local: &mut LocalMedia,
     policy: &Policy,
 ) -> Result<(SessionDescription, PendingOffer), OfferError> {
-    let formats = policy.ordered(&Codec::assign(codecs));
+    let formats = policy.ordered(&policy.with_events(&Codec::assign(codecs)));
     let direction = (Direction::SendRecv, false);
     offer(formats, direction, (policy.ptime, None), local)
 }

@@ -16,6 +16,8 @@ const HEADER: usize = 12;
 const PCMA: u8 = 8;
 /// Room for what SRTP adds.
 const TAIL: usize = 32;
+/// The payload type that parties give to events.
+const EVENT: u8 = 101;
 const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 
 /// One end of one call's audio.
@@ -30,7 +32,10 @@ pub struct MediaEnd {
     speaks: Vec<u8>,
     payload_type: u8,
     sent: u32,
-    first_sequence: u16,
+    /// The index of the next packet: rollover counter and sequence number (RFC 3711 §3.3.1).
+    index: u64,
+    /// The timestamp of the event that was heard to end last.
+    ended: Option<[u8; 4]>,
     /// What was heard.
     pub heard: Heard,
 }
@@ -44,6 +49,8 @@ pub struct Heard {
     pub repeated: u32,
     /// Packets of a tone that the gateway makes: G.711 that is never loud.
     pub tones: u32,
+    /// The codes of RFC 4733 events, each once, when they ended.
+    pub digits: Vec<u8>,
     /// Packets whose payload is not what any party sends, or that could not be authenticated.
     pub corrupt: u32,
     /// Packets that did not come from where the other side said it would send from.
@@ -65,7 +72,8 @@ impl MediaEnd {
             speaks: vec![PCMA],
             payload_type: PCMA,
             sent: 0,
-            first_sequence: 1,
+            index: 1,
+            ended: None,
             heard: Heard::default(),
         }
     }
@@ -84,7 +92,7 @@ impl MediaEnd {
 
     /// The sequence number of the first packet: 65500 makes a wrap happen soon.
     pub fn start_at(&mut self, sequence: u16) {
-        self.first_sequence = sequence;
+        self.index = sequence.into();
     }
 
     /// The crypto attribute of the party's own key.
@@ -124,16 +132,46 @@ impl MediaEnd {
 
     /// The next packet of audio and where it goes; `None` while that is not known.
     pub(crate) fn next_packet(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
-        let remote = self.remote?;
         let number = self.sent;
         self.sent += 1;
-        let index = u64::from(self.first_sequence) + u64::from(number);
+        self.packet(self.payload_type, number.wrapping_mul(160), &payload(number))
+    }
+
+    /// The packets of one event (RFC 4733): 100 ms of it, and its end three times.
+    pub(crate) fn event(&mut self, code: u8) -> Vec<(SocketAddr, Vec<u8>)> {
+        let timestamp = self.sent.wrapping_mul(160);
+        self.sent += 5;
+        let lasts = [160_u16, 320, 480, 640, 800, 800, 800];
+        let packets = lasts.iter().enumerate().map(|(at, units)| {
+            let [high, low] = units.to_be_bytes();
+            let end = u8::from(at > 3) << 7;
+            self.packet(EVENT, timestamp, &[code, end | 10, high, low])
+        });
+        packets.flatten().collect()
+    }
+
+    /// Sends with another key from now on, and a rollover counter of zero.
+    pub(crate) fn rekey(&mut self, key: [u8; 30]) {
+        self.key = Some(key);
+        self.outbound = Some(SrtpOutbound::new(&MasterKey::aes_cm_128_80(&key)));
+        self.index &= 0xffff;
+    }
+
+    fn packet(
+        &mut self,
+        payload_type: u8,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Option<(SocketAddr, Vec<u8>)> {
+        let remote = self.remote?;
+        let index = self.index;
+        self.index += 1;
         let sequence = u16::try_from(index & 0xffff).ok()?;
-        let mut packet = vec![0x80, self.payload_type];
+        let mut packet = vec![0x80, payload_type];
         packet.extend_from_slice(&sequence.to_be_bytes());
-        packet.extend_from_slice(&number.wrapping_mul(160).to_be_bytes());
+        packet.extend_from_slice(&timestamp.to_be_bytes());
         packet.extend_from_slice(&self.ssrc.to_be_bytes());
-        packet.extend_from_slice(&payload(number));
+        packet.extend_from_slice(payload);
         if let Some(outbound) = &mut self.outbound {
             let len = packet.len();
             packet.resize(len + TAIL, 0);
@@ -163,6 +201,12 @@ impl MediaEnd {
             (_, None) => packet.len(),
         };
         packet.truncate(len);
+        if let Some((timestamp, event)) = ended_event(&packet) {
+            if event.is_some() && self.ended.replace(timestamp) != Some(timestamp) {
+                self.heard.digits.extend(event);
+            }
+            return;
+        }
         if is_tone(&packet) {
             self.heard.tones += 1;
             return;
@@ -176,6 +220,14 @@ impl MediaEnd {
             self.heard.repeated += 1;
         }
     }
+}
+
+/// The timestamp of a packet of an event, and its code if it says that the event is over.
+fn ended_event(packet: &[u8]) -> Option<([u8; 4], Option<u8>)> {
+    let is_event = packet.len() == HEADER + 4 && packet[1] & 0x7f == EVENT;
+    let timestamp = packet.get(4..8).filter(|_| is_event)?;
+    let over = packet[HEADER + 1] & 0x80 != 0;
+    Some((timestamp.try_into().ok()?, over.then_some(packet[HEADER])))
 }
 
 /// Audio that tells its own number and cannot be mistaken for anything else.

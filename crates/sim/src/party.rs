@@ -182,10 +182,12 @@ pub struct Party {
     pub account: Option<Account>,
     /// OPTIONS that came.
     pub pings: usize,
+    /// Takes TCP connections at the port of its datagrams.
+    pub takes_streams: bool,
     pub(crate) sip: SocketAddr,
     pub(crate) transport: TransportKind,
     pub(crate) gateway: (String, u16),
-    media: IpAddr,
+    pub(crate) media: IpAddr,
     next_port: u16,
     /// The number of the call that came last.
     last_called: u32,
@@ -207,6 +209,12 @@ pub(crate) struct Place {
 }
 
 impl Party {
+    /// Whether something of it could be reached over `transport`.
+    pub(crate) fn speaks(&self, transport: TransportKind) -> bool {
+        let by_length = self.transport == TransportKind::Udp && transport == TransportKind::Tcp;
+        self.transport == transport || by_length
+    }
+
     pub(crate) fn new(name: &str, place: Place, style: Style, tokens: TokenRng) -> Self {
         Self {
             name: name.to_owned(),
@@ -223,6 +231,7 @@ impl Party {
             guard: None,
             account: None,
             pings: 0,
+            takes_streams: false,
             sip: place.sip,
             transport: place.transport,
             gateway: place.gateway,
@@ -324,11 +333,7 @@ impl Party {
     fn new_media(&mut self) -> MediaEnd {
         let port = self.next_port;
         self.next_port = port.checked_add(2).unwrap_or(FIRST_PORT);
-        let mut key = [0; 30];
-        for chunk in key.chunks_mut(8) {
-            let bytes = self.tokens.next_u64().to_le_bytes();
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
-        }
+        let key = self.new_key();
         let ssrc = u32::from(port) << 16 | 0xabcd;
         MediaEnd::new(
             (self.media, port).into(),
@@ -336,6 +341,15 @@ impl Party {
             ssrc,
         )
         .speaking(&self.style.formats)
+    }
+
+    fn new_key(&mut self) -> [u8; 30] {
+        let mut key = [0; 30];
+        for chunk in key.chunks_mut(8) {
+            let bytes = self.tokens.next_u64().to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        key
     }
 
     /// The session as the party describes it now; as an answer, in reply to the last description.

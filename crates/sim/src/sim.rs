@@ -96,6 +96,8 @@ pub struct Sim {
     ladder: Ladder,
     restarts: Restarts,
     leaks: Vec<String>,
+    /// What is longer cannot be sent over UDP.
+    longest_datagram: usize,
     /// Whether messages are searched for what must not cross.
     searches: bool,
 }
@@ -152,6 +154,7 @@ impl Sim {
             ladder: Ladder::new(columns),
             restarts: Restarts::default(),
             leaks: Vec::new(),
+            longest_datagram: 65_507,
             searches: true,
         };
         sim.settle();
@@ -202,7 +205,7 @@ impl Sim {
             } => {
                 self.restarts.due = true;
                 let arrival = self.arrival(party, flow);
-                let framing = self.framing(party);
+                let framing = self.framing(party, flow);
                 let input = match parse(octets.into(), &Limits::default(), framing) {
                     Ok(message) => Input::Message(arrival, message),
                     Err(rejected) => Input::Rejected(arrival, rejected),
@@ -215,7 +218,7 @@ impl Sim {
                 octets,
             } => {
                 self.restarts.due = true;
-                let framing = self.framing(party);
+                let framing = self.framing(party, flow);
                 let seat = &mut self.seats[party];
                 match parse(octets.into(), &Limits::default(), framing) {
                     Ok(message) => seat.party.handle(flow.0, message),
@@ -237,8 +240,8 @@ impl Sim {
         }
     }
 
-    fn framing(&self, party: usize) -> Framing {
-        match self.seats[party].party.transport {
+    fn framing(&self, party: usize, flow: FlowId) -> Framing {
+        match self.transport(party, flow) {
             TransportKind::Udp => Framing::Datagram,
             TransportKind::Tcp | TransportKind::Tls | TransportKind::Ws | TransportKind::Wss => {
                 Framing::Stream
@@ -291,11 +294,11 @@ impl Sim {
                     Route::Reply(flow) => FlowId(flow),
                     Route::Fresh => self.own_flow(index),
                 };
+                let reliable = self.transport(index, flow) != TransportKind::Udp;
                 let seat = &mut self.seats[index];
                 if seat.party.reach == Reach::Gone {
                     return;
                 }
-                let reliable = seat.party.transport != TransportKind::Udp;
                 let times = seat
                     .inward
                     .deliveries(seat.link.lane(Toward::Gateway), reliable);

@@ -1,5 +1,7 @@
 //! What a run starts with: trunks, parties, links and routes.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,9 +12,9 @@ use b2bua::bans::BanPolicy;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
-    MediaInterface, PeerProfile, Profiles, TimerConfig, TrunkProfile,
+    PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
-use media_relay::ShardId;
+use media_relay::{Cadence, Clip, ShardId};
 use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
@@ -52,6 +54,9 @@ pub struct World {
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
+    /// The gateway has media on IPv6, too.
+    ipv6: bool,
+    announcements: BTreeMap<Box<str>, Arc<Clip>>,
 }
 
 impl World {
@@ -69,6 +74,8 @@ impl World {
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
+            ipv6: false,
+            announcements: BTreeMap::new(),
         };
         world.add_plain(
             "carrier",
@@ -132,6 +139,19 @@ impl World {
             numbers: numbers.iter().map(|&number| number.to_owned()).collect(),
             to: to.iter().map(|&trunk| TrunkName::from(trunk)).collect(),
         };
+        self
+    }
+
+    /// Adds a route behind the others whose callers hear a second of a tone when no target takes
+    /// their call.
+    #[must_use]
+    pub fn announced_route(mut self, from: &str, to: &[&str]) -> Self {
+        let busy = (0..8000).map(|at| Cadence::BUSY.sample(at));
+        let clip = Clip::new(busy.collect::<Vec<i16>>(), false).expect("a second of samples");
+        self.announcements.insert("away".into(), Arc::new(clip));
+        self = self.route("announced", &[from], &[], to);
+        let route = self.routes.last_mut().expect("it was added");
+        route.announcement = Some("away".to_owned());
         self
     }
 
@@ -259,19 +279,17 @@ impl World {
             local: SocketAddr::from((GATEWAY, port)),
         };
         CoreConfig {
-            profiles: Arc::new(Profiles::new(self.profiles.values().cloned(), self.limits)),
+            profiles: Arc::new(
+                Profiles::new(self.profiles.values().cloned(), self.limits)
+                    .with_announcements(self.announcements.clone()),
+            ),
             listeners: vec![
                 listener(CARRIER_LISTENER, TransportKind::Udp, 5060),
                 listener(PBX_LISTENER, TransportKind::Udp, 5070),
                 listener(TLS_LISTENER, TransportKind::Tls, 5061),
             ],
             media: MediaConfig {
-                interfaces: vec![MediaInterface {
-                    id: 0,
-                    bind: GATEWAY_MEDIA.into(),
-                    advertise: GATEWAY_MEDIA.into(),
-                    pairs: 0,
-                }],
+                interfaces: self.media_interfaces(),
                 shards: (0..self.shards).map(ShardId).collect(),
                 reserve: 8,
                 cool_down: Duration::from_secs(5),

@@ -1,12 +1,14 @@
 //! Header fields read as what they mean, when somebody asks.
 
+mod capability;
+mod information;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::values::{self, Authentication, CSeq, Parameterised, RAck, Replaces, SessionExpires};
-use crate::values::{ReasonValue, Warning};
-use crate::{HeaderError, HeaderName, Headers, Method, NameAddr, Rule, Text, Via, lex};
+use crate::values::{self, CSeq, Parameterised, RAck, ReasonValue, Replaces, SessionExpires};
+use crate::{HeaderError, HeaderName, Headers, NameAddr, Rule, Via, lex};
 
 type Result<T> = std::result::Result<T, HeaderError>;
 
@@ -285,184 +287,6 @@ impl Headers {
         self.optional(&HeaderName::SubscriptionState, |value| {
             Parameterised::parse(&value)
         })
-    }
-}
-
-/// Capabilities.
-impl Headers {
-    /// The option tags of Require.
-    pub fn require(&self) -> Vec<String> {
-        self.tokens(&HeaderName::Require)
-    }
-
-    /// The option tags of Proxy-Require.
-    pub fn proxy_require(&self) -> Vec<String> {
-        self.tokens(&HeaderName::ProxyRequire)
-    }
-
-    /// The option tags of Supported.
-    pub fn supported(&self) -> Vec<String> {
-        self.tokens(&HeaderName::Supported)
-    }
-
-    /// The option tags of Unsupported.
-    pub fn unsupported(&self) -> Vec<String> {
-        self.tokens(&HeaderName::Unsupported)
-    }
-
-    /// The methods of Allow; those that are no tokens are left out.
-    pub fn allow(&self) -> Vec<Method> {
-        self.items(&HeaderName::Allow)
-            .filter_map(Method::parse)
-            .collect()
-    }
-
-    /// The event packages of Allow-Events.
-    pub fn allow_events(&self) -> Vec<String> {
-        self.tokens(&HeaderName::AllowEvents)
-    }
-
-    /// Whether `media_type` (in lower case) may be sent to the message's sender: Accept, or
-    /// `application/sdp` where there is none (RFC 3261 §20.1).
-    pub fn accepts(&self, media_type: &str) -> bool {
-        if !self.contains(&HeaderName::Accept) {
-            return media_type == "application/sdp";
-        }
-        let kind = media_type.split('/').next().unwrap_or_default();
-        self.items(&HeaderName::Accept)
-            .filter_map(values::media_type)
-            .any(|accepted| {
-                accepted == media_type
-                    || accepted == "*/*"
-                    || accepted.strip_suffix("/*").is_some_and(|any| any == kind)
-            })
-    }
-
-    /// The values of Privacy, RFC 3323, in lower case.
-    pub fn privacy(&self) -> Vec<String> {
-        self.get_all(&HeaderName::Privacy)
-            .flat_map(|value| value.split(|byte| matches!(byte, b';' | b',')))
-            .filter_map(|value| lex::token(lex::trim(value)))
-            .map(str::to_ascii_lowercase)
-            .collect()
-    }
-
-    /// Whether P-Early-Media (RFC 5009) is there, and its values in lower case.
-    pub fn p_early_media(&self) -> Option<Vec<String>> {
-        self.contains(&HeaderName::PEarlyMedia).then(|| {
-            let mut values = self.tokens(&HeaderName::PEarlyMedia);
-            values
-                .iter_mut()
-                .for_each(|value| value.make_ascii_lowercase());
-            values
-        })
-    }
-}
-
-/// The body.
-impl Headers {
-    /// The media type of the body without parameters, in lower case; `None` also if malformed.
-    pub fn content_type(&self) -> Option<Text> {
-        values::media_type(self.get(&HeaderName::ContentType)?)
-    }
-
-    /// The parameters of Content-Type, such as a multipart's `boundary`.
-    ///
-    /// # Errors
-    /// If they are malformed.
-    pub fn content_type_params(&self) -> Result<crate::Params> {
-        let params = self.optional(&HeaderName::ContentType, |value| {
-            let start = memchr::memchr(b';', &value).unwrap_or(value.len());
-            crate::Params::parse(value.slice(start..))
-        })?;
-        Ok(params.unwrap_or_default())
-    }
-
-    /// Content-Length.
-    ///
-    /// # Errors
-    /// If it is not a number.
-    pub fn content_length(&self) -> Result<Option<usize>> {
-        self.number(&HeaderName::ContentLength)
-    }
-
-    /// Content-Disposition, RFC 3261 §20.11.
-    ///
-    /// # Errors
-    /// If it is malformed.
-    pub fn content_disposition(&self) -> Result<Option<Parameterised>> {
-        self.optional(&HeaderName::ContentDisposition, |value| {
-            Parameterised::parse(&value)
-        })
-    }
-
-    /// The codings of Content-Encoding.
-    pub fn content_encoding(&self) -> Vec<String> {
-        self.tokens(&HeaderName::ContentEncoding)
-    }
-}
-
-/// Information and credentials.
-impl Headers {
-    /// Every readable Warning.
-    pub fn warnings(&self) -> Vec<Warning> {
-        self.items(&HeaderName::Warning)
-            .filter_map(|item| Warning::parse(item).ok())
-            .collect()
-    }
-
-    /// Date as seconds since 1970, RFC 3261 §20.17; `None` if absent or malformed.
-    pub fn date(&self) -> Option<u64> {
-        crate::date::parse(self.get(&HeaderName::Date)?)
-    }
-
-    /// Timestamp as written, RFC 3261 §20.38.
-    pub fn timestamp(&self) -> Option<&str> {
-        self.get_str(&HeaderName::Timestamp)
-    }
-
-    /// Subject.
-    pub fn subject(&self) -> Option<&str> {
-        self.get_str(&HeaderName::Subject)
-    }
-
-    /// User-Agent.
-    pub fn user_agent(&self) -> Option<&str> {
-        self.get_str(&HeaderName::UserAgent)
-    }
-
-    /// Server.
-    pub fn server(&self) -> Option<&str> {
-        self.get_str(&HeaderName::Server)
-    }
-
-    /// X-MS-SBC, which tells Microsoft the make of an SBC.
-    pub fn x_ms_sbc(&self) -> Option<&str> {
-        self.get_str(&HeaderName::XMsSbc)
-    }
-
-    /// Every User-To-User, RFC 7433.
-    ///
-    /// # Errors
-    /// If one is malformed.
-    pub fn user_to_user(&self) -> Result<Vec<Parameterised>> {
-        self.every_item(&HeaderName::UserToUser, |item| Parameterised::parse(&item))
-    }
-
-    /// Every Identity, RFC 8224, as written.
-    pub fn identities(&self) -> impl Iterator<Item = &[u8]> {
-        self.items(&HeaderName::Identity)
-    }
-
-    /// The challenges or credentials in the fields `name`: WWW-Authenticate, Authorization,
-    /// Proxy-Authenticate or Proxy-Authorization, one a field.
-    ///
-    /// # Errors
-    /// If one is malformed.
-    pub fn authentication(&self, name: &HeaderName) -> Result<Vec<Authentication>> {
-        self.get_all(name)
-            .map(|value| Authentication::parse(value).map_err(|rule| error(name, rule)))
-            .collect()
     }
 }
 

@@ -34,6 +34,7 @@ mod flow;
 mod lanes;
 mod network;
 mod outbox;
+mod reload;
 mod shared;
 mod shed;
 mod stream;
@@ -48,10 +49,11 @@ pub use config::{
 };
 pub use counters::{Counter, Counters};
 pub use lanes::{Incoming, Receiver};
-pub use network::{AllowedNetwork, Network, NetworkError};
+pub use network::AllowedNetwork;
+pub use reload::Identities;
 pub use stream::CloseReason;
 pub use tls::{
     ClientAuthentication, Identity, IdentityError, Roots, RootsError, TlsClientSettings, TlsError,
     TlsPolicy, TlsServerSettings, TlsVersion,
 };
-pub use transport::{FlowDirection, FlowStatus, Identities, Transport};
+pub use transport::{FlowDirection, FlowStatus, Transport};

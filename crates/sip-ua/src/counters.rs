@@ -44,6 +44,11 @@ pub struct Counters {
     pub abandoned: u64,
     /// Attempts at a further address of the same next hop (RFC 3263 §4.3).
     pub failovers: u64,
+    /// Requests too long for a datagram that went over TCP instead (RFC 3261 §18.1.1).
+    pub long_by_stream: u64,
+    /// Requests too long for a datagram that went over UDP all the same, because the peer takes no
+    /// connection.
+    pub long_datagrams: u64,
     /// Responses and ACKs that the transport could not deliver.
     pub undelivered: u64,
 }

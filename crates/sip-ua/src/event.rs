@@ -130,8 +130,12 @@ pub struct Outgoing {
     pub sent_by: SentBy,
     /// Where requests in the dialogs it creates go when there is no route set.
     pub pinned_hop: Option<Uri>,
+    /// The peer by the name its certificate shows, for the addresses that it gives instead.
+    pub named_peer: Option<Uri>,
     /// How its addresses are tried.
     pub policy: HopPolicy,
+    /// What becomes of it, and of what follows in its dialogs, where it is long.
+    pub datagrams: DatagramPolicy,
     /// Whether the trunk's credentials may be shown; not to a host that is none of the trunk's.
     pub credentials: bool,
 }
@@ -142,6 +146,33 @@ impl Outgoing {
             trunk: self.trunk.clone(),
             sent_by: self.sent_by.clone(),
             pinned_hop: self.pinned_hop.clone(),
+            named_peer: self.named_peer.clone(),
+            datagrams: self.datagrams,
+        }
+    }
+}
+
+/// What becomes of long requests to a peer that is reached over UDP (RFC 3261 §18.1.1). Whatever
+/// is sent too long over UDP is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramPolicy {
+    /// The longest request, in octets, that is sent over UDP as a matter of course. Default 1300.
+    pub longest: usize,
+    /// Whether longer ones go over TCP, and over UDP only where the peer takes no connection.
+    /// Default `true`; `false` for a peer that is known to take none.
+    pub streams: bool,
+}
+
+impl DatagramPolicy {
+    /// Path MTU unknown (RFC 3261 §18.1.1).
+    pub const LONGEST: usize = 1300;
+}
+
+impl Default for DatagramPolicy {
+    fn default() -> Self {
+        Self {
+            longest: Self::LONGEST,
+            streams: true,
         }
     }
 }

@@ -13,7 +13,8 @@
 //! or command. Every message a peer may repeat is absorbed here and every message that must be
 //! repeated is repeated here; the TU sees each request and each response once.
 //!
-//! Implemented: RFC 3261 §8, §9, §12–§15 and §17 with RFC 6026, RFC 3263, RFC 3581.
+//! Implemented: RFC 3261 §8, §9, §12–§15, §17 and §22 with RFC 6026, RFC 3263, RFC 3581, RFC 7616
+//! and RFC 8760.
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +37,9 @@ pub use counters::{Counters, Load};
 pub use dialog::{
     CheckpointError, Dialog, DialogCheckpoint, DialogSettings, DialogState, Role, SentBy,
 };
-pub use event::{ClientFailure, DialogError, HopPolicy, Outgoing, RespondError, UaEvent};
+pub use event::{
+    ClientFailure, DatagramPolicy, DialogError, HopPolicy, Outgoing, RespondError, UaEvent,
+};
 pub use keys::{ClientKey, DialogKey, ServerKey};
 pub use timers::TimerConfig;
 pub use ua::UserAgent;

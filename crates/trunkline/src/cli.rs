@@ -9,8 +9,10 @@ use b2bua::passlist::{Carriage, Rule, Subject};
 use b2bua::profile::{Profiles, TrunkProfile};
 use clap::{Args, Parser, Subcommand};
 use rustls::pki_types::UnixTime;
+use sip_transport::Transport;
 
 use crate::config::{self, Reading, Severity};
+use crate::daemon::names;
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
@@ -80,6 +82,9 @@ struct CheckArgs {
     /// Leave certificate files unread
     #[arg(long)]
     no_certificates: bool,
+    /// Ask no name server where this gateway's names lead
+    #[arg(long)]
+    no_dns: bool,
 }
 
 #[derive(Debug, Args)]
@@ -137,10 +142,13 @@ pub(crate) fn usable(path: &std::path::Path, certificates: bool) -> Result<Readi
 }
 
 fn check(args: &CheckArgs) -> ExitCode {
-    let reading = match usable(&args.config, !args.no_certificates) {
+    let mut reading = match usable(&args.config, !args.no_certificates) {
         Ok(reading) => reading,
         Err(code) => return code,
     };
+    if !args.no_dns && !reading.findings.has_errors() {
+        own_names(&mut reading);
+    }
     if args.json {
         output::line(findings_json(&reading));
     } else {
@@ -182,6 +190,44 @@ fn run(args: &RunArgs) -> ExitCode {
             }
         }
     })
+}
+
+/// Asks DNS where the names lead that Microsoft knows this gateway by (C-01), as the daemon does
+/// while it runs.
+fn own_names(reading: &mut Reading) {
+    let config = &reading.config;
+    let microsoft = config
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.preset.is_microsoft());
+    let mut trunks: Vec<_> = microsoft
+        .filter_map(|trunk| Some((trunk.fqdn.clone()?, trunk.span.clone())))
+        .collect();
+    trunks.sort_by(|one, other| one.0.cmp(&other.0));
+    trunks.dedup_by(|one, other| one.0 == other.0);
+    if config.self_check.is_none() || trunks.is_empty() {
+        return;
+    }
+    let own = names::own_addresses(config);
+    let settings = daemon::wiring::lookups(config);
+    let findings = &mut reading.findings;
+    block_on(async {
+        let (transport, _incoming) = match Transport::start(settings) {
+            Ok(started) => started,
+            Err(error) => {
+                findings.warning_anywhere(format!("names cannot be looked up: {error}"));
+                return ExitCode::SUCCESS;
+            }
+        };
+        for (name, span) in trunks {
+            let found = names::ask(&transport, &name, &own).await;
+            if found.is_wrong() {
+                findings.warning(span, found.in_words(&name));
+            }
+        }
+        transport.stop().await;
+        ExitCode::SUCCESS
+    });
 }
 
 /// Runs a future on a runtime of the process's own.
@@ -314,4 +360,29 @@ fn findings_json(reading: &Reading) -> serde_json::Value {
         "fine": !reading.findings.has_errors(),
         "findings": findings,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_daemon_is_named_before_or_after_what_is_asked_of_a_call() {
+        for line in [
+            "trunkline call -c lab.toml --json 00c0ffee00c0ffee ladder",
+            "trunkline call 00c0ffee00c0ffee ladder --json -c lab.toml",
+            "trunkline call 00c0ffee00c0ffee hangup --socket admin.sock",
+            "trunkline call 00c0ffee00c0ffee --socket admin.sock",
+        ] {
+            let parsed = Cli::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+        }
+    }
 }

@@ -146,11 +146,13 @@ pub fn json_of(decision: &Decision, steps: &[String]) -> Value {
                 .collect();
             json!({
                 "decision": "route", "route": plan.route.as_ref(), "attempts": attempts,
+                "announcement": plan.announcement.as_deref(),
                 "reject": Value::Null, "steps": steps,
             })
         }
         Outcome::Reject { status, reason, .. } => json!({
             "decision": "reject", "route": Value::Null, "attempts": [],
+            "announcement": Value::Null,
             "reject": { "status": status.code(), "reason": reason.to_string() }, "steps": steps,
         }),
     }

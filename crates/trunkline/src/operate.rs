@@ -3,7 +3,7 @@
 //! They speak HTTP with the daemon's Unix socket. Exit code 0: fine; 1: the thing asked about is
 //! not fine, or is not there; 2: wrong usage, no daemon, or a configuration that cannot be used.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,18 +18,19 @@ use crate::{config, output};
 #[derive(Debug, Args)]
 pub struct Target {
     /// The daemon's socket; default: `socket` of [admin] in the configuration file
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
     /// The configuration file that names the socket
     #[arg(
         short,
         long,
         value_name = "FILE",
-        default_value = "/etc/trunkline/trunkline.toml"
+        default_value = "/etc/trunkline/trunkline.toml",
+        global = true
     )]
     config: PathBuf,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -95,7 +96,13 @@ impl Target {
             ExitCode::from(2)
         };
         let socket = self.socket()?;
-        let text = exchange(&socket, method, page).map_err(|error| unreachable(&socket, &error))?;
+        let text = exchange(&socket, method, page).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => unreachable(
+                &socket,
+                &"no daemon answers there; is `trunkline run` running?",
+            ),
+            _ => unreachable(&socket, &error),
+        })?;
         read(&text).ok_or_else(|| unreachable(&socket, &"the answer cannot be read"))
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The material lies in `../shared/corpora` beside the checkout, or where `TRUNKLINE_CORPORA` says.
 //! A test that needs a folder which is not there calls [`folder`], gets `None`, returns, and the
-//! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`.
+//! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`. A test that judges
+//! many cases tells what came of them with [`tally`]; `tests/run` prints it.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -24,12 +25,22 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 
 /// Counts one skipped case and says why.
 pub fn skip(reason: &str) {
-    let Some(log) = std::env::var_os("TRUNKLINE_SKIPPED") else {
+    note("TRUNKLINE_SKIPPED", &format!("{reason}\n"));
+}
+
+/// Says that `count` cases of `corpus` had this verdict.
+pub fn tally(corpus: &str, verdict: &str, count: usize) {
+    let line = format!("{corpus}: {count} {verdict}\n");
+    note("TRUNKLINE_VERDICTS", &line);
+}
+
+/// Appends to the file that the variable names, if it names one.
+fn note(variable: &str, line: &str) {
+    let Some(log) = std::env::var_os(variable) else {
         return;
     };
-    let line = format!("{reason}\n");
     if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(log) {
-        // Losing a line of the skip count must not fail the test that is being skipped.
+        // Losing a line of a count must not fail the test that is counted.
         let _ = file.write_all(line.as_bytes());
     }
 }

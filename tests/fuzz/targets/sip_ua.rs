@@ -15,8 +15,8 @@ use sip_msg::{
     TransportKind, Uri, parse,
 };
 use sip_ua::{
-    ClientKey, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey, UaConfig,
-    UaEvent, UserAgent,
+    ClientKey, DatagramPolicy, DialogKey, DialogSettings, HopPolicy, Outgoing, SentBy, ServerKey,
+    UaConfig, UaEvent, UserAgent,
 };
 
 /// What one side has heard of.
@@ -83,6 +83,8 @@ impl Net {
                 port: Some(5060),
             },
             pinned_hop: None,
+            named_peer: None,
+            datagrams: DatagramPolicy::default(),
         }
     }
 
@@ -150,6 +152,8 @@ impl Net {
             trunk,
             sent_by,
             pinned_hop,
+            named_peer,
+            datagrams,
         } = Self::settings(side);
         let out = Outgoing {
             request,
@@ -157,7 +161,10 @@ impl Net {
             next_hop: uri,
             sent_by,
             pinned_hop,
+            named_peer,
             policy: HopPolicy::default(),
+            datagrams,
+            credentials: true,
         };
         let now = self.now();
         let client = self.agents[side].send(now, out);

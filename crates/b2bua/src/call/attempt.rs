@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Flows, LegMedia, default_codecs, policy, spoken};
+use crate::leg::{Flows, LegMedia, default_codecs, policy};
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -37,6 +37,8 @@ pub(crate) struct Trying {
     pub(crate) offered: Bytes,
     /// Early dialogs that answered the offer, in the order they did.
     pub(crate) forks: Vec<Fork>,
+    /// The peer was known to be down when it was asked.
+    pub(crate) was_down: bool,
     /// Anything at all came back.
     pub(crate) spoke: bool,
     /// Something beyond 100 came back.
@@ -86,6 +88,9 @@ impl Trying {
     ) -> Result<Self, AttemptFailure> {
         let profile = core.profiles.trunk(&attempt.trunk).cloned();
         let trunk = profile.ok_or(AttemptFailure::NoHop)?;
+        if !trunk.may_meet(origin.trunk) {
+            return Err(AttemptFailure::OtherCustomer);
+        }
         if core.is_unregistered(&trunk, attempt) {
             return Err(AttemptFailure::Unregistered);
         }
@@ -103,10 +108,7 @@ impl Trying {
             sdp_policy = sdp_policy.narrowed_to(&policy(origin.trunk));
         }
         let offer = match origin.audio {
-            Some(caller) => {
-                let caller = spoken(caller.clone(), origin.trunk);
-                offer_for(&caller, &mut media.local, &sdp_policy)
-            }
+            Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
             None => offer_from_codecs(&default_codecs(), &mut media.local, &sdp_policy),
         };
         let Ok((offered, offer)) = offer else {
@@ -129,6 +131,9 @@ impl Trying {
             .attempts
             .push(record(core, attempt, &out.request.headers));
         let request = out.request.clone();
+        let facts = core.monitor.facts(core.now.moment, [&attempt.trunk]);
+        let fact = facts.get(&(attempt.trunk.clone(), attempt.peer));
+        let was_down = attempt.hop.is_none() && fact == Some(&false);
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,
@@ -140,6 +145,7 @@ impl Trying {
             offer,
             offered,
             forks: Vec::new(),
+            was_down,
             spoke: false,
             rang: false,
             request,
@@ -196,6 +202,14 @@ impl Trying {
             params.listen = LegMedia::listen(&fork.negotiated);
         }
         self.media.update(core, params);
+    }
+
+    /// What silence means of this peer.
+    pub(crate) fn explain(&self, failure: AttemptFailure) -> AttemptFailure {
+        match self.was_down && failure == AttemptFailure::Silent {
+            true => AttemptFailure::StillDown,
+            false => failure,
+        }
     }
 
     /// Whether it went to a host that is no peer of its trunk.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use routing::{Facts, Outcome, Question};
+use routing::{Facts, Outcome, Question, RoutePlan};
 use sdp::SessionDescription;
 use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Request, Scheme, StatusCode};
@@ -18,7 +18,7 @@ use super::{Call, Head, Timer, screen};
 use crate::core::{Core, Reply, SDP};
 use crate::failure::FailureClass;
 use crate::key::{CallKey, Side};
-use crate::leg::LegMedia;
+use crate::leg::{LegMedia, policy};
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -64,6 +64,7 @@ pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<C
         record: Box::new(CallRecord::begin(begun.clone())),
     };
     core.index.begun.insert(key, Box::new(begun));
+    core.claim_trace(key);
     match admit(core, &mut head, &arrived) {
         Ok(setup) => {
             core.index.own_server(arrived.server, key);
@@ -97,7 +98,7 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         return Err(refusal.with(HeaderName::RetryAfter, "60"));
     }
     understood(trunk, &arrived.invite)?;
-    let offer = offer_of(&arrived.invite)?;
+    let offer = offer_of(trunk, &arrived.invite)?;
     let called = screen::called(&arrived.invite.uri);
     head.record.emergency = core.snapshot.is_emergency(&trunk.name, &called);
     let permit = if head.record.emergency {
@@ -110,8 +111,8 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
                 .with(HeaderName::RetryAfter, seconds)
         })?
     };
-    let attempts = match decide(core, head, &arrived.invite) {
-        Ok(attempts) => attempts,
+    let plan = match decide(core, head, &arrived.invite) {
+        Ok(plan) => plan,
         Err(refusal) => {
             core.gate.release(permit);
             return Err(refusal);
@@ -130,12 +131,18 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
         media,
         offer,
         early: EarlyLeg::default(),
-        plan: attempts.into_iter().take(core.attempts_per_call).collect(),
+        plan: plan
+            .attempts
+            .into_iter()
+            .take(core.attempts_per_call)
+            .collect(),
         trying: None,
         tried: Vec::new(),
         redirections: Redirections::default(),
         concession: None,
         alerted: false,
+        announcement: plan.announcement.and_then(|name| core.announcement(&name)),
+        farewell: None,
     }))
 }
 
@@ -187,7 +194,7 @@ fn understood(trunk: &TrunkProfile, invite: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
+fn offer_of(trunk: &TrunkProfile, invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     let protocol = |status| Refusal::new(status, FailureClass::Protocol);
     if invite.body.is_empty() {
         return Ok(None);
@@ -200,17 +207,12 @@ fn offer_of(invite: &Request) -> Result<Option<SessionDescription>, Refusal> {
     let status = |code| StatusCode::new(code).unwrap_or(StatusCode::BAD_REQUEST);
     let offer = SessionDescription::parse(&invite.body)
         .map_err(|error| protocol(status(error.status())))?;
-    offer
-        .usable_audio()
-        .map_err(|_| protocol(StatusCode::NOT_ACCEPTABLE_HERE))?;
+    sdp::answerable(&offer, trunk.srtp, &policy(trunk))
+        .map_err(|error| protocol(status(error.status())))?;
     Ok(Some(offer))
 }
 
-fn decide(
-    core: &mut Core,
-    head: &mut Head,
-    invite: &Request,
-) -> Result<Vec<routing::Attempt>, Refusal> {
+fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePlan, Refusal> {
     let calling = screen::calling(core, head, invite)
         .ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, FailureClass::Policy))?;
     let question = Question {
@@ -226,7 +228,10 @@ fn decide(
     match decision.outcome {
         Outcome::Route(plan) => {
             head.record.route = Some(plan.route.to_string());
-            Ok(core.located(plan.attempts))
+            Ok(RoutePlan {
+                attempts: core.located(plan.attempts),
+                ..plan
+            })
         }
         Outcome::Reject { status, .. } => Err(Refusal::new(status, FailureClass::Policy)),
     }
@@ -254,7 +259,7 @@ impl Core {
             .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
             room: room.collect(),
-            up: self.up(&trunks),
+            up: self.up(trunks),
             wall: self.now.wall,
             draw: self.tokens.next_u64(),
         }

@@ -1,5 +1,5 @@
-//! A trunk that balks at an extension, or at the codecs, is asked once more in other words
-//! (RFC 3261 §8.1.3.5, §21.4.26).
+//! A trunk that balks at an extension, the codecs, or the size of an INVITE is asked once more, in
+//! other or fewer words (RFC 3261 §8.1.3.5, §21.4.26).
 
 use sdp::{Audio, Format, Policy, SessionDescription};
 use sip_msg::{HeaderName, Headers, Response, StatusCode};
@@ -9,32 +9,49 @@ use super::{Head, Phase};
 use crate::core::Core;
 use crate::failure;
 use crate::leg::policy;
+use crate::passlist::is_dispensable;
 
 /// What the next INVITE says otherwise.
 #[derive(Debug)]
-pub(crate) enum Concession {
-    /// Of extensions.
-    Extensions {
-        /// Option tags that it does not mention.
-        omits: Vec<String>,
-        /// Option tags that it says are supported.
-        adds: Vec<String>,
-    },
-    /// Of the speech: the caller's is converted, to these formats.
-    Speech(Box<Audio>),
+pub(crate) struct Concession {
+    /// Option tags that it does not mention.
+    omits: Vec<String>,
+    /// Option tags that it says are supported.
+    adds: Vec<String>,
+    /// It goes without what is long and dispensable.
+    shortens: bool,
+    /// The caller's speech is converted, to these formats.
+    speech: Option<Box<Audio>>,
 }
 
 impl Concession {
-    /// What of extensions can be conceded to this refusal; `None` where nothing can.
-    fn to(response: &Response, supports: impl Fn(&str) -> bool) -> Option<Self> {
-        let (omits, adds) = match response.status {
-            StatusCode::BAD_EXTENSION => (response.headers.unsupported(), Vec::new()),
-            StatusCode::EXTENSION_REQUIRED => (Vec::new(), response.headers.require()),
+    /// What can be conceded to this refusal of an INVITE with these header fields; `None` where
+    /// nothing can.
+    fn to(response: &Response, sent: &Headers, supports: impl Fn(&str) -> bool) -> Option<Self> {
+        let nothing = Self {
+            omits: Vec::new(),
+            adds: Vec::new(),
+            shortens: false,
+            speech: None,
+        };
+        let concession = match response.status {
+            StatusCode::BAD_EXTENSION => Self {
+                omits: response.headers.unsupported(),
+                ..nothing
+            },
+            StatusCode::EXTENSION_REQUIRED => Self {
+                adds: response.headers.require(),
+                ..nothing
+            },
+            StatusCode::REQUEST_ENTITY_TOO_LARGE | StatusCode::MESSAGE_TOO_LARGE => Self {
+                shortens: sent.iter().any(|field| is_dispensable(&field)),
+                ..nothing
+            },
             _ => return None,
         };
-        let possible = adds.iter().all(|tag| supports(tag));
-        let empty = omits.is_empty() && adds.is_empty();
-        (possible && !empty).then_some(Self::Extensions { omits, adds })
+        let possible = concession.adds.iter().all(|tag| supports(tag));
+        let tags = concession.omits.len() + concession.adds.len();
+        (possible && (concession.shortens || tags > 0)).then_some(concession)
     }
 
     /// A party that takes none of the formats the caller speaks may take one of those that the
@@ -46,25 +63,28 @@ impl Concession {
         };
         let beside = spoken.formats.iter().filter(|format| !format.is_voice());
         let beside: Vec<Format> = beside.cloned().collect();
-        Some(Self::Speech(Box::new(Audio {
+        let speech = Audio {
             formats: [formats, beside].concat(),
             ..spoken.clone()
-        })))
+        };
+        Some(Self {
+            omits: Vec::new(),
+            adds: Vec::new(),
+            shortens: false,
+            speech: Some(Box::new(speech)),
+        })
     }
 
     /// What the caller is made to say.
     pub(crate) fn speech(&self) -> Option<&Audio> {
-        match self {
-            Self::Speech(audio) => Some(audio),
-            Self::Extensions { .. } => None,
-        }
+        self.speech.as_deref()
     }
 
     /// Makes the header fields of an INVITE say it.
     pub(crate) fn apply(&self, headers: &mut Headers) {
-        let Self::Extensions { omits, adds } = self else {
-            return;
-        };
+        if self.shortens {
+            headers.retain(|field| !is_dispensable(&field));
+        }
         for (name, mut tags) in [
             (HeaderName::Supported, headers.supported()),
             (HeaderName::Require, headers.require()),
@@ -72,9 +92,9 @@ impl Concession {
             let named = |list: &[String], tag: &str| {
                 list.iter().any(|other| other.eq_ignore_ascii_case(tag))
             };
-            tags.retain(|tag| !named(omits, tag));
+            tags.retain(|tag| !named(&self.omits, tag));
             if name == HeaderName::Supported {
-                let new = adds.iter().filter(|tag| !named(&tags, tag));
+                let new = self.adds.iter().filter(|tag| !named(&tags, tag));
                 let new: Vec<String> = new.cloned().collect();
                 tags.extend(new);
             }
@@ -100,8 +120,9 @@ impl Setup {
         let trying = self.trying.as_ref().filter(|trying| !trying.conceded);
         let spoken = self.offer.as_ref().and_then(SessionDescription::audio);
         let concession = trying.and_then(|trying| {
+            let sent = &trying.request.headers;
             let converting = || Concession::converting(&response, spoken?, &policy(&trying.trunk));
-            Concession::to(&response, |tag| trying.trunk.supports(tag)).or_else(converting)
+            Concession::to(&response, sent, |tag| trying.trunk.supports(tag)).or_else(converting)
         });
         let Some(concession) = concession else {
             return self.failed(core, head, failure, said);
@@ -135,10 +156,12 @@ mod tests {
         let mut headers = Headers::new();
         headers.push(HeaderName::Supported, "replaces, 100rel");
         let bad = refusal(StatusCode::BAD_EXTENSION, HeaderName::Unsupported, "100rel");
-        Concession::to(&bad, supports).unwrap().apply(&mut headers);
+        let none = Headers::new();
+        let conceded = Concession::to(&bad, &none, supports).unwrap();
+        conceded.apply(&mut headers);
         assert_eq!(headers.supported(), ["replaces"]);
         let required = refusal(StatusCode::EXTENSION_REQUIRED, HeaderName::Require, "timer");
-        let concession = Concession::to(&required, supports).unwrap();
+        let concession = Concession::to(&required, &none, supports).unwrap();
         concession.apply(&mut headers);
         assert_eq!(headers.supported(), ["replaces", "timer"]);
     }
@@ -150,8 +173,31 @@ mod tests {
             HeaderName::Require,
             "precondition",
         );
-        assert!(Concession::to(&unknown, |_| false).is_none());
+        let none = Headers::new();
+        assert!(Concession::to(&unknown, &none, |_| false).is_none());
         let busy = refusal(StatusCode::BUSY_HERE, HeaderName::Unsupported, "100rel");
-        assert!(Concession::to(&busy, |_| true).is_none());
+        assert!(Concession::to(&busy, &none, |_| true).is_none());
+        let large = Response::new(StatusCode::MESSAGE_TOO_LARGE);
+        assert!(Concession::to(&large, &none, |_| true).is_none());
+    }
+
+    #[test]
+    fn what_is_too_large_is_said_in_fewer_words() {
+        let mut headers = Headers::new();
+        headers.push(HeaderName::Supported, "timer");
+        headers.push(HeaderName::HistoryInfo, "<sip:1@h>;index=1");
+        headers.push(HeaderName::Diversion, "<sip:1@h>");
+        headers.push(HeaderName::UserToUser, "00;encoding=hex");
+        for status in [
+            StatusCode::MESSAGE_TOO_LARGE,
+            StatusCode::REQUEST_ENTITY_TOO_LARGE,
+        ] {
+            let large = Response::new(status);
+            let concession = Concession::to(&large, &headers, |_| false).unwrap();
+            let mut shorter = headers.clone();
+            concession.apply(&mut shorter);
+            assert_eq!(shorter.iter().count(), 1);
+            assert!(shorter.contains(&HeaderName::Supported));
+        }
     }
 }

@@ -75,7 +75,7 @@ impl EarlySession {
     }
 
     /// What the caller is told with a provisional response.
-    fn told(&self) -> Option<&Bytes> {
+    pub(super) fn told(&self) -> Option<&Bytes> {
         match self {
             Self::Previewed(answer) | Self::Agreed(answer) => Some(&answer.told),
             Self::Offered { told, .. } => Some(told),
@@ -229,13 +229,9 @@ impl Setup {
         if self.early.session.told().is_some() {
             return;
         }
-        let policy = policy(&head.trunk);
         let fork = self.trying.as_ref().and_then(|trying| trying.forks.first());
         let other = match (fork, &self.offer) {
-            (Some(fork), _) => {
-                let negotiated = &fork.negotiated;
-                agreed(negotiated, negotiated.remote.direction, trunk)
-            }
+            (Some(fork), _) => agreed(&fork.negotiated, fork.negotiated.remote.direction),
             (None, Some(offer)) if trunk.early.ring_here => {
                 let Some(audio) = offer.audio() else { return };
                 Audio {
@@ -245,11 +241,18 @@ impl Setup {
             }
             (None, _) => return,
         };
+        self.agree(head, &other);
+    }
+
+    /// Tells the caller the session that `other`, what is across, makes of its offer; without an
+    /// offer of its own it is made one.
+    pub(super) fn agree(&mut self, head: &Head, other: &Audio) {
+        let policy = policy(&head.trunk);
         let reliable = self.is_reliable(head);
         let local = &mut self.media.local;
         match &self.offer {
             Some(offer) => {
-                let Ok((answer, negotiated)) = answer_for(offer, &other, local, &policy) else {
+                let Ok((answer, negotiated)) = answer_for(offer, other, local, &policy) else {
                     return;
                 };
                 let answer = EarlyAnswer {
@@ -263,7 +266,7 @@ impl Setup {
                 };
             }
             None if reliable => {
-                if let Ok((offer, pending)) = offer_for(&other, local, &policy) {
+                if let Ok((offer, pending)) = offer_for(other, local, &policy) {
                     self.early.session = EarlySession::Offered {
                         told: offer.to_bytes().into(),
                         offer: Box::new(pending),
@@ -276,14 +279,13 @@ impl Setup {
 
     /// Tells the relay of every fork that has answered, and of what the caller agreed to.
     pub(super) fn update_early_media(&self, core: &mut Core, head: &Head) {
-        let Some(trying) = self.trying.as_ref() else {
-            return;
-        };
         let across = self.early.session.answer().map(|answer| &answer.negotiated);
-        if !trying.forks.is_empty() {
+        let trying = self.trying.as_ref();
+        if let Some(trying) = trying.filter(|trying| !trying.forks.is_empty()) {
             trying.update_media(core, across, self.listens(&trying.trunk));
         }
-        let fork = trying.forks.first().map(|fork| &fork.negotiated);
+        let fork = trying.and_then(|trying| trying.forks.first());
+        let fork = fork.map(|fork| &fork.negotiated);
         if let Some(own) = across {
             let params = self.media.answered(&head.trunk, &[own], fork, Flows::BOTH);
             self.media.update(core, params);
@@ -303,9 +305,7 @@ impl Setup {
         };
         let fork = self.trying.as_ref().and_then(|trying| trying.forks.first());
         let other = fork.map_or(&before.negotiated, |fork| &fork.negotiated);
-        let called = self.trying.as_ref().map(|trying| &trying.trunk);
-        let called = called.unwrap_or(&head.trunk);
-        let other = agreed(other, other.remote.direction, called);
+        let other = agreed(other, other.remote.direction);
         let refusal = |code| StatusCode::new(code).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE);
         let offer = SessionDescription::parse(body).map_err(|error| refusal(error.status()))?;
         let policy = policy(&head.trunk);
@@ -333,7 +333,7 @@ fn authorised(trunk: &TrunkProfile, headers: &Headers) -> Option<bool> {
 }
 
 /// Says that media comes from here, to a caller that asked (RFC 5009 §7).
-fn vouch(to: &TrunkProfile, invite: &Headers, headers: &mut Headers) {
+pub(super) fn vouch(to: &TrunkProfile, invite: &Headers, headers: &mut Headers) {
     let asked = invite.p_early_media().is_some_and(|values| {
         values
             .iter()

@@ -62,6 +62,8 @@ pub(crate) enum Timer {
     Budget,
     /// The called party rings and does not answer.
     NoAnswer,
+    /// The announcement that the caller hears before the refusal is over.
+    Announcement,
     /// The call has lasted as long as it may.
     Duration,
     /// The session of this leg was not refreshed in time (RFC 4028 §10).
@@ -76,10 +78,11 @@ pub(crate) enum Timer {
 
 impl Timer {
     /// Every timer, to stop them all.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Attempt,
         Self::Budget,
         Self::NoAnswer,
+        Self::Announcement,
         Self::Duration,
         Self::Session(Side::A),
         Self::Session(Side::B),

@@ -29,7 +29,7 @@ const BAD_INFO_PACKAGE: u16 = 469;
 impl Talking {
     /// The party of one leg sends INFO.
     pub(super) fn informed(
-        &self,
+        &mut self,
         core: &mut Core,
         server: ServerKey,
         side: Side,
@@ -68,7 +68,7 @@ impl Talking {
     /// A digit came in the media of `side`. An event is carried over by the relay where the other
     /// leg has events.
     pub(super) fn pressed(
-        &self,
+        &mut self,
         core: &mut Core,
         side: Side,
         (digit, duration_ms): (Digit, u32),
@@ -83,7 +83,7 @@ impl Talking {
     }
 
     /// Lets the party of `side` have a digit, in its own manner.
-    fn press(&self, core: &mut Core, side: Side, digit: Digit, duration_ms: u32) {
+    fn press(&mut self, core: &mut Core, side: Side, digit: Digit, duration_ms: u32) {
         let leg = self.leg(side);
         let lasts = duration_ms.clamp(*LASTS.start(), *LASTS.end());
         if leg.trunk.dtmf.mode != DtmfMode::Info || !leg.trunk.may_send(&Method::Info) {
@@ -105,6 +105,8 @@ impl Talking {
             Ok(client) => {
                 let keep = Some(leg.dialog);
                 core.index.own_client(client, Owner::Nobody { keep });
+                // The dialog has another CSeq.
+                self.changed = true;
             }
             Err(_) => core.metrics.unexpected += 1,
         }

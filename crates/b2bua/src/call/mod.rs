@@ -9,6 +9,7 @@
 //! server transaction, the plan, the attempt under way) is a field of [`Setup`] and of nothing else.
 
 mod again;
+mod announce;
 mod answer;
 mod attempt;
 mod begin;

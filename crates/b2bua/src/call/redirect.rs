@@ -133,7 +133,7 @@ impl Setup {
         let mut targets = VecDeque::new();
         let status = response.status.code();
         for contact in by_preference(response) {
-            let lead = lead(&core.profiles, trunk, &contact.uri);
+            let lead = lead(&core.profiles, &head.trunk, trunk, &contact.uri);
             let step = match &lead {
                 Lead::Peer(to, _) => format!("{status} of {} leads to {to}", trunk.name),
                 Lead::Host => format!(
@@ -227,7 +227,9 @@ fn thousandths(contact: &NameAddr) -> u32 {
     }
 }
 
-fn lead(profiles: &Profiles, trunk: &TrunkProfile, contact: &Uri) -> Lead {
+/// Where a Contact leads that `trunk` names to a caller of `origin`. Trunks of other customers are
+/// not there for either.
+fn lead(profiles: &Profiles, origin: &TrunkProfile, trunk: &TrunkProfile, contact: &Uri) -> Lead {
     let number = contact.user().filter(|user| !user.is_empty());
     match (contact.scheme(), number) {
         (Scheme::Tel, Some(number)) => return Lead::Number(number.to_owned()),
@@ -244,7 +246,8 @@ fn lead(profiles: &Profiles, trunk: &TrunkProfile, contact: &Uri) -> Lead {
     };
     let own = is_here(trunk).map(|peer| (trunk.name.clone(), peer));
     let others = || {
-        let mut trunks = profiles.trunks.values();
+        let trunks = profiles.trunks.values();
+        let mut trunks = trunks.filter(|other| other.may_meet(trunk) && other.may_meet(origin));
         trunks.find_map(|profile| Some((profile.name.clone(), is_here(profile)?)))
     };
     if let Some((name, peer)) = own.or_else(others) {
@@ -335,7 +338,33 @@ mod tests {
             ("mailto:somebody@198.51.100.7", Lead::Refused),
         ] {
             let uri: Uri = contact.parse().unwrap();
-            assert_eq!(lead(&profiles, &carrier, &uri), expected, "{contact}");
+            let lead = lead(&profiles, &carrier, &carrier, &uri);
+            assert_eq!(lead, expected, "{contact}");
+        }
+    }
+
+    #[test]
+    fn a_contact_never_leads_to_another_customer() {
+        let owned = |name, peer, customer: Option<&str>| {
+            let mut trunk = trunk(name, "192.0.2.1", peer);
+            trunk.customer = customer.map(Into::into);
+            trunk
+        };
+        let carrier = owned("carrier", "198.51.100.7", None);
+        let fabrikam = owned("fabrikam", "pbx.fabrikam.example", Some("fabrikam"));
+        let contoso = owned("contoso", "pbx.contoso.example", Some("contoso"));
+        let all = [carrier.clone(), fabrikam.clone(), contoso.clone()];
+        let profiles = Profiles::new(all, GateLimits::default());
+        let uri: Uri = "sip:7@pbx.contoso.example".parse().unwrap();
+        let there = Lead::Peer("contoso".into(), 0);
+        for (origin, trunk, expected) in [
+            (&carrier, &carrier, &there),
+            (&contoso, &carrier, &there),
+            (&fabrikam, &carrier, &Lead::Refused),
+            (&carrier, &fabrikam, &Lead::Refused),
+        ] {
+            let lead = lead(&profiles, origin, trunk, &uri);
+            assert_eq!(lead, *expected, "{} by {}", origin.name, trunk.name);
         }
     }
 

@@ -10,6 +10,7 @@ use sdp::SessionDescription;
 use sip_msg::{Class, Method, Request, Response, StatusCode};
 use sip_ua::{ClientKey, ServerKey};
 
+use super::announce::{Announcement, Farewell};
 use super::attempt::{Origin, Trying};
 use super::concede::Concession;
 use super::early::EarlyLeg;
@@ -48,6 +49,10 @@ pub(crate) struct Setup {
     pub(crate) concession: Option<Concession>,
     /// The caller has heard an 18x, so that another attempt would confuse it.
     pub(crate) alerted: bool,
+    /// What the caller hears when no attempt comes to anything.
+    pub(crate) announcement: Option<Announcement>,
+    /// What the caller is answered when the announcement that it hears is over.
+    pub(crate) farewell: Option<Box<Farewell>>,
 }
 
 /// How one attempt ended.
@@ -113,6 +118,7 @@ impl Setup {
             Event::Timer(Timer::NoAnswer) => {
                 self.failed(core, head, AttemptFailure::NoAnswer, None)
             }
+            Event::Timer(Timer::Announcement) => self.announced(core, head),
             Event::Cancelled { headers } => {
                 let end = End::cancelled(&headers, &head.trunk);
                 self.over(core, head, end)
@@ -201,6 +207,8 @@ impl Setup {
         failure: AttemptFailure,
         said: Option<Box<Said>>,
     ) -> Phase {
+        let trying = self.trying.as_ref();
+        let failure = trying.map_or(failure, |trying| trying.explain(failure));
         let mut verdict = failure::judge(&failure);
         if failure == AttemptFailure::Silent && self.is_trying_the_dead(core) {
             // A last resort that stays silent was down before: the caller's side may try elsewhere
@@ -280,17 +288,33 @@ impl Setup {
     /// No attempt is left: the caller learns the best reason.
     fn exhausted(mut self: Box<Self>, core: &mut Core, head: &mut Head) -> Phase {
         let tried = std::mem::take(&mut self.tried);
-        let Some(Tried { verdict, said }) = failure::best(tried, |tried| &tried.verdict) else {
-            let end = End::refused(StatusCode::SERVICE_UNAVAILABLE, FailureClass::TrunkDown);
-            return self.give_up(core, head, end);
+        let best = failure::best(tried, |tried| &tried.verdict);
+        // Where somebody was reached, what they said is all there is to hear.
+        let unreached = best.as_ref().is_none_or(|Tried { verdict, .. }| {
+            verdict.advances || verdict.class == FailureClass::Timeout
+        });
+        let (end, phrase) = match best {
+            None => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                (End::refused(status, FailureClass::TrunkDown), None)
+            }
+            Some(Tried { verdict, said }) => {
+                // What was said with a response that the caller does not see would contradict the
+                // one that it does see.
+                match said.filter(|said| said.status == verdict.status) {
+                    None => (End::failed(&verdict, Taken::nothing()), None),
+                    Some(said) => {
+                        let phrase = passlist::carry_phrase(&said.phrase, &head.trunk);
+                        (End::failed(&verdict, said.headers), phrase)
+                    }
+                }
+            }
         };
-        // What was said with a response that the caller does not see would contradict the one
-        // that it does see.
-        let Some(said) = said.filter(|said| said.status == verdict.status) else {
-            return self.give_up(core, head, End::failed(&verdict, Taken::nothing()));
-        };
-        let phrase = passlist::carry_phrase(&said.phrase, &head.trunk);
-        self.refuse(core, head, End::failed(&verdict, said.headers), phrase)
+        if unreached && !self.alerted {
+            self.announce(core, head, Farewell { end, phrase })
+        } else {
+            self.refuse(core, head, end, phrase)
+        }
     }
 
     /// Refuses the caller's INVITE.
@@ -298,7 +322,7 @@ impl Setup {
         self.refuse(core, head, end, None)
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         self: Box<Self>,
         core: &mut Core,
         head: &mut Head,

@@ -38,9 +38,6 @@ impl Talking {
         if let Some(longest) = longest.into_iter().flatten().min() {
             core.arm(head.key, Timer::Duration, longest);
         }
-        for leg in [a.media.id, b.media.id] {
-            core.media(MediaCommand::Checkpoint { leg });
-        }
         let mut talking = Self {
             a,
             b,
@@ -206,7 +203,8 @@ impl Talking {
         Ok(())
     }
 
-    /// Tells both legs' shards what holds now.
+    /// Tells both legs' shards what holds now, and asks where their streams stand: with another key
+    /// they begin anew.
     pub(crate) fn update_media(&mut self, core: &mut Core) {
         for side in [Side::A, Side::B] {
             let (own, across) = self.pair(side);
@@ -224,6 +222,8 @@ impl Talking {
             if std::mem::replace(&mut own.playing, music) != music {
                 own.media.play(core, music);
             }
+            let leg = own.media.id;
+            core.media(MediaCommand::Checkpoint { leg });
         }
     }
 

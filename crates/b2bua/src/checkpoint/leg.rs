@@ -16,7 +16,7 @@ use super::session::SessionValue;
 use crate::call::{SessionTimer, Upkeep};
 use crate::core::Core;
 use crate::key::{CallKey, Side};
-use crate::leg::{Exchange, Leg, LegMedia};
+use crate::leg::{Exchange, Flows, Leg, LegMedia};
 use crate::limits::Share;
 use crate::profile::HoldMusic;
 
@@ -154,8 +154,10 @@ impl LegValue {
         };
         let state = self.media.state.restore();
         core.note_leg_state(id, state);
-        // The relay is told the rest as soon as both legs are there.
-        let params = Box::new(media.unanswered(&trunk));
+        // What is restored of the remote end needs to know it; the relay is told the rest as soon as
+        // both legs are there.
+        let remotes = [&session.negotiated];
+        let params = Box::new(media.answered(&trunk, &remotes, None, Flows::BOTH));
         let ports = media.pair;
         core.media(MediaCommand::RestoreLeg {
             leg: id,

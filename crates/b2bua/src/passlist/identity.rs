@@ -154,7 +154,9 @@ impl Known<'_> {
             Assertion::Keep | Assertion::Strip | Assertion::Replace(_) if self.replaced => {
                 from.clone().into_iter().collect()
             }
-            Assertion::Keep | Assertion::Strip | Assertion::Replace(_) => self.kept(&HeaderName::PAssertedIdentity, to),
+            Assertion::Keep | Assertion::Strip | Assertion::Replace(_) => {
+                self.kept(&HeaderName::PAssertedIdentity, to)
+            }
         };
         let preferred = match &policy.preferred {
             Preference::Strip => Vec::new(),

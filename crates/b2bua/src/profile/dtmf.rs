@@ -3,7 +3,8 @@
 /// How the party of a trunk sends and takes DTMF digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DtmfMode {
-    /// `telephone-event` packets (RFC 4733). Digits in INFO are understood nevertheless.
+    /// `telephone-event` packets (RFC 4733), negotiated wherever the party knows them, whatever the
+    /// party across has. Digits in INFO are understood nevertheless.
     #[default]
     Rfc4733,
     /// INFO with `application/dtmf-relay`; no `telephone-event` is negotiated.

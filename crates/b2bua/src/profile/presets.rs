@@ -4,15 +4,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use media_relay::LatchPolicy;
 use sdp::HoldDialect;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
 use super::{
-    Advertised, ContextProfile, DtmfPolicy, Early, FlowPolicy, HeaderProfile, HoldPolicy,
-    IdentityProfile, IpNet, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap, Redirect,
-    Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers, Trust,
+    Advertised, ContextProfile, DatagramPolicy, DtmfPolicy, Early, FlowPolicy, HeaderProfile,
+    HoldPolicy, IdentityProfile, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap,
+    Redirect, Redirections, SessionPolicy, TransferPolicy, TrunkAuth, TrunkProfile, TrunkTimers,
+    Trust,
 };
 use crate::limits::TrunkLimits;
 
@@ -87,6 +89,7 @@ impl TrunkProfile {
         Self {
             name,
             preset,
+            customer: None,
             transport: TransportKind::Tls,
             pinned_hop: peers.first().map(|peer| peer.uri.clone()),
             advertised,
@@ -97,6 +100,7 @@ impl TrunkProfile {
             expected_names: vec![Arc::from(MICROSOFT_CLIENT_NAME)],
             request_hosts: vec![request_host],
             flows: FlowPolicy::OneWay,
+            datagrams: DatagramPolicy::default(),
             srtp: true,
             rtcp_mux: true,
             hold: HoldPolicy::new(HoldDialect::InactiveOnly),
@@ -179,13 +183,14 @@ impl TrunkProfile {
         Self {
             name,
             preset,
+            customer: None,
             transport,
             advertised,
             also_at: Vec::new(),
             allow: peers
                 .iter()
                 .filter_map(PeerProfile::literal)
-                .map(IpNet::single)
+                .map(IpNet::from)
                 .collect(),
             peers,
             pinned_hop: None,
@@ -193,6 +198,7 @@ impl TrunkProfile {
             expected_names: Vec::new(),
             request_hosts: Vec::new(),
             flows: FlowPolicy::Reuse,
+            datagrams: DatagramPolicy::default(),
             srtp: false,
             rtcp_mux: false,
             hold: HoldPolicy::default(),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::IpNet;
+use ipnet::IpNet;
 
 /// Hosts that a redirection may lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl RedirectTarget {
     /// `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(network) = text.parse() {
+        if let Ok(network) = super::network(text) {
             return Some(Self::Network(network));
         }
         let lower = text.to_ascii_lowercase();
@@ -55,7 +55,7 @@ impl RedirectTarget {
             }
             Self::Network(network) => bare
                 .parse::<IpAddr>()
-                .is_ok_and(|address| network.contains(address)),
+                .is_ok_and(|address| super::holds(network, address)),
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum Note {
     NumberRefused,
     /// The caller showed a number that its trunk does not own, and another was shown instead.
     NumberReplaced,
+    /// No target took the call, and the caller heard this announcement before the refusal.
+    Announced(Box<str>),
 }
 
 impl Note {
@@ -51,6 +53,7 @@ impl fmt::Display for Note {
             Self::NumberRefused => {
                 f.write_str("the caller's trunk does not own the number shown: refused")
             }
+            Self::Announced(name) => write!(f, "the caller heard the announcement {name}"),
             Self::NumberReplaced => {
                 f.write_str("the caller's trunk does not own its number; another was shown")
             }

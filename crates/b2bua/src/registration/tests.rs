@@ -4,7 +4,7 @@ use sip_msg::wire::ListenerId;
 
 use super::*;
 use crate::limits::GateLimits;
-use crate::profile::{Advertised, PeerProfile};
+use crate::profile::{Advertised, Algorithm, Credentials, Password, PeerProfile};
 
 const FIRST: &str = "sip:reg1.carrier.example";
 const SECOND: &str = "sip:reg2.carrier.example";
@@ -215,6 +215,27 @@ fn a_drain_takes_back_what_holds_and_what_was_still_on_its_way() {
     registrations.withdraw(at(4));
     assert_eq!(expires(&registrations.poll_output().unwrap()), 0);
     assert!(registrations.poll_output().is_none(), "once");
+}
+
+#[test]
+fn a_reload_with_another_password_is_tried_at_once() {
+    let mut registrations = start(registering());
+    let first = registrations.poll_output().unwrap();
+    registrations.handle_answer(at(0), first.id, &answer(&first, 401, &[]));
+    registrations.reload(at(9), &profiles(Some(registering())));
+    assert_eq!(due(&registrations), 600, "nothing has changed");
+    let mut mended = profiles(Some(registering()));
+    let name = TrunkName::from("carrier");
+    let mut trunk = TrunkProfile::clone(mended.trunk(&name).unwrap());
+    trunk.auth.credentials = vec![Credentials {
+        realm: None,
+        username: "acme".to_owned(),
+        password: Password::new("right"),
+        weakest: Algorithm::Md5,
+    }];
+    mended.trunks.insert(name, Arc::new(trunk));
+    registrations.reload(at(10), &mended);
+    assert_eq!(due(&registrations), 10);
 }
 
 #[test]

@@ -99,6 +99,29 @@ fn another_speaker_after_a_restore_leaps_over_what_may_have_been_sent() {
 }
 
 #[test]
+fn a_speaker_whose_numbers_began_anew_is_another_one() {
+    let mut world = World::joined(plain(1), secure(2, 1, 2));
+    let mut reader = context(2);
+    for index in 65_500..66_000 {
+        let sent = world.rtp(1, &packet(7, index)).unwrap();
+        reader.decrypt_rtp(&sent).unwrap();
+    }
+    // A stream that was forgotten, for it has another key, and was not heard again yet.
+    let heard = last_state(&mut world, A);
+    let forgotten = LegCheckpoint {
+        heard_ssrc: None,
+        heard_index: 0,
+        ..heard
+    };
+    let mut world = restored([forgotten, last_state(&mut world, B)]);
+    for index in 66_000..66_100_u64 {
+        let sent = world.rtp(1, &packet(7, index & 0xffff)).unwrap();
+        let seen = reader.decrypt_rtp(&sent).unwrap();
+        assert_eq!(seen[12..], packet(7, index & 0xffff)[12..]);
+    }
+}
+
+#[test]
 fn checkpoints_come_often_enough_to_find_the_rollover_counter() {
     let mut world = World::joined(plain(1), secure(2, 1, 2));
     let mut out = context(1);

@@ -207,6 +207,7 @@ impl Party {
         let Some(call) = self.calls.get_mut(&number).filter(|call| call.is_up()) else {
             return;
         };
+        call.offered_late = false;
         if call.direction != direction {
             call.direction = direction;
             call.version += 1;
@@ -221,6 +222,29 @@ impl Party {
             request.set_body("application/sdp", offer);
             self.send_request(request, Some(number));
         }
+    }
+
+    /// Sends a re-INVITE without an offer; the ACK answers with both directions open.
+    pub(crate) fn resume_without_offer(&mut self, number: u32) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            call.offered_late = true;
+            call.direction = Direction::SendRecv;
+            call.version += 1;
+        }
+        self.send_in_dialog(number, Method::Invite);
+    }
+
+    /// Sends a re-INVITE with another key: what the party sends from now on has a rollover counter
+    /// of zero (RFC 3711 §3.3.1).
+    pub(crate) fn rekey(&mut self, number: u32) {
+        let key = self.new_key();
+        let Some(call) = self.calls.get_mut(&number) else {
+            return;
+        };
+        call.media.rekey(key);
+        call.version += 1;
+        let direction = call.direction;
+        self.reinvite(number, direction);
     }
 
     pub(super) fn end_call(&mut self, number: u32, status: Option<u16>) {

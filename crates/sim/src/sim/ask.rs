@@ -114,6 +114,16 @@ impl Sim {
         self.at(end, |party, call| party.reinvite(call, Direction::SendRecv));
     }
 
+    /// Ends a hold by a re-INVITE without an offer.
+    pub fn resume_without_offer(&mut self, end: Handle) {
+        self.at(end, Party::resume_without_offer);
+    }
+
+    /// Sends a re-INVITE with another key for what this end sends.
+    pub fn rekey(&mut self, end: Handle) {
+        self.at(end, Party::rekey);
+    }
+
     /// Sends a re-INVITE that changes nothing, as session timers do.
     pub fn refresh(&mut self, end: Handle) {
         let direction = self.view(end).direction;
@@ -212,6 +222,17 @@ impl Sim {
         });
     }
 
+    /// Makes one end send an event of RFC 4733, for instance 5 for the digit five.
+    pub fn press(&mut self, end: Handle, code: u8) {
+        let call = self.seats[end.party].party.calls.get_mut(&end.call);
+        let Some(call) = call else { return };
+        let (from, packets) = (call.media.local(), call.media.event(code));
+        for ((to, octets), at) in packets.into_iter().zip(1..) {
+            let event = Event::MediaToGateway { from, to, octets };
+            self.schedule(Duration::from_millis(20) * at, event);
+        }
+    }
+
     pub(super) fn talk_on(&mut self, end: Handle, left: u32) {
         let Some(call) = self.seats[end.party].party.calls.get_mut(&end.call) else {
             return;
@@ -255,6 +276,11 @@ impl Sim {
     #[must_use]
     pub fn heard(&self, end: Handle) -> &Heard {
         &self.view(end).media.heard
+    }
+
+    /// Makes datagrams that are longer than this impossible to send, as an operating system does.
+    pub fn limit_datagrams(&mut self, octets: usize) {
+        self.longest_datagram = octets;
     }
 
     /// Lets time pass.
@@ -327,7 +353,10 @@ impl Sim {
             .filter(|profile| Some(profile.name.as_str()) != trunk)
             .map(|profile| profile.as_ref().clone())
             .collect();
-        config.profiles = Arc::new(Profiles::new(kept, config.profiles.limits));
+        config.profiles = Arc::new(
+            Profiles::new(kept, config.profiles.limits)
+                .with_announcements(config.profiles.announcements.clone()),
+        );
         let pairs = checkpoints.into_iter().map(|kept| (kept.call, kept));
         self.gateway.saved = pairs.collect();
         self.gateway.restart_with(self.now, config);

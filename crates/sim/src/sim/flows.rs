@@ -28,6 +28,16 @@ impl Sim {
         }
     }
 
+    /// What a flow speaks: a party on UDP may be connected to as well (RFC 3261 §18.1.1).
+    pub(super) fn transport(&self, index: usize, flow: FlowId) -> TransportKind {
+        let own = self.seats[index].party.transport;
+        if own == TransportKind::Udp && flow.0 >= OPENED {
+            TransportKind::Tcp
+        } else {
+            own
+        }
+    }
+
     /// How a message of a party on that flow looks to the gateway.
     pub(super) fn arrival(&self, index: usize, flow: FlowId) -> Arrival {
         let seat = &self.seats[index];
@@ -44,7 +54,7 @@ impl Sim {
             flow,
             listener: (!opened).then_some(seat.listener),
             opened_for: opened.then(|| seat.trunk.clone()),
-            transport: seat.party.transport,
+            transport: self.transport(index, flow),
             local: (GATEWAY, if opened { 49_152 } else { port }).into(),
             remote: seat.party.sip,
             server_name: (secure && !opened).then(|| Arc::from(GATEWAY_NAME)),
@@ -77,7 +87,17 @@ impl Sim {
                 let Some(index) = self.party_at(hop) else {
                     return self.fail(id, TransportError::Unreachable);
                 };
-                (index, self.opened_flow(index))
+                let party = &self.seats[index].party;
+                if party.transport != hop.transport && !party.takes_streams {
+                    return self.fail(id, TransportError::Refused);
+                }
+                let opened = hop.transport != TransportKind::Udp;
+                let flow = if opened {
+                    FlowId(OPENED + index as u64)
+                } else {
+                    self.own_flow(index)
+                };
+                (index, flow)
             }
         };
         if self.searches {
@@ -94,8 +114,12 @@ impl Sim {
         parsed: &Message,
         octets: &[u8],
     ) {
+        let reliable = self.transport(index, flow) != TransportKind::Udp;
+        if !reliable && octets.len() > self.longest_datagram {
+            self.fail(id, TransportError::TooLarge);
+            return;
+        }
         let seat = &mut self.seats[index];
-        let reliable = seat.party.transport != TransportKind::Udp;
         let mut times = seat
             .outward
             .deliveries(seat.link.lane(Toward::Party), reliable);
@@ -126,15 +150,6 @@ impl Sim {
         }
     }
 
-    fn opened_flow(&self, index: usize) -> FlowId {
-        match self.seats[index].party.transport {
-            TransportKind::Udp => self.own_flow(index),
-            TransportKind::Tcp | TransportKind::Tls | TransportKind::Ws | TransportKind::Wss => {
-                FlowId(OPENED + index as u64)
-            }
-        }
-    }
-
     fn party_on(&self, flow: FlowId, remote: &std::net::SocketAddr) -> Option<usize> {
         let by_address = self.seats.iter().position(|seat| seat.party.sip == *remote);
         match flow.0 {
@@ -147,7 +162,7 @@ impl Sim {
     fn party_at(&self, hop: &Hop) -> Option<usize> {
         self.seats
             .iter()
-            .position(|seat| seat.party.sip == hop.addr && seat.party.transport == hop.transport)
+            .position(|seat| seat.party.sip == hop.addr && seat.party.speaks(hop.transport))
     }
 
     /// Requests of the gateway never travel on a connection that Microsoft opened (K-01).

@@ -1,5 +1,6 @@
 //! Whole calls through the gateway on a virtual clock, one module for each topic.
 
+mod announce;
 mod bad_links;
 mod basic;
 mod contact;
@@ -18,6 +19,7 @@ mod session_timer;
 mod sessions;
 mod setup;
 mod transcode;
+mod transport;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Who calls whom, and who is told: identities, redirections, numbers and calls for help, each
 //! between all kinds of trunks.
 
+mod customers;
 mod emergency;
 mod history;
 mod identity;

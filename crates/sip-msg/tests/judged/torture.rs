@@ -1,5 +1,6 @@
 //! RFC 4475 and RFC 5118, each message with the verdict written down beside it.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use bytes::Bytes;
@@ -176,6 +177,17 @@ fn judge(folder: &str, count: usize) {
         .filter(|(_, result, expected)| of(result) != **expected)
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+    let mut counts = BTreeMap::<String, usize>::new();
+    for (.., verdict) in &cases {
+        *counts.entry(format!("{verdict:?}")).or_default() += 1;
+    }
+    for (verdict, count) in counts {
+        corpora::tally(folder, &verdict, count);
+    }
+    let ours = OF_OTHERS
+        .iter()
+        .filter(|(name, ..)| cases.iter().any(|(case, ..)| case == name));
+    corpora::tally(folder, "of these left to a higher layer", ours.count());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use sip_msg::{NameAddr, Uri};
 use thiserror::Error;
 
 use super::{Dialog, DialogSettings, DialogState, Role, SentBy};
+use crate::event::DatagramPolicy;
 
 /// The layout of [`DialogCheckpoint`] that this code writes.
 const VERSION: u16 = 1;
@@ -32,6 +33,12 @@ pub struct DialogCheckpoint {
     sent_by_host: String,
     sent_by_port: Option<u16>,
     pinned_hop: Option<String>,
+    #[serde(default)]
+    named_peer: Option<String>,
+    #[serde(default = "longest_datagram")]
+    longest_datagram: usize,
+    #[serde(default = "takes_streams")]
+    takes_streams: bool,
     local_contact: Option<String>,
     local_field: String,
     remote_field: String,
@@ -78,6 +85,9 @@ impl DialogCheckpoint {
             sent_by_host: dialog.settings.sent_by.host.clone(),
             sent_by_port: dialog.settings.sent_by.port,
             pinned_hop: dialog.settings.pinned_hop.as_ref().map(text),
+            named_peer: dialog.settings.named_peer.as_ref().map(text),
+            longest_datagram: dialog.settings.datagrams.longest,
+            takes_streams: dialog.settings.datagrams.streams,
             local_contact: dialog.local_contact.clone(),
             local_field: dialog.local_field.clone(),
             remote_field: dialog.remote_field.clone(),
@@ -101,6 +111,11 @@ impl DialogCheckpoint {
                     port: self.sent_by_port,
                 },
                 pinned_hop: self.pinned_hop.as_deref().map(uri).transpose()?,
+                named_peer: self.named_peer.as_deref().map(uri).transpose()?,
+                datagrams: DatagramPolicy {
+                    longest: self.longest_datagram,
+                    streams: self.takes_streams,
+                },
             },
             call_id: self.call_id,
             local_tag: self.local_tag,
@@ -115,6 +130,14 @@ impl DialogCheckpoint {
             remote_field: self.remote_field,
         })
     }
+}
+
+fn longest_datagram() -> usize {
+    DatagramPolicy::default().longest
+}
+
+fn takes_streams() -> bool {
+    DatagramPolicy::default().streams
 }
 
 fn uri(text: &str) -> Result<Uri, CheckpointError> {

@@ -9,6 +9,8 @@ use std::fmt;
 use sip_msg::wire::TrunkName;
 use sip_msg::{HeaderName, Headers, NameAddr, Request, Response, Scheme, Uri};
 
+use crate::event::DatagramPolicy;
+
 pub use checkpoint::{CheckpointError, DialogCheckpoint};
 pub(crate) use routing::Routing;
 pub(crate) use table::{DialogEntry, DialogId, Dialogs, HeardReliable};
@@ -41,6 +43,11 @@ pub struct DialogSettings {
     /// Where they go when the dialog has no route set; the remote target if `None`. For a peer
     /// whose Contact names a port that nobody is to connect to.
     pub pinned_hop: Option<Uri>,
+    /// The peer by the name its certificate shows, for a remote target or a route over TLS that is
+    /// an address; `None` expects the address itself (RFC 5922 §7.1).
+    pub named_peer: Option<Uri>,
+    /// What becomes of those that are long.
+    pub datagrams: DatagramPolicy,
 }
 
 /// Whether a final response has confirmed the dialog.

@@ -41,6 +41,9 @@ pub struct ResolverConfig {
     pub quarantine: Duration,
     /// Addresses in quarantine at most. Default 1024.
     pub quarantine_entries: usize,
+    /// How long an address that refused a connection which only a request's length asked for is
+    /// taken to speak nothing but UDP. Default 10 min.
+    pub without_streams: Duration,
 }
 
 impl Default for ResolverConfig {
@@ -49,6 +52,7 @@ impl Default for ResolverConfig {
             cache_entries: 4096,
             quarantine: Duration::from_secs(30),
             quarantine_entries: 1024,
+            without_streams: Duration::from_secs(600),
         }
     }
 }
@@ -102,6 +106,8 @@ pub enum Missing {
 pub struct Resolver {
     cache: Cache,
     quarantine: Quarantine,
+    /// Addresses that speak nothing but UDP.
+    without_streams: Quarantine,
     asked: BTreeMap<Query, Moment>,
     asked_max: usize,
 }
@@ -112,6 +118,7 @@ impl Resolver {
         Self {
             cache: Cache::new(config.cache_entries),
             quarantine: Quarantine::new(config.quarantine, config.quarantine_entries),
+            without_streams: Quarantine::new(config.without_streams, config.quarantine_entries),
             asked: BTreeMap::new(),
             asked_max: config.cache_entries,
         }
@@ -188,6 +195,16 @@ impl Resolver {
     /// Whether the address is in quarantine.
     pub fn is_quarantined(&self, now: Moment, transport: TransportKind, addr: SocketAddr) -> bool {
         self.quarantine.holds(now, transport, addr)
+    }
+
+    /// An address that is reached over UDP took no TCP connection.
+    pub fn without_streams(&mut self, now: Moment, addr: SocketAddr) {
+        self.without_streams.put(now, TransportKind::Tcp, addr);
+    }
+
+    /// Whether the address took no TCP connection lately.
+    pub fn refuses_streams(&self, now: Moment, addr: SocketAddr) -> bool {
+        self.without_streams.holds(now, TransportKind::Tcp, addr)
     }
 
     /// Answers in the cache.

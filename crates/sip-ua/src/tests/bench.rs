@@ -10,7 +10,10 @@ use sip_msg::{
     Framing, Limits as MessageLimits, Message, Method, Request, TransportKind, Uri, parse,
 };
 
-use crate::{ClientKey, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent, UserAgent};
+use crate::{
+    ClientKey, DatagramPolicy, DialogSettings, HopPolicy, Outgoing, SentBy, UaConfig, UaEvent,
+    UserAgent,
+};
 
 pub(super) const PEER: &str = "192.0.2.2:5060";
 
@@ -174,6 +177,8 @@ pub(super) fn settings() -> DialogSettings {
             port: Some(5060),
         },
         pinned_hop: None,
+        named_peer: None,
+        datagrams: DatagramPolicy::default(),
     }
 }
 
@@ -182,6 +187,8 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         trunk,
         sent_by,
         pinned_hop,
+        named_peer,
+        datagrams,
     } = settings();
     Outgoing {
         request: request(method, uri),
@@ -189,7 +196,9 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         next_hop: Uri::parse(next_hop.to_owned()).unwrap(),
         sent_by,
         pinned_hop,
+        named_peer,
         policy: HopPolicy::default(),
+        datagrams,
         credentials: true,
     }
 }

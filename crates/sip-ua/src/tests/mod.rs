@@ -15,6 +15,8 @@ mod ladders;
 mod limits;
 mod matching;
 mod net;
+mod oversize;
+mod reinvites;
 mod reliable;
 mod seeds;
 mod timers;

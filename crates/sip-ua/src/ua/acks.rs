@@ -9,8 +9,9 @@ use sip_msg::wire::{Hop, To, Transmit};
 use sip_msg::{HeaderName, Method, Response, Scheme};
 
 use super::commands::hop_by_hop;
-use super::delivery::{on_wire, via};
+use super::delivery::written;
 use super::lookups::Waiter;
+use super::oversize::is_for_length;
 use super::{Deadline, Sender, UserAgent};
 use crate::client::{Ack, Answer, Delivery};
 use crate::dialog::Routing;
@@ -102,11 +103,7 @@ impl UserAgent {
 
     /// The 2xx came again.
     pub(super) fn repeat_ack(&mut self, key: ClientKey, dialog: DialogKey) {
-        let answer = self
-            .clients
-            .get_mut(key)
-            .and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else {
+        let Some(ack) = self.ack_of(key, dialog) else {
             return;
         };
         match &ack.delivery {
@@ -130,28 +127,24 @@ impl UserAgent {
         dialog: DialogKey,
         missing: Missing,
     ) {
-        let answer = self
-            .clients
-            .get_mut(key)
-            .and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_ref()) else {
+        let Some(ack) = self.ack_of(key, dialog) else {
             return;
         };
         if !matches!(ack.delivery, Delivery::Resolving) {
             return;
         }
         let secure = ack.request.uri.scheme() == Scheme::Sips;
-        let (uri, trunk) = (ack.next_hop.clone(), ack.settings.trunk.clone());
+        let (uri, settings) = (ack.next_hop.clone(), ack.settings.clone());
         let deadline = Deadline::Ack(key, dialog);
         match self.hops(
             now,
             Waiter::Ack(key, dialog),
-            (&uri, secure, &trunk),
+            (&uri, secure, &settings),
             missing,
         ) {
             Ok(Some(hops)) => {
                 self.schedule(deadline, None);
-                self.send_ack(key, dialog, hops);
+                self.send_ack(now, key, dialog, hops);
             }
             Ok(None) => {
                 if self.deadlines.deadline(&deadline).is_none() {
@@ -160,30 +153,32 @@ impl UserAgent {
             }
             Err(_) => {
                 self.schedule(deadline, None);
-                self.send_ack(key, dialog, VecDeque::new());
+                self.send_ack(now, key, dialog, VecDeque::new());
             }
         }
     }
 
-    fn send_ack(&mut self, key: ClientKey, dialog: DialogKey, mut rest: VecDeque<Hop>) {
+    fn send_ack(&mut self, now: Now, key: ClientKey, dialog: DialogKey, mut rest: VecDeque<Hop>) {
         let branch = self.rng.branch();
         let transmit = self.mint_transmit();
-        let answer = self
-            .clients
-            .get_mut(key)
-            .and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else {
+        let Some(ack) = self.ack_of(key, dialog) else {
             return;
         };
-        let Some(hop) = rest.pop_front() else {
+        let Some(mut hop) = rest.pop_front() else {
             ack.delivery = Delivery::Failed;
             self.counters.undelivered += 1;
             return;
         };
-        let wire = on_wire(
-            &ack.request,
-            &via(hop.transport, &ack.settings.sent_by, &branch),
-        );
+        let datagrams = ack.settings.datagrams;
+        let (_, mut wire) = written(&ack.request, &ack.settings, &hop, &branch);
+        let stream = self.instead_of_datagram(now, &hop, wire.len(), datagrams);
+        let Some(ack) = self.ack_of(key, dialog) else {
+            return;
+        };
+        if let Some(stream) = stream {
+            rest.push_front(std::mem::replace(&mut hop, stream));
+            (_, wire) = written(&ack.request, &ack.settings, &hop, &branch);
+        }
         let (to, message) = (To::Hop(hop.clone()), wire.clone());
         ack.delivery = Delivery::Sent {
             wire,
@@ -199,13 +194,14 @@ impl UserAgent {
         self.transmits.insert(transmit, Sender::Ack(key, dialog));
     }
 
+    fn ack_of(&mut self, key: ClientKey, dialog: DialogKey) -> Option<&mut Ack> {
+        let client = self.clients.get_mut(key)?;
+        client.answer(dialog)?.ack.as_mut()
+    }
+
     /// The ACK goes to the next address; without one, the repeated 2xx asks for it again.
     pub(super) fn on_ack_undelivered(&mut self, now: Now, key: ClientKey, dialog: DialogKey) {
-        let answer = self
-            .clients
-            .get_mut(key)
-            .and_then(|client| client.answer(dialog));
-        let Some(ack) = answer.and_then(|answer| answer.ack.as_mut()) else {
+        let Some(ack) = self.ack_of(key, dialog) else {
             return;
         };
         let Delivery::Sent {
@@ -219,10 +215,14 @@ impl UserAgent {
         };
         let (transport, addr, transmit) = (hop.transport, hop.addr, *transmit);
         let rest = std::mem::take(rest);
-        self.resolver.failed(now.moment, transport, addr);
+        if is_for_length(hop, rest.front()) {
+            self.resolver.without_streams(now.moment, addr);
+        } else {
+            self.resolver.failed(now.moment, transport, addr);
+        }
         if !rest.is_empty() {
             self.transmits.remove(&transmit);
-            self.send_ack(key, dialog, rest);
+            self.send_ack(now, key, dialog, rest);
         } else {
             self.counters.undelivered += 1;
         }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use ambient::Now;
+use bytes::Bytes;
 use sip_msg::wire::{Hop, To, Transmit, TransportError};
 use sip_msg::{HeaderName, Headers, Method, Request, Scheme, TransportKind};
 
@@ -12,10 +13,33 @@ use super::{Deadline, Sender, UserAgent};
 use crate::client::{
     Attempt, Client, ClientMachine, InviteClient, NonInviteClient, Phase, Purpose, reliability,
 };
-use crate::dialog::SentBy;
+use crate::dialog::{DialogSettings, SentBy};
 use crate::event::{ClientFailure, UaEvent};
 use crate::keys::ClientKey;
 use crate::resolve::Missing;
+
+/// What of an attempt that is left may still be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing: the request was never at its address.
+    Nothing,
+    /// The request.
+    Waiting,
+}
+
+/// Whether a request may have reached its address although the transport reports this. Of a
+/// datagram, an earlier copy may have.
+fn may_have_arrived(transport: TransportKind, error: TransportError) -> bool {
+    match error {
+        TransportError::Closed | TransportError::Stalled => true,
+        TransportError::Refused | TransportError::Unreachable => transport == TransportKind::Udp,
+        TransportError::ConnectTimeout
+        | TransportError::Tls
+        | TransportError::TooLarge
+        | TransportError::NoFlow
+        | TransportError::Unresolved => false,
+    }
+}
 
 impl UserAgent {
     /// Looks the next hop up and, once it is known, sends.
@@ -27,8 +51,9 @@ impl UserAgent {
             return;
         }
         let secure = client.request.uri.scheme() == Scheme::Sips;
-        let (uri, trunk) = (client.next_hop.clone(), client.settings.trunk.clone());
-        match self.hops(now, Waiter::Client(key), (&uri, secure, &trunk), missing) {
+        let (uri, settings) = (client.next_hop.clone(), client.settings.clone());
+        let to = (&uri, secure, &settings);
+        match self.hops(now, Waiter::Client(key), to, missing) {
             Err(error) => self.fail_client(now, key, ClientFailure::NoHop(error)),
             Ok(Some(hops)) => self.attempt(now, key, hops),
             Ok(None) => {
@@ -45,17 +70,26 @@ impl UserAgent {
 
     /// A new transaction, with a new branch, at the first of `hops`.
     fn attempt(&mut self, now: Now, key: ClientKey, mut hops: VecDeque<Hop>) {
-        let Some(hop) = hops.pop_front() else { return };
+        let Some(mut hop) = hops.pop_front() else {
+            return;
+        };
         let branch = self.rng.branch();
         let transmit = self.mint_transmit();
-        let pace = self.pace(now, reliability(hop.transport));
         let Some(client) = self.clients.get(key) else {
             return;
         };
-        let via = via(hop.transport, &client.settings.sent_by, &branch);
         let method = client.request.method.clone();
         let silent = client.policy.no_response.map(|limit| now.moment + limit);
-        let message = on_wire(&client.request, &via);
+        let datagrams = client.settings.datagrams;
+        let (mut via, mut message) = written(&client.request, &client.settings, &hop, &branch);
+        if let Some(stream) = self.instead_of_datagram(now, &hop, message.len(), datagrams) {
+            hops.push_front(std::mem::replace(&mut hop, stream));
+            let Some(client) = self.clients.get(key) else {
+                return;
+            };
+            (via, message) = written(&client.request, &client.settings, &hop, &branch);
+        }
+        let pace = self.pace(now, reliability(hop.transport));
         let machine = if method == Method::Invite {
             ClientMachine::Invite(InviteClient::start(&pace, message.clone()))
         } else {
@@ -92,11 +126,21 @@ impl UserAgent {
             return;
         }
         let (transport, addr) = (attempt.hop.transport, attempt.hop.addr);
+        if attempt.is_for_length() {
+            self.resolver.without_streams(now.moment, addr);
+            self.send_as_datagram(now, key);
+            return;
+        }
         // A message that is too large says nothing about its addressee.
         if error != TransportError::TooLarge {
             self.resolver.failed(now.moment, transport, addr);
         }
-        self.give_address_up(now, key, ClientFailure::Transport(error));
+        let left = if may_have_arrived(transport, error) {
+            Left::Waiting
+        } else {
+            Left::Nothing
+        };
+        self.give_address_up(now, key, left, ClientFailure::Transport(error));
     }
 
     /// Nobody answers at the present address.
@@ -106,18 +150,18 @@ impl UserAgent {
         };
         let (transport, addr) = (attempt.hop.transport, attempt.hop.addr);
         self.resolver.failed(now.moment, transport, addr);
-        self.give_address_up(now, key, ClientFailure::TimedOut);
+        self.give_address_up(now, key, Left::Waiting, ClientFailure::TimedOut);
     }
 
-    fn give_address_up(&mut self, now: Now, key: ClientKey, failure: ClientFailure) {
-        if !self.try_next_address(now, key) {
-            self.abandon_attempt(now, key);
+    fn give_address_up(&mut self, now: Now, key: ClientKey, left: Left, failure: ClientFailure) {
+        if !self.try_next_address(now, key, left) {
+            self.abandon_attempt(now, key, left);
             self.fail_client(now, key, failure);
         }
     }
 
     /// Goes on to the next address, if there is one and the policy allows it.
-    pub(super) fn try_next_address(&mut self, now: Now, key: ClientKey) -> bool {
+    pub(super) fn try_next_address(&mut self, now: Now, key: ClientKey, left: Left) -> bool {
         let Some(client) = self.clients.get_mut(key) else {
             return false;
         };
@@ -132,15 +176,34 @@ impl UserAgent {
         if rest.is_empty() {
             return false;
         }
-        self.abandon_attempt(now, key);
+        self.abandon_attempt(now, key, left);
         self.counters.failovers += 1;
         self.attempt(now, key, rest);
         true
     }
 
+    /// The peer takes no connection: what is long goes over UDP after all (RFC 3261 §18.1.1).
+    fn send_as_datagram(&mut self, now: Now, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if client.cancel.is_some() {
+            self.fail_client(now, key, ClientFailure::Cancelled);
+            return;
+        }
+        let until = now.moment;
+        let before = std::mem::replace(&mut client.phase, Phase::Resolving { until });
+        let Phase::Active(attempt) = before else {
+            return;
+        };
+        self.clients.unlink(&attempt.branch, key);
+        self.transmits.remove(&attempt.transmit);
+        self.attempt(now, key, attempt.rest);
+    }
+
     /// Leaves the present attempt. An INVITE that may yet be answered stays behind as a client of
     /// its own, so that a late 2xx is not left without an ACK and a BYE.
-    fn abandon_attempt(&mut self, now: Now, key: ClientKey) {
+    fn abandon_attempt(&mut self, now: Now, key: ClientKey, left: Left) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -151,7 +214,8 @@ impl UserAgent {
             return;
         };
         let machine = attempt.machine.as_ref();
-        let unanswered = matches!(machine, Some(ClientMachine::Invite(m)) if m.is_calling());
+        let calling = matches!(machine, Some(ClientMachine::Invite(m)) if m.is_calling());
+        let unanswered = calling && left == Left::Waiting;
         let left = (unanswered && client.purpose == Purpose::User).then(|| Client {
             request: client.request.clone(),
             settings: client.settings.clone(),
@@ -220,7 +284,7 @@ impl UserAgent {
 }
 
 /// A Via value of ours (RFC 3261 §18.1.1); `rport` where a NAT may change the port (RFC 3581 §3).
-pub(super) fn via(transport: TransportKind, sent_by: &SentBy, branch: &str) -> String {
+fn via(transport: TransportKind, sent_by: &SentBy, branch: &str) -> String {
     let rport = if transport.is_reliable() {
         ""
     } else {
@@ -232,8 +296,20 @@ pub(super) fn via(transport: TransportKind, sent_by: &SentBy, branch: &str) -> S
     )
 }
 
+/// `request` as it goes to `hop`, and its Via.
+pub(super) fn written(
+    request: &Request,
+    settings: &DialogSettings,
+    hop: &Hop,
+    branch: &str,
+) -> (String, Bytes) {
+    let via = via(hop.transport, &settings.sent_by, branch);
+    let message = on_wire(request, &via);
+    (via, message)
+}
+
 /// `request` under `via`.
-pub(super) fn on_wire(request: &Request, via: &str) -> bytes::Bytes {
+pub(super) fn on_wire(request: &Request, via: &str) -> Bytes {
     let mut request = request.clone();
     request.headers.push_front(HeaderName::Via, via);
     request.to_bytes()

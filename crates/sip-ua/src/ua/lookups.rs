@@ -1,15 +1,18 @@
 //! Requests that wait for DNS.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use ambient::Now;
-use sip_msg::Uri;
 use sip_msg::dns::Query;
-use sip_msg::wire::{Hop, TrunkName};
+use sip_msg::wire::Hop;
+use sip_msg::{TransportKind, Uri};
 
 use super::UserAgent;
+use crate::dialog::DialogSettings;
 use crate::keys::{ClientKey, DialogKey};
-use crate::resolve::{Lookup, LookupError, Missing};
+use crate::resolve::{Endpoint, Lookup, LookupError, Missing};
 
 /// What waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,13 +65,24 @@ impl Waiting {
     }
 }
 
+/// The name the certificate at `end` must show.
+fn shown(end: &Endpoint, settings: &DialogSettings) -> Arc<str> {
+    let address = end.server_name.parse::<IpAddr>().is_ok();
+    match &settings.named_peer {
+        Some(peer) if address && end.transport == TransportKind::Tls => {
+            peer.host_str().trim_matches(['[', ']']).into()
+        }
+        Some(_) | None => end.server_name.clone(),
+    }
+}
+
 impl UserAgent {
     /// The hops of `uri` in the order to try them; `None` while the waiter has to wait.
     pub(super) fn hops(
         &mut self,
         now: Now,
         waiter: Waiter,
-        (uri, secure, trunk): (&Uri, bool, &TrunkName),
+        (uri, secure, settings): (&Uri, bool, &DialogSettings),
         missing: Missing,
     ) -> Result<Option<VecDeque<Hop>>, LookupError> {
         match self
@@ -90,11 +104,11 @@ impl UserAgent {
             }
             Ok(Lookup::Ready(endpoints)) => {
                 self.waiting.forget(waiter);
-                let hop = |end: crate::resolve::Endpoint| Hop {
-                    trunk: trunk.clone(),
+                let hop = |end: Endpoint| Hop {
+                    trunk: settings.trunk.clone(),
                     transport: end.transport,
                     addr: end.addr,
-                    server_name: end.server_name,
+                    server_name: shown(&end, settings),
                 };
                 Ok(Some(endpoints.into_iter().map(hop).collect()))
             }

@@ -6,6 +6,7 @@ mod commands;
 mod delivery;
 mod dialogs;
 mod lookups;
+mod oversize;
 mod reliable;
 mod requests;
 mod respond;

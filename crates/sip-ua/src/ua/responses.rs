@@ -7,6 +7,7 @@ use sip_msg::{HeaderName, Method, Request, Response, StatusCode};
 
 use super::UserAgent;
 use super::commands::{hop_by_hop, is_target_refresh};
+use super::delivery::Left;
 use super::delivery::on_wire;
 use crate::client::{Answer, Client, ClientMachine, InviteResponse, NonInviteResponse, Purpose};
 use crate::dialog::{Dialog, DialogEntry, DialogId};
@@ -238,7 +239,9 @@ impl UserAgent {
     }
 
     fn on_refused(&mut self, now: Now, key: ClientKey, response: Response, over: bool) {
-        if response.status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
+        if response.status == StatusCode::SERVICE_UNAVAILABLE
+            && self.try_next_address(now, key, Left::Nothing)
+        {
             return;
         }
         let Some(client) = self.clients.get_mut(key) else {
@@ -302,7 +305,9 @@ impl UserAgent {
                 );
             }
             NonInviteResponse::Deliver => {
-                if status == StatusCode::SERVICE_UNAVAILABLE && self.try_next_address(now, key) {
+                if status == StatusCode::SERVICE_UNAVAILABLE
+                    && self.try_next_address(now, key, Left::Nothing)
+                {
                     return;
                 }
                 if self.authenticate(now, key, &response) {

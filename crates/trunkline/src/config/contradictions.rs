@@ -11,6 +11,16 @@ use crate::daemon::wiring;
 
 /// Tells requests that could belong to two trunks, and sockets that would collide.
 pub fn check(config: &Config, findings: &mut Findings) {
+    for announcement in &config.announcements {
+        if let Err(fault) = announcement.load() {
+            let name = &announcement.name;
+            let fault = format!("announcement {name}: {fault}");
+            findings.error(announcement.span.clone(), fault);
+        }
+    }
+    if findings.has_errors() {
+        return;
+    }
     match wiring::profiles(config) {
         Ok(profiles) => {
             for pair in ambiguities(&profiles) {

@@ -44,13 +44,15 @@ pub struct Document {
     pub certificates: Vec<raw::Certificate>,
     /// `[[trunk]]`.
     pub trunks: Vec<raw::Trunk>,
+    /// `[[announcement]]`.
+    pub announcements: Vec<raw::Announcement>,
     /// `[[route]]`.
     pub routes: Vec<raw::Route>,
     /// `[hosts]`: names answered without DNS, for laboratories and tests.
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "bans",
     "emergency",
     "gateway",
@@ -65,6 +67,7 @@ const SECTIONS: [&str; 16] = [
     "interface",
     "certificate",
     "trunk",
+    "announcement",
     "route",
     "hosts",
 ];
@@ -107,6 +110,7 @@ pub fn load(
             "interface" => document.interfaces = many(&name, value, findings),
             "certificate" => document.certificates = many(&name, value, findings),
             "trunk" => document.trunks = many(&name, value, findings),
+            "announcement" => document.announcements = many(&name, value, findings),
             "route" => document.routes = many(&name, value, findings),
             "hosts" => document.hosts = hosts(value, findings),
             other => {
@@ -191,18 +195,54 @@ fn table_as<T: for<'de> Deserialize<'de>>(
             return None;
         }
         let span = error.span().unwrap_or_else(|| table.span());
-        let culprit = table
-            .get_ref()
-            .iter()
-            .find(|(key, value)| overlaps(&key.span(), &span) || overlaps(&value.span(), &span))
-            .map(|(key, _)| (key.clone(), key.get_ref().to_string()));
-        let Some((key, key_text)) = culprit else {
+        let Some(path) = take_out(table.get_mut(), &span) else {
             findings.error(span, format!("{name}: {}", first_line(&message)));
             return None;
         };
-        report(name, &key_text, &message, span, findings);
-        table.get_mut().remove(key.get_ref().as_ref());
-        left_out.push(key_text);
+        let (key, tables) = path.split_last().expect("a path ends in a key");
+        let mut section = name.to_owned();
+        for table in tables {
+            section.push('.');
+            section.push_str(table);
+        }
+        report(&section, key, &message, span, findings);
+        left_out.push(key.clone());
+    }
+}
+
+/// Takes out the key that stands at `span`, in whatever table within this one, and gives its name
+/// after those of the tables it was in.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>> {
+    let mut found = None;
+    for (key, value) in table.iter_mut() {
+        let name = key.get_ref().to_string();
+        let (place, at) = (key.span(), value.span());
+        if let Some(mut path) = take_out_of(value.get_mut(), span) {
+            path.insert(0, name);
+            return Some(path);
+        }
+        if overlaps(&place, span) || overlaps(&at, span) {
+            found = Some(name);
+            break;
+        }
+    }
+    let name = found?;
+    table.remove(name.as_str());
+    Some(vec![name])
+}
+
+fn take_out_of(value: &mut DeValue<'_>, span: &Range<usize>) -> Option<Vec<String>> {
+    match value {
+        DeValue::Table(table) => take_out(table, span),
+        DeValue::Array(items) => {
+            let mut items = items.iter_mut();
+            items.find_map(|item| take_out_of(item.get_mut(), span))
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The configuration: text → [`raw`] tables → a [`Config`] in which nothing is left to check.
 
+pub mod announcement;
 pub mod certificates;
 pub mod contradictions;
 pub mod diagnostic;

@@ -42,9 +42,8 @@ pub(super) fn registered_json(metrics: &Metrics, trunk: &TrunkName) -> Value {
 /// Sources that are not heard.
 pub(super) fn banned_json(metrics: &Metrics) -> Value {
     let banned = metrics.banned.iter();
-    let shown = banned.map(|ban| {
-        json!({ "source": ban.source.to_string(), "left_s": ban.left.as_secs() })
-    });
+    let shown =
+        banned.map(|ban| json!({ "source": ban.source.to_string(), "left_s": ban.left.as_secs() }));
     Value::Array(shown.collect())
 }
 

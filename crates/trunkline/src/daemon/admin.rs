@@ -133,14 +133,11 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
     };
     let operations = &pages.operations;
     let metrics = &status.metrics;
+    let customer = parameter(query.as_deref(), "customer");
     // Who attacks the gateway is its operator's affair, and no customer's.
-    let whole = parameter(query.as_deref(), "customer").is_none();
+    let whole = customer.is_none();
     let health = metrics.health.iter();
-    let shown = health.filter(|view| {
-        operations
-            .names
-            .belongs(&view.trunk, parameter(query.as_deref(), "customer"))
-    });
+    let shown = health.filter(|view| operations.names.belongs(&view.trunk, customer));
     let trunks: Vec<Value> = shown
         .map(|view| trunk_json(view, &status, operations))
         .collect();
@@ -157,8 +154,8 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
         "faults": status.faults,
         "banned": whole.then(|| accounts::banned_json(metrics)),
         "trunks": trunks,
-        "certificates": operations.names.certificates_json(),
-        "names": operations.names.json(&status, parameter(query.as_deref(), "customer")),
+        "certificates": operations.names.certificates_json(customer),
+        "names": operations.names.json(&status, customer),
     }))
 }
 

@@ -25,6 +25,8 @@ pub enum Difference {
     RouteChanged(String),
     /// Routes stand in another order.
     RoutesReordered,
+    /// What callers hear when nobody takes their call.
+    Announcements,
     /// Emergency numbers, or where their calls go.
     Emergency,
     /// A limit of the whole gateway.
@@ -46,6 +48,7 @@ impl Difference {
             Self::RouteRemoved(_) => "route-removed",
             Self::RouteChanged(_) => "route-changed",
             Self::RoutesReordered => "routes-reordered",
+            Self::Announcements => "announcements",
             Self::Emergency => "emergency",
             Self::Limit(_) => "limit",
             Self::Certificate(..) => "certificate",
@@ -64,6 +67,7 @@ impl fmt::Display for Difference {
             Self::RouteRemoved(name) => write!(f, "- route {name}"),
             Self::RouteChanged(name) => write!(f, "~ route {name}"),
             Self::RoutesReordered => f.write_str("~ the order of the routes"),
+            Self::Announcements => f.write_str("~ announcements"),
             Self::Emergency => f.write_str("~ emergency numbers or their trunks"),
             Self::Limit(what) => write!(f, "~ {what}"),
             Self::Certificate(name, before, after) => {
@@ -191,6 +195,14 @@ fn routes(before: &Config, after: &Config, found: &mut Vec<Difference>) {
             .filter(|route| others.iter().any(|other| other.name == route.name));
         kept.map(|route| route.name.clone()).collect()
     };
+    let announced = |config: &Config| -> Vec<_> {
+        let all = config.announcements.iter();
+        all.map(|one| (one.name.clone(), one.file.clone(), one.times))
+            .collect()
+    };
+    if announced(before) != announced(after) {
+        found.push(Difference::Announcements);
+    }
     if !same(&before.routing.emergency, &after.routing.emergency) {
         found.push(Difference::Emergency);
     }

@@ -275,7 +275,9 @@ impl Reading {
             encoder,
             "registered_contacts",
             "Contacts that a trunk has registered here",
-            contacts.map(|(trunk, count)| (by_trunk(trunk), count)).collect(),
+            contacts
+                .map(|(trunk, count)| (by_trunk(trunk), count))
+                .collect(),
         )?;
         gauge(
             encoder,
@@ -357,6 +359,8 @@ impl Reading {
             ("refusal_unacknowledged", ua.refusals_unacknowledged),
             ("abandoned", ua.abandoned),
             ("failover", ua.failovers),
+            ("long_by_stream", ua.long_by_stream),
+            ("long_datagram", ua.long_datagrams),
             ("undelivered", ua.undelivered),
         ]
         .map(|(what, count)| (vec![("what", what.to_owned())], int(count)))

@@ -72,7 +72,7 @@ impl Daemon {
         let snapshot = Snapshot::compile(&config.routing)
             .map_err(|errors| anyhow::anyhow!("routes: {} mistakes", errors.len()))?;
         let core_config = wiring::core(config)?;
-        let mut transport_config = wiring::transport(config, keys)?;
+        let mut transport_config = wiring::transport(config, keys);
         transport_config.key_log = options.key_log;
         let records = match &config.records {
             Some(path) => {

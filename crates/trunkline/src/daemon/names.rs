@@ -1,7 +1,9 @@
 //! What the world is told about this gateway, watched: each name in DNS, its certificate, and
 //! what Azure makes of its trunks.
 
-use std::collections::BTreeMap;
+mod finding;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -13,7 +15,6 @@ use b2bua::profile::Preset;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sip_msg::TransportKind;
-use sip_msg::dns::{DnsError, Query, RecordType, Records};
 use sip_msg::wire::TrunkName;
 use sip_transport::{FlowDirection, FlowStatus, Transport};
 
@@ -22,95 +23,15 @@ use super::wiring::Keys;
 use crate::config::Config;
 use crate::config::certificates::Leaf;
 
-/// What DNS says of one of this gateway's names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NameFinding {
-    /// It was not asked yet, or there is nobody to ask.
-    Unknown,
-    /// It leads here.
-    Ours(Vec<IpAddr>),
-    /// There is no such name: Microsoft answers 504 to calls for it (R504).
-    NoSuchName,
-    /// The name exists and has no address, as when only its TXT record was made (F-08).
-    NoAddress,
-    /// It leads somewhere else.
-    Elsewhere(Vec<IpAddr>),
-    /// It leads here, and has IPv6 addresses that are not this gateway's too.
-    StrayIpv6(Vec<IpAddr>),
-    /// DNS did not answer.
-    Unanswered(DnsError),
-}
+pub use finding::{NameFinding, ask, judge};
 
-impl NameFinding {
-    /// Whether something is to be done about it.
-    pub fn is_wrong(&self) -> bool {
-        !matches!(self, Self::Unknown | Self::Ours(_))
-    }
-
-    /// The finding as one sentence about `name`.
-    pub fn in_words(&self, name: &str) -> String {
-        let list = |found: &[IpAddr]| {
-            let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
-            texts.join(", ")
-        };
-        match self {
-            Self::Unknown => format!("{name} was not asked for in DNS"),
-            Self::Ours(found) => format!("{name} is {}", list(found)),
-            Self::NoSuchName => {
-                format!(
-                    "{name} does not exist in DNS: create an A record with this gateway's public address"
-                )
-            }
-            Self::NoAddress => {
-                format!(
-                    "{name} has no A record in DNS, perhaps only TXT: Microsoft cannot reach this gateway"
-                )
-            }
-            Self::Elsewhere(found) => format!(
-                "{name} is {} in DNS, which is not this gateway; set `public_address` if it stands behind NAT",
-                list(found)
-            ),
-            Self::StrayIpv6(found) => format!(
-                "{name} has the IPv6 address {}, which is not this gateway's",
-                list(found)
-            ),
-            Self::Unanswered(error) => format!("{name} cannot be looked up: {error}"),
-        }
-    }
-}
-
-/// Judges the answers to the questions for A and AAAA records of a name. `own`: the addresses
-/// this gateway is reached at; empty where only the machine's default is known.
-pub fn judge(
-    own: &[IpAddr],
-    v4: Result<Vec<IpAddr>, DnsError>,
-    v6: Result<Vec<IpAddr>, DnsError>,
-) -> NameFinding {
-    let found = match (v4, v6) {
-        (Err(DnsError::NoSuchName), _) => return NameFinding::NoSuchName,
-        (Err(DnsError::NoData), Err(_)) => return NameFinding::NoAddress,
-        // Microsoft asks for A records unless the trunk is set to IPv6 (C-20).
-        (Err(DnsError::NoData), Ok(v6)) if own.iter().any(|ip| v6.contains(ip)) => v6,
-        (Err(DnsError::NoData), Ok(v6)) => return NameFinding::Elsewhere(v6),
-        (Err(error @ (DnsError::ServerFailure | DnsError::Timeout)), _) => {
-            return NameFinding::Unanswered(error);
-        }
-        (Ok(v4), v6) => {
-            if !own.is_empty() && !v4.iter().any(|ip| own.contains(ip)) {
-                return NameFinding::Elsewhere(v4);
-            }
-            let stray: Vec<IpAddr> = v6
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|ip| !own.contains(ip))
-                .collect();
-            if !own.is_empty() && !stray.is_empty() {
-                return NameFinding::StrayIpv6(stray);
-            }
-            v4
-        }
-    };
-    NameFinding::Ours(found)
+/// The addresses that this gateway's names should lead to; none where only the machine knows them.
+pub fn own_addresses(config: &Config) -> Vec<IpAddr> {
+    let all = config
+        .interfaces
+        .iter()
+        .map(|interface| interface.advertise);
+    all.filter(|ip| !ip.is_unspecified()).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -154,11 +75,6 @@ impl Names {
             .identities
             .iter()
             .map(|identity| Leaf::of(identity.chain()));
-        let own = config
-            .interfaces
-            .iter()
-            .map(|interface| interface.advertise)
-            .filter(|ip| !ip.is_unspecified());
         let mut known = self.write();
         known.trunks = trunks.collect();
         known.certificates = config
@@ -167,7 +83,7 @@ impl Names {
             .map(|files| files.name.clone())
             .zip(leaves)
             .collect();
-        known.own = own.collect();
+        known.own = own_addresses(config);
         known.warn_before = i64::try_from(config.warn_before.as_secs()).unwrap_or(i64::MAX);
     }
 
@@ -210,19 +126,14 @@ impl Names {
     async fn look(&self, transport: &Transport) {
         let (names, own) = {
             let known = self.read();
-            let names: std::collections::BTreeSet<String> = known
-                .trunks
-                .values()
-                .filter(|trunk| trunk.microsoft)
-                .filter_map(|trunk| trunk.fqdn.clone())
-                .collect();
+            let microsoft = known.trunks.values().filter(|trunk| trunk.microsoft);
+            let names: BTreeSet<String> =
+                microsoft.filter_map(|trunk| trunk.fqdn.clone()).collect();
             (names, known.own.clone())
         };
         let mut findings = BTreeMap::new();
         for name in names {
-            let v4 = addresses(transport, &name, RecordType::A).await;
-            let v6 = addresses(transport, &name, RecordType::Aaaa).await;
-            let finding = judge(&own, v4, v6);
+            let finding = ask(transport, &name, &own).await;
             let before = self.read().findings.get(&name).cloned();
             if before.as_ref() != Some(&finding) {
                 if finding.is_wrong() {
@@ -250,11 +161,19 @@ impl Names {
         }
     }
 
-    /// The certificates in use.
-    pub fn certificates_json(&self) -> Value {
+    /// The certificates in use; with a customer, those that its trunks show.
+    pub fn certificates_json(&self, customer: Option<&str>) -> Value {
         let now = Timestamp::now().as_second();
         let known = self.read();
-        let shown = known.certificates.iter().map(|(name, leaf)| {
+        let is_shown = |index: usize| {
+            let mut trunks = known.trunks.values();
+            let theirs = |trunk: &Trunk| trunk.customer.as_deref() == customer;
+            customer.is_none()
+                || trunks.any(|trunk| trunk.certificate == Some(index) && theirs(trunk))
+        };
+        let all = known.certificates.iter().enumerate();
+        let shown = all.filter(|(index, _)| is_shown(*index));
+        let shown = shown.map(|(_, (name, leaf))| {
             let Some(leaf) = leaf else {
                 return json!({ "name": name });
             };
@@ -328,21 +247,6 @@ impl Names {
             }));
         }
         Value::Array(shown)
-    }
-}
-
-async fn addresses(
-    transport: &Transport,
-    name: &str,
-    kind: RecordType,
-) -> Result<Vec<IpAddr>, DnsError> {
-    let query = Query {
-        name: name.into(),
-        kind,
-    };
-    match transport.look_up(query).await.result? {
-        Records::Addresses(found) => Ok(found),
-        Records::Srv(_) | Records::Naptr(_) => Err(DnsError::NoData),
     }
 }
 
@@ -434,6 +338,3 @@ pub fn health_in_words(view: &TrunkView) -> String {
         },
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -146,8 +146,8 @@ impl Reloader {
         let profiles = Arc::new(wiring::profiles(&config)?);
         let snapshot = Snapshot::compile(&config.routing)
             .map_err(|errors| anyhow::anyhow!("routes: {} mistakes", errors.len()))?;
-        let before = wiring::transport(&running.config, &running.keys)?;
-        let after = wiring::transport(&config, &keys)?;
+        let before = wiring::transport(&running.config, &running.keys);
+        let after = wiring::transport(&config, &keys);
         let mut leaving = running.leaving.clone();
         leaving.retain(|name, _| config.trunks.iter().all(|trunk| trunk.name != *name));
         for flow in &before.trunks {
@@ -241,9 +241,7 @@ impl Reloader {
             let kept = running.leaving.len();
             running.leaving.retain(|name, _| in_use(name));
             if running.leaving.len() < kept {
-                let Ok(now) = wiring::transport(&running.config, &running.keys) else {
-                    continue;
-                };
+                let now = wiring::transport(&running.config, &running.keys);
                 let leaving = &running.leaving;
                 // These settings are in use already, so nothing in them can be refused.
                 let _ = self.set_trunks(now.trunks, leaving);

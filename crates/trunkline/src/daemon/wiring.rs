@@ -7,15 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
-    CoreConfig, IpNet, ListenerInfo, MediaConfig, MediaInterface, Profiles, TrunkProfile,
+    CoreConfig, ListenerInfo, MediaConfig, MediaInterface, Profiles, TrunkProfile,
 };
 use media_io::{MediaIo, MediaIoConfig};
 use media_relay::{MediaEvent, RelayConfig, ShardId};
 use sha1::{Digest as _, Sha1};
 use sip_msg::TransportKind;
 use sip_transport::{
-    AllowedNetwork, ClientAuthentication, Identity, ListenerConfig, Network, Roots,
-    TlsClientSettings, TlsServerSettings, TransportConfig, TrunkFlow,
+    AllowedNetwork, ClientAuthentication, Identity, ListenerConfig, Roots, TlsClientSettings,
+    TlsServerSettings, TransportConfig, TrunkFlow,
 };
 
 use tokio::sync::mpsc;
@@ -142,7 +142,12 @@ pub fn profiles(config: &Config) -> Result<Profiles> {
         calls: config.calls_max,
         calls_per_second: config.calls_per_second,
     };
-    Ok(Profiles::new(trunks, limits))
+    let announcements = config.announcements.iter().map(|announcement| {
+        let clip = announcement.load().map_err(anyhow::Error::msg)?;
+        Ok((announcement.name.as_str().into(), Arc::new(clip)))
+    });
+    let announcements = announcements.collect::<Result<_>>()?;
+    Ok(Profiles::new(trunks, limits).with_announcements(announcements))
 }
 
 /// The trunk's profile, with the address that only this machine can tell.
@@ -219,10 +224,7 @@ fn towards(config: &Config, interface: usize) -> Option<IpAddr> {
 }
 
 /// What the transport is started with.
-///
-/// # Errors
-/// A range of the configuration is none to the transport.
-pub fn transport(config: &Config, keys: &Keys) -> Result<TransportConfig> {
+pub fn transport(config: &Config, keys: &Keys) -> TransportConfig {
     let mut listeners = Vec::new();
     for listener in &config.listeners {
         listeners.push(ListenerConfig {
@@ -230,7 +232,7 @@ pub fn transport(config: &Config, keys: &Keys) -> Result<TransportConfig> {
             transport: listener.transport,
             bind: listener.bind,
             tls: server_tls(config, keys, listener),
-            networks: networks(config, listener)?,
+            networks: networks(config, listener),
         });
     }
     let trunks = config
@@ -238,35 +240,35 @@ pub fn transport(config: &Config, keys: &Keys) -> Result<TransportConfig> {
         .iter()
         .map(|trunk| flow(config, keys, trunk))
         .collect();
-    Ok(TransportConfig {
+    TransportConfig {
         listeners,
         trunks,
-        host_map: config.hosts.clone(),
         limits: config.signalling.transport.clone(),
-        resolver: config.signalling.resolver.clone(),
         tls: config.signalling.tls.clone(),
-        ..TransportConfig::default()
-    })
+        ..lookups(config)
+    }
 }
 
-fn networks(config: &Config, listener: &Listener) -> Result<Vec<AllowedNetwork>> {
+/// A transport without sockets, which looks names up as the daemon does.
+pub fn lookups(config: &Config) -> TransportConfig {
+    TransportConfig {
+        host_map: config.hosts.clone(),
+        resolver: config.signalling.resolver.clone(),
+        ..TransportConfig::default()
+    }
+}
+
+fn networks(config: &Config, listener: &Listener) -> Vec<AllowedNetwork> {
     let mut networks = Vec::new();
     for trunk in using(config, listener) {
         for allowed in &trunk.profile.allow {
             networks.push(AllowedNetwork {
-                network: network(allowed)?,
+                network: *allowed,
                 trunk: trunk.name.clone(),
             });
         }
     }
-    Ok(networks)
-}
-
-fn network(allowed: &IpNet) -> Result<Network> {
-    allowed
-        .to_string()
-        .parse()
-        .with_context(|| allowed.to_string())
+    networks
 }
 
 fn using<'a>(config: &'a Config, listener: &'a Listener) -> impl Iterator<Item = &'a Trunk> {

@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
     ),
     row!(
         "CK-97",
-        "C-01: a name that has only TXT, or is none, is told at start",
+        "C-01: a name that has only TXT, or is none, is told by `check` and at start",
         own_name,
         &[Mutant {
             what: "a name without an address seems to lead somewhere",
@@ -291,6 +291,14 @@ async fn own_name(trial: Trial) -> Result<String> {
         if let Some(records) = records {
             names.set(FQDN, records);
         }
+        let checked = trial.check(&plan().text);
+        ensure!(checked.code == 0, "{}", checked.text);
+        let wrong = words.contains("DNS");
+        ensure!(
+            checked.text.contains(words) == wrong,
+            "`check` says: {}",
+            checked.text
+        );
         let stage = plan().start().await?;
         let said = || {
             let dns = status(&trial)?["dns"]["in_words"].as_str()?.to_owned();

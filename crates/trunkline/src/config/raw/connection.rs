@@ -16,6 +16,9 @@ pub struct Connection {
     pub flows: Option<Spanned<String>>,
     /// For TCP and TLS together to come up. Default: `"2s"`.
     pub connect: Option<Span>,
+    /// Whether the connection is left for another once a call on it was answered 503 with
+    /// `Retry-After`. Default: `true` for `acs` and `teams`, whose proxies mean that, else `false`.
+    pub leave_when_busy: Option<bool>,
     /// A connection we opened that sends nothing for this long sends a CRLF ping; `"0s"` sends
     /// none. Microsoft closes after two minutes without. Default: `"45s"`.
     pub keep_alive: Option<Span>,
@@ -30,4 +33,10 @@ pub struct Connection {
     pub backoff: Option<Span>,
     /// Longest such pause. Default: `"30s"`.
     pub backoff_max: Option<Span>,
+    /// The longest request, in octets, that goes over UDP as a matter of course
+    /// (RFC 3261 §18.1.1). Default: `1300`.
+    pub longest_datagram: Option<Spanned<u32>>,
+    /// Whether longer requests go over TCP, and over UDP only where the peer takes no connection.
+    /// `false` for a peer that is known to take none. Default: `true`.
+    pub tcp_for_long: Option<bool>,
 }

@@ -24,10 +24,7 @@ pub struct Early {
     /// (where the other side requires them) or `"preferred"` (where it supports them). Default:
     /// `"never"` for `acs` and `teams`, which know none, else `"on-demand"`.
     pub reliable: Option<Spanned<String>>,
-    /// What a caller of this trunk is answered when no target has rung within `patience`: 408 or
-    /// 504. Default: 504.
+    /// What a caller of this trunk is answered when no target has rung within `setup_budget`:
+    /// 408 or 504. Default: 504.
     pub timeout_status: Option<Spanned<u16>>,
-    /// How long a caller of this trunk waits for the first ringing, over all targets.
-    /// Default: `"9500ms"`.
-    pub patience: Option<super::Span>,
 }

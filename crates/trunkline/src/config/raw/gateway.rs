@@ -42,7 +42,7 @@ pub struct Tls {
     #[serde(default)]
     pub versions: OneOrMany,
     /// Cipher suites by their IANA names, in order of preference. Default: AES-GCM and ChaCha20
-    /// with ECDHE, as `trunkline config suites` lists them.
+    /// with ECDHE, those of TLS 1.3 first.
     #[serde(default)]
     pub suites: OneOrMany,
     /// How long before the end of a certificate the warnings begin. Default: `"30d"`.

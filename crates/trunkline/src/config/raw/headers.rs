@@ -13,6 +13,9 @@ pub struct Headers {
     /// `"none"`. Default: `"history-info"` for `acs` and `teams`, `"both"` for `pbx`, `"none"` for
     /// `carrier`.
     pub diversion: Option<Spanned<String>>,
+    /// Whether every message to the trunk has `X-MS-SBC`, which tells Microsoft the make of the
+    /// gateway. Default: `true` for `acs` and `teams`, else `false`.
+    pub x_ms_sbc: Option<bool>,
     /// `[[trunk.headers.rule]]`: rules, done in the order written; at most 64.
     #[serde(default)]
     pub rule: Vec<Spanned<HeaderRule>>,

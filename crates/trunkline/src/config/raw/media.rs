@@ -24,4 +24,13 @@ pub struct TrunkMedia {
     /// A held call of which neither RTP nor RTCP was heard for this long is ended; `"0s"` never
     /// ends one. Default: `"1h"`.
     pub hold_inactivity: Option<Span>,
+    /// Whether RTP and RTCP on one port are offered (RFC 5761); where the peer offers it, it is
+    /// taken. Default: `true` for `acs` and `teams`, else `false`.
+    pub rtcp_mux: Option<bool>,
+    /// Whose media is heard: `"authenticated"`, who has the key, and plain RTP from its signalled
+    /// address alone; `"signalled"`, the signalled address, and another port of its host that
+    /// carries on a stream fallen silent; `"same-host"`, the signalled host from any port, for
+    /// peers behind a NAT that maps ports. Default: `"authenticated"` for `acs` and `teams`, else
+    /// `"signalled"`.
+    pub latch: Option<Spanned<String>>,
 }

@@ -9,6 +9,7 @@
 //! [`Trunk`] takes it in, and `resolve/<feature>.rs` puts it over the preset's values in the
 //! trunk's profile, called from `resolve/features.rs`.
 
+mod announcement;
 mod auth;
 mod bans;
 mod connection;
@@ -34,6 +35,7 @@ mod sip;
 mod transfer;
 mod trunk;
 
+pub use announcement::Announcement;
 pub use auth::Auth;
 pub use bans::Bans;
 pub use connection::Connection;

@@ -9,7 +9,9 @@ use super::OneOrMany;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// Unix socket of `/metrics`, `/healthz`; reachable by whoever may open the file.
+    /// Unix socket of `trunkline status`, `reload` and the other commands, and of `/metrics` and
+    /// `/healthz`. Whoever may open the file may look; only root and the daemon's own user and
+    /// group may change anything. Default: none.
     pub socket: Option<Spanned<String>>,
     /// TCP address of `/metrics` and `/healthz`: `"127.0.0.1:9090"`. Read-only pages; anything
     /// but a loopback address needs `token`.

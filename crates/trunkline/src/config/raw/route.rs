@@ -27,7 +27,12 @@ pub struct Route {
     /// The customer whose calls it is for: it takes calls of that customer's trunks and may name
     /// no other's. Default: that of the trunks it names.
     pub customer: Option<Spanned<String>>,
-    /// Trunks to try, in this order.
+    /// Trunks to try, in this order: `["acs", "office-pbx"]`. The next is tried when one is away,
+    /// overloaded or at its limit, never when a user was reached. Default: none, where there is an
+    /// `announcement`.
     #[serde(default)]
     pub to: OneOrMany,
+    /// Name of the `[[announcement]]` that the caller hears when no target takes its call, before
+    /// it is refused. Default: none, the caller is refused at once.
+    pub announcement: Option<Spanned<String>>,
 }

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use b2bua::profile::Preset;
+use b2bua::profile::{DatagramPolicy, Preset};
 use sip_msg::wire::TrunkName;
 use sip_transport::{FlowPolicy, TrunkFlow};
 
 use super::choice;
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
+
+/// From what every host takes (RFC 8200 §5, RFC 791) to what fits into one datagram.
+const DATAGRAMS: std::ops::RangeInclusive<u32> = 500..=65_000;
 
 const POLICIES: [&str; 3] = ["one-way", "reuse", "client-flow"];
 
@@ -59,4 +62,26 @@ pub(super) fn flow(
     set(&mut flow.reconnect.first, raw.backoff);
     set(&mut flow.reconnect.longest, raw.backoff_max);
     flow
+}
+
+/// How requests too long for a datagram travel.
+pub(super) fn datagrams(
+    raw: &raw::Connection,
+    name: &TrunkName,
+    findings: &mut Findings,
+) -> DatagramPolicy {
+    let mut policy = DatagramPolicy::default();
+    if let Some(longest) = &raw.longest_datagram {
+        policy.longest = usize::try_from(*longest.get_ref()).unwrap_or(usize::MAX);
+        if !DATAGRAMS.contains(longest.get_ref()) {
+            let (least, most) = (DATAGRAMS.start(), DATAGRAMS.end());
+            let name = name.as_str();
+            findings.error(
+                longest.span(),
+                format!("trunk {name}: connection: `longest_datagram` is {least} to {most}"),
+            );
+        }
+    }
+    policy.streams = raw.tcp_for_long.unwrap_or(policy.streams);
+    policy
 }

@@ -64,9 +64,6 @@ pub(super) fn apply(
             }
         }
     }
-    if let Some(patience) = raw.patience {
-        profile.timers.setup_budget = patience.0;
-    }
 }
 
 fn tone(

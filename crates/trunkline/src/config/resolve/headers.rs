@@ -28,6 +28,7 @@ pub(super) fn apply(raw: &raw::Headers, profile: &mut TrunkProfile, findings: &m
     if let Some(form) = form.as_deref().and_then(Redirections::from_name) {
         profile.headers.redirections = form;
     }
+    profile.x_ms_sbc = raw.x_ms_sbc.unwrap_or(profile.x_ms_sbc);
     if let Some(beyond) = raw.rule.get(MOST_RULES) {
         findings.error(
             beyond.span(),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use b2bua::profile::{MediaPolicy, TrunkProfile};
+use media_relay::LatchPolicy;
 use sdp::{CodecPattern, Suite};
 
+use super::choice;
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
@@ -60,6 +62,15 @@ pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
 /// Puts what the tables say over the preset's values.
 pub(super) fn apply(media: &raw::TrunkMedia, profile: &mut TrunkProfile, findings: &mut Findings) {
     let microsoft = profile.preset.is_microsoft();
+    profile.rtcp_mux = media.rtcp_mux.unwrap_or(profile.rtcp_mux);
+    let what = format!("trunk {}: media: latch", profile.name);
+    let known = ["authenticated", "signalled", "same-host"];
+    match choice(media.latch.as_ref(), &what, &known, findings).as_deref() {
+        Some("authenticated") => profile.latch = LatchPolicy::Authenticated,
+        Some("signalled") => profile.latch = LatchPolicy::Signalled,
+        Some("same-host") => profile.latch = LatchPolicy::SameHost,
+        Some(_) | None => {}
+    }
     let policy = &mut profile.media;
     deny(media, policy, findings);
     suites(media, microsoft, policy, findings);

@@ -1,5 +1,6 @@
 //! From a [`Document`] to a [`Config`]: defaults filled in, names resolved, contradictions told.
 
+mod announcements;
 mod auth;
 mod connection;
 mod context;
@@ -33,6 +34,7 @@ use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 use toml::Spanned;
 
+use super::announcement::Announcement;
 use super::diagnostic::{Findings, nearest};
 use super::load::Document;
 pub use media::MediaPlane;
@@ -74,6 +76,8 @@ pub struct Config {
     pub trunks: Vec<Trunk>,
     /// Trunks and routes as the routing engine takes them.
     pub routing: routing::Document,
+    /// What callers hear when nobody takes their call.
+    pub announcements: Vec<Announcement>,
     /// Names answered without DNS.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// Where the operator's pages are.
@@ -231,6 +235,7 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
     });
     config.media = media::plane(&document.media, findings);
     trunk::resolve(document, &mut config, findings);
+    announcements::resolve(document, base, &mut config, findings);
     routes::resolve(document, &mut config, findings);
     hosts(document, &mut config, findings);
     admin(document, base, &mut config, findings);

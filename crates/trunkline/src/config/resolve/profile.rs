@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use b2bua::profile::{Advertised, IpNet, PeerProfile, Preset, TrunkProfile};
+use b2bua::profile::{Advertised, PeerProfile, Preset, TrunkProfile};
+use ipnet::IpNet;
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 
 use super::trunk::Peer;
-use super::{Config, features};
+use super::{Config, connection, features};
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
@@ -39,7 +40,10 @@ pub(super) fn profile(
     if let Some(srtp) = &raw.srtp {
         profile.srtp = *srtp.get_ref();
     }
+    let busy = raw.connection.leave_when_busy;
+    profile.close_when_busy = busy.unwrap_or(profile.close_when_busy);
     profile.codecs = codecs(raw, findings);
+    profile.datagrams = connection::datagrams(&raw.connection, &profile.name, findings);
     let limit = |value: &Option<toml::Spanned<u32>>| value.as_ref().map(|value| *value.get_ref());
     profile.limits.calls = limit(&raw.calls);
     profile.limits.calls_per_second = limit(&raw.calls_per_second);

@@ -11,7 +11,7 @@ use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 use toml::Spanned;
 
-use super::{Config, choice, customers, numbers};
+use super::{Config, announcements, choice, customers, numbers};
 use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
 use crate::config::raw;
@@ -139,6 +139,7 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
         calling: texts(&raw.calling),
         trunk_groups: texts(&raw.trunk_group),
         to: names(&raw.to),
+        announcement: announcements::of_route(raw, config, findings),
         name,
         ..RouteDoc::default()
     };
@@ -146,7 +147,8 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
     if doc.to.iter().any(|target| target.as_str() == CLOUD_CALLING) {
         let span = span_of(&raw.to, CLOUD_CALLING).unwrap_or_else(|| raw.name.span());
         doc.to.retain(|target| target.as_str() != CLOUD_CALLING);
-        let then = if doc.to.is_empty() {
+        let nothing_left = doc.to.is_empty() && doc.announcement.is_none();
+        let then = if nothing_left {
             "its calls are refused with 503"
         } else {
             "its next target is used"
@@ -159,7 +161,7 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
             ),
         );
         config.cloud_calling_routes.push(doc.name.clone());
-        if doc.to.is_empty() {
+        if nothing_left {
             doc.reject = Some(StatusCode::SERVICE_UNAVAILABLE);
         }
     }

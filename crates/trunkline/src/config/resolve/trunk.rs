@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use b2bua::profile::{
-    IpNet, MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset,
-    TrunkProfile,
+    MICROSOFT_SIGNALLING_NETS, MICROSOFT_SIP_PORT, MICROSOFT_SIP_PROXIES, Preset, TrunkProfile,
 };
+use ipnet::IpNet;
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_transport::TrunkFlow;
@@ -142,7 +142,9 @@ fn one(
         (preset, called_back),
         findings,
     );
-    let profile = profile(raw, around, config, findings);
+    let mut profile = profile(raw, around, config, findings);
+    let customer = super::customer(raw.customer.as_ref(), findings);
+    profile.customer = customer.as_deref().map(Into::into);
     Some(Trunk {
         name: TrunkName::from(name.as_str()),
         preset,
@@ -152,7 +154,7 @@ fn one(
         certificate,
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
-        customer: super::customer(raw.customer.as_ref(), findings),
+        customer,
         flow,
         profile,
         span: raw.name.span(),
@@ -244,7 +246,7 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
     let name = raw.name.get_ref();
     let mut networks = Vec::new();
     for text in &raw.allow.0 {
-        match text.get_ref().parse() {
+        match b2bua::profile::network(text.get_ref()) {
             Ok(network) => networks.push(network),
             Err(fault) => {
                 findings.error(text.span(), format!("trunk {name}: allow: {fault}"));
@@ -289,8 +291,8 @@ fn allow(raw: &raw::Trunk, preset: Preset, peers: &[Peer], findings: &mut Findin
     }
     peers
         .iter()
-        .filter_map(|peer| peer.host.parse().ok())
-        .map(IpNet::single)
+        .filter_map(|peer| peer.host.parse::<IpAddr>().ok())
+        .map(IpNet::from)
         .collect()
 }
 

@@ -2,6 +2,8 @@
 
 use b2bua::profile::{Assertion, Caller, Redirections, Trust, Unscreened};
 
+use media_relay::LatchPolicy;
+
 use super::{RIGHT, errors, read};
 
 const CARRIER: &str = "preset = \"carrier\"\n";
@@ -71,6 +73,27 @@ to = ["carrier"]
 }
 
 #[test]
+fn what_a_preset_sets_can_be_set_otherwise() {
+    let text = RIGHT.replacen(
+        CARRIER,
+        "preset = \"carrier\"\nconnection = { leave_when_busy = true }\n\
+         headers = { x_ms_sbc = true }\nmedia = { rtcp_mux = true, latch = \"same-host\" }\n",
+        1,
+    );
+    let reading = read(&text);
+    assert_eq!(errors(&reading), []);
+    let profiles = crate::daemon::wiring::profiles(&reading.config).unwrap();
+    let [acs, carrier, pbx] = ["acs", "carrier", "pbx"].map(|name| {
+        let trunk = profiles.trunk(&name.into()).unwrap();
+        let switches = [trunk.close_when_busy, trunk.x_ms_sbc, trunk.rtcp_mux];
+        (switches, trunk.latch)
+    });
+    assert_eq!(acs, ([true; 3], LatchPolicy::Authenticated));
+    assert_eq!(carrier, ([true; 3], LatchPolicy::SameHost));
+    assert_eq!(pbx, ([false; 3], LatchPolicy::Signalled));
+}
+
+#[test]
 fn what_cannot_be_is_told_with_its_place() {
     for (added, says) in [
         ("identity = { asserted = \"kepp\" }", "`kepp` is not known"),
@@ -81,6 +104,7 @@ fn what_cannot_be_is_told_with_its_place() {
         ),
         ("identity = { screen = \"+1-2\" }", "range"),
         ("headers = { diversion = \"historyinfo\" }", "not known"),
+        ("media = { latch = \"anybody\" }", "`anybody` is not known"),
         ("context = { fields = 65 }", "at most 64"),
         ("reasons = { causes = { 0 = 17 } }", "a cause is 1 to 127"),
         ("reasons = { statuses = { 480 = 200 } }", "400 to 699"),
