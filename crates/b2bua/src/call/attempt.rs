@@ -37,6 +37,8 @@ pub(crate) struct Trying {
     pub(crate) offered: Bytes,
     /// Early dialogs that answered the offer, in the order they did.
     pub(crate) forks: Vec<Fork>,
+    /// The peer was known to be down when it was asked.
+    pub(crate) was_down: bool,
     /// Anything at all came back.
     pub(crate) spoke: bool,
     /// Something beyond 100 came back.
@@ -132,6 +134,9 @@ impl Trying {
             .attempts
             .push(record(core, attempt, &out.request.headers));
         let request = out.request.clone();
+        let facts = core.monitor.facts(core.now.moment, [&attempt.trunk]);
+        let fact = facts.get(&(attempt.trunk.clone(), attempt.peer));
+        let was_down = attempt.hop.is_none() && fact == Some(&false);
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,
@@ -143,6 +148,7 @@ impl Trying {
             offer,
             offered,
             forks: Vec::new(),
+            was_down,
             spoke: false,
             rang: false,
             request,
@@ -199,6 +205,14 @@ impl Trying {
             params.listen = LegMedia::listen(&fork.negotiated);
         }
         self.media.update(core, params);
+    }
+
+    /// What silence means of this peer.
+    pub(crate) fn explain(&self, failure: AttemptFailure) -> AttemptFailure {
+        match self.was_down && failure == AttemptFailure::Silent {
+            true => AttemptFailure::StillDown,
+            false => failure,
+        }
     }
 
     /// Whether it went to a host that is no peer of its trunk.

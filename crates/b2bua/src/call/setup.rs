@@ -207,6 +207,8 @@ impl Setup {
         failure: AttemptFailure,
         said: Option<Box<Said>>,
     ) -> Phase {
+        let trying = self.trying.as_ref();
+        let failure = trying.map_or(failure, |trying| trying.explain(failure));
         let mut verdict = failure::judge(&failure);
         if failure == AttemptFailure::Silent && self.is_trying_the_dead(core) {
             // A last resort that stays silent was down before: the caller's side may try elsewhere
