@@ -151,6 +151,9 @@ pub struct MediaConfig {
     pub cool_down: Duration,
     /// How long it rests at least, where no pair is left that rested longer.
     pub cool_down_floor: Duration,
+    /// Percent of an interface's pairs, held or resting, from which on its alarm is raised, 1..=100;
+    /// it ends ten below.
+    pub alarm_percent: u8,
 }
 
 /// One address that media is received on.
@@ -162,6 +165,8 @@ pub struct MediaInterface {
     pub bind: IpAddr,
     /// The address that SDP names; differs from `bind` behind 1:1 NAT.
     pub advertise: IpAddr,
+    /// Pairs of ports that its range has; 0 where that is not known, and no alarm is raised.
+    pub pairs: u32,
 }
 
 /// A socket that accepts SIP.

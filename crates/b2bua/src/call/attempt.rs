@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Flows, LegMedia, default_codecs, policy};
+use crate::leg::{Flows, LegMedia, default_codecs, policy, spoken};
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -69,6 +69,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) shard: ShardId,
     /// What it can and wants; `None` leaves the offer to us.
     pub(crate) audio: Option<&'a Audio>,
+    /// That is not what it speaks but what its speech is converted to.
+    pub(crate) converted: bool,
     /// The INVITE from which the new one is built.
     pub(crate) invite: &'a Request,
     /// The side of the new leg.
@@ -101,9 +103,15 @@ impl Trying {
         let prefer = Some(origin.shard);
         let media = LegMedia::open(core, &trunk, (head.key, origin.side), prefer, permit);
         let mut media = media.ok_or(AttemptFailure::NoMediaPort)?;
-        let sdp_policy = policy(&trunk).narrowed_to(&policy(origin.trunk));
+        let mut sdp_policy = policy(&trunk);
+        if !origin.converted {
+            sdp_policy = sdp_policy.narrowed_to(&policy(origin.trunk));
+        }
         let offer = match origin.audio {
-            Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
+            Some(caller) => {
+                let caller = spoken(caller.clone(), origin.trunk);
+                offer_for(&caller, &mut media.local, &sdp_policy)
+            }
             None => offer_from_codecs(&default_codecs(), &mut media.local, &sdp_policy),
         };
         let Ok((offered, offer)) = offer else {

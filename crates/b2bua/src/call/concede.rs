@@ -1,59 +1,80 @@
-//! A trunk that balks at an extension, or at the size of an INVITE, is asked once more, in other or
-//! fewer words (RFC 3261 §8.1.3.5).
+//! A trunk that balks at an extension, at the codecs or at the size of an INVITE is asked once
+//! more, in other or fewer words (RFC 3261 §8.1.3.5, §21.4.26).
 
+use sdp::{Audio, Format, Policy, SessionDescription};
 use sip_msg::{HeaderName, Headers, Response, StatusCode};
 
 use super::setup::Setup;
 use super::{Head, Phase};
 use crate::core::Core;
 use crate::failure;
+use crate::leg::policy;
 use crate::passlist::is_dispensable;
 
 /// What the next INVITE says otherwise.
 #[derive(Debug)]
-pub(crate) struct Concession {
-    /// Option tags that it does not mention.
-    omits: Vec<String>,
-    /// Option tags that it says are supported.
-    adds: Vec<String>,
+pub(crate) enum Concession {
+    /// Of extensions.
+    Extensions {
+        /// Option tags that it does not mention.
+        omits: Vec<String>,
+        /// Option tags that it says are supported.
+        adds: Vec<String>,
+    },
     /// It goes without what is long and dispensable.
-    shortens: bool,
+    Shortened,
+    /// Of the speech: the caller's is converted, to these formats.
+    Speech(Box<Audio>),
 }
 
 impl Concession {
-    /// What can be conceded to this refusal of an INVITE with these header fields; `None` where
-    /// nothing can.
+    /// What of header fields can be conceded to this refusal of an INVITE with those that were
+    /// sent; `None` where nothing can.
     fn to(response: &Response, sent: &Headers, supports: impl Fn(&str) -> bool) -> Option<Self> {
-        let nothing = Self {
-            omits: Vec::new(),
-            adds: Vec::new(),
-            shortens: false,
-        };
-        let concession = match response.status {
-            StatusCode::BAD_EXTENSION => Self {
-                omits: response.headers.unsupported(),
-                ..nothing
-            },
-            StatusCode::EXTENSION_REQUIRED => Self {
-                adds: response.headers.require(),
-                ..nothing
-            },
-            StatusCode::REQUEST_ENTITY_TOO_LARGE | StatusCode::MESSAGE_TOO_LARGE => Self {
-                shortens: sent.iter().any(|field| is_dispensable(&field)),
-                ..nothing
-            },
+        let (omits, adds) = match response.status {
+            StatusCode::BAD_EXTENSION => (response.headers.unsupported(), Vec::new()),
+            StatusCode::EXTENSION_REQUIRED => (Vec::new(), response.headers.require()),
+            StatusCode::REQUEST_ENTITY_TOO_LARGE | StatusCode::MESSAGE_TOO_LARGE => {
+                let shorter = sent.iter().any(|field| is_dispensable(&field));
+                return shorter.then_some(Self::Shortened);
+            }
             _ => return None,
         };
-        let possible = concession.adds.iter().all(|tag| supports(tag));
-        let tags = concession.omits.len() + concession.adds.len();
-        (possible && (concession.shortens || tags > 0)).then_some(concession)
+        let possible = adds.iter().all(|tag| supports(tag));
+        let empty = omits.is_empty() && adds.is_empty();
+        (possible && !empty).then_some(Self::Extensions { omits, adds })
+    }
+
+    /// A party that takes none of the formats the caller speaks may take one of those that the
+    /// caller's speech can be converted to.
+    fn converting(response: &Response, spoken: &Audio, policy: &Policy) -> Option<Self> {
+        let formats = match response.status {
+            StatusCode::NOT_ACCEPTABLE_HERE => policy.converted(&spoken.formats)?,
+            _ => return None,
+        };
+        let beside = spoken.formats.iter().filter(|format| !format.is_voice());
+        let beside: Vec<Format> = beside.cloned().collect();
+        Some(Self::Speech(Box::new(Audio {
+            formats: [formats, beside].concat(),
+            ..spoken.clone()
+        })))
+    }
+
+    /// What the caller is made to say.
+    pub(crate) fn speech(&self) -> Option<&Audio> {
+        match self {
+            Self::Speech(audio) => Some(audio),
+            Self::Extensions { .. } | Self::Shortened => None,
+        }
     }
 
     /// Makes the header fields of an INVITE say it.
     pub(crate) fn apply(&self, headers: &mut Headers) {
-        if self.shortens {
-            headers.retain(|field| !is_dispensable(&field));
-        }
+        let (omits, adds) = match self {
+            Self::Extensions { omits, adds } => (omits, adds),
+            Self::Shortened => return headers.retain(|field| !is_dispensable(&field)),
+            Self::Speech(_) => return,
+        };
         for (name, mut tags) in [
             (HeaderName::Supported, headers.supported()),
             (HeaderName::Require, headers.require()),
@@ -61,9 +82,9 @@ impl Concession {
             let named = |list: &[String], tag: &str| {
                 list.iter().any(|other| other.eq_ignore_ascii_case(tag))
             };
-            tags.retain(|tag| !named(&self.omits, tag));
+            tags.retain(|tag| !named(omits, tag));
             if name == HeaderName::Supported {
-                let new = self.adds.iter().filter(|tag| !named(&tags, tag));
+                let new = adds.iter().filter(|tag| !named(&tags, tag));
                 let new: Vec<String> = new.cloned().collect();
                 tags.extend(new);
             }
@@ -87,9 +108,11 @@ impl Setup {
     ) -> Phase {
         let (failure, said) = self.failure_said(&response);
         let trying = self.trying.as_ref().filter(|trying| !trying.conceded);
+        let spoken = self.offer.as_ref().and_then(SessionDescription::audio);
         let concession = trying.and_then(|trying| {
             let sent = &trying.request.headers;
-            Concession::to(&response, sent, |tag| trying.trunk.supports(tag))
+            let converting = || Concession::converting(&response, spoken?, &policy(&trying.trunk));
+            Concession::to(&response, sent, |tag| trying.trunk.supports(tag)).or_else(converting)
         });
         let Some(concession) = concession else {
             return self.failed(core, head, failure, said);
