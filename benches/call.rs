@@ -88,11 +88,13 @@ fn config() -> CoreConfig {
                 id: 0,
                 bind: GATEWAY.into(),
                 advertise: GATEWAY.into(),
+                pairs: 0,
             }],
             shards: vec![ShardId(0)],
             reserve: 256,
             cool_down: Duration::from_secs(5),
             cool_down_floor: Duration::from_millis(500),
+            alarm_percent: 80,
         },
         timers: b2bua::profile::TimerConfig::default(),
         bounds: CoreBounds {

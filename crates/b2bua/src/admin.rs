@@ -154,6 +154,7 @@ impl B2bua {
             signalling: core.ua.counters(),
             load: core.ua.load(),
             ports: core.ports.usage(),
+            interfaces: core.ports.interfaces(core.now.moment),
             gateway: core.gate.gateway_usage(),
             trunks: core
                 .gate

@@ -21,7 +21,7 @@ use crate::io::{Input, Output};
 use crate::key::CallKey;
 use crate::limits::Gate;
 use crate::metrics::Counts;
-use crate::ports::PortPool;
+use crate::ports::{InterfacePorts, PortPool};
 use crate::profile::CoreConfig;
 use crate::registrar::Registrar;
 use crate::registration::Registrations;
@@ -151,6 +151,11 @@ impl B2bua {
             }
         }
         self.settle();
+    }
+
+    /// The next interface whose media ports are nearly used up, or no longer are: for the operator.
+    pub fn poll_port_alarm(&mut self) -> Option<InterfacePorts> {
+        self.core.ports.poll_alarm(self.core.now.moment)
     }
 
     /// What is to be done next. Ends with [`Output::Timeout`], and goes on ending with it.

@@ -439,7 +439,7 @@ impl Core {
             }
             // It says something about the message.
             AttemptFailure::Transport(TransportError::TooLarge) => return,
-            AttemptFailure::Silent => ProbeFailure::TimedOut,
+            AttemptFailure::Silent | AttemptFailure::StillDown => ProbeFailure::TimedOut,
             AttemptFailure::Transport(error) => ProbeFailure::Transport(error),
             AttemptFailure::NoHop => ProbeFailure::Unresolved,
             AttemptFailure::NoAnswer

@@ -30,6 +30,8 @@ pub enum AttemptFailure {
     },
     /// Nothing at all came within `attempt_timeout`, or timer B fired.
     Silent,
+    /// The same of a peer that was known to be down: asked all the same, for want of another.
+    StillDown,
     /// The request could not be delivered.
     Transport(TransportError),
     /// The peer's name led to no address.
@@ -153,7 +155,7 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
         AttemptFailure::Silent => (FailureClass::Timeout, true, StatusCode::SERVER_TIMEOUT),
         // A connection that cannot be made is a trunk that is down, whatever the reason; one that
         // does not come up in time differs only in how long the caller has waited.
-        AttemptFailure::Transport(_) | AttemptFailure::NoHop => (
+        AttemptFailure::Transport(_) | AttemptFailure::NoHop | AttemptFailure::StillDown => (
             FailureClass::TrunkDown,
             true,
             StatusCode::SERVICE_UNAVAILABLE,
@@ -224,6 +226,7 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
         StatusCode::BAD_GATEWAY
         | StatusCode::VERSION_NOT_SUPPORTED
         | StatusCode::REQUEST_ENTITY_TOO_LARGE
+        | StatusCode::MESSAGE_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
         | StatusCode::UNSUPPORTED_URI_SCHEME
         | StatusCode::BAD_EXTENSION

@@ -7,7 +7,7 @@ pub use crate::doors::AuthCounts;
 use crate::health::TrunkView;
 use crate::identify;
 use crate::limits::Usage;
-use crate::ports::PortUsage;
+use crate::ports::{InterfacePorts, PortUsage};
 use crate::record::CallRecord;
 use crate::registrar::BindingView;
 use crate::registration::RegistrationView;
@@ -65,6 +65,8 @@ pub struct Metrics {
     pub load: Load,
     /// Media ports.
     pub ports: PortUsage,
+    /// Media ports of each interface.
+    pub interfaces: Vec<InterfacePorts>,
     /// Use of the gateway's own limit.
     pub gateway: Usage,
     /// Use of every trunk's limit.

@@ -4,7 +4,8 @@
 //! SDP is written from a lease with no round trip to a shard, so nothing is promised that is not
 //! bound. A pair that was used rests for a while before it is leased again, those released the
 //! longest ago first: late packets of one call must not be heard in the next. Where the pool is too
-//! small for that it rests for less, which is counted, but never for less than the floor.
+//! small for that it rests for less, which is counted, but never for less than the floor. Before it
+//! comes to that, an interface most of whose pairs are held or resting raises an alarm.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -74,6 +75,21 @@ pub struct PortUsage {
     pub hurried: u64,
 }
 
+/// How the ports of one interface stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfacePorts {
+    /// The interface.
+    pub interface: u16,
+    /// Pairs that its range has.
+    pub pairs: u32,
+    /// Pairs that legs hold.
+    pub leased: u32,
+    /// Pairs that rest and would have to be hurried.
+    pub resting: u32,
+    /// Pairs held or resting are at least [`MediaConfig::alarm_percent`] of all.
+    pub alarm: bool,
+}
+
 type Shelf = (u16, ShardId);
 
 #[derive(Debug, Default)]
@@ -83,6 +99,15 @@ struct Stock {
     resting: VecDeque<(Moment, PortPair)>,
     asked: u16,
     not_before: Option<Moment>,
+    leased: u32,
+}
+
+/// One interface's range, and whether its alarm was told.
+#[derive(Debug)]
+struct Range {
+    interface: u16,
+    pairs: u32,
+    alarmed: bool,
 }
 
 /// The pool. See the module's documentation.
@@ -94,6 +119,8 @@ pub struct PortPool {
     stock: BTreeMap<Shelf, Stock>,
     leased: BTreeSet<PortPairId>,
     commands: VecDeque<MediaCommand>,
+    ranges: Vec<Range>,
+    alarm_percent: u8,
     refused: u64,
     hurried: u64,
 }
@@ -116,6 +143,16 @@ impl PortPool {
             stock: shelves.map(|shelf| (shelf, Stock::default())).collect(),
             leased: BTreeSet::new(),
             commands: VecDeque::new(),
+            ranges: config
+                .interfaces
+                .iter()
+                .map(|interface| Range {
+                    interface: interface.id,
+                    pairs: interface.pairs,
+                    alarmed: false,
+                })
+                .collect(),
+            alarm_percent: config.alarm_percent,
             refused: 0,
             hurried: 0,
         };
@@ -154,7 +191,7 @@ impl PortPool {
         }
         match taken {
             Some(pair) => {
-                self.leased.insert(pair.id);
+                self.take(&pair);
                 Ok(PortLease { pair })
             }
             None => {
@@ -167,7 +204,7 @@ impl PortPool {
     /// The lease of a leg that is restored from a checkpoint and whose pair a shard has bound
     /// again. `None` if another leg holds the pair.
     pub fn adopt(&mut self, pair: PortPair) -> Option<PortLease> {
-        if !self.leased.insert(pair.id) {
+        if !self.take(&pair) {
             return None;
         }
         if let Some(stock) = self.stock.get_mut(&(pair.interface, pair.shard)) {
@@ -182,7 +219,10 @@ impl PortPool {
         let PortLease { pair } = lease;
         self.leased.remove(&pair.id);
         match self.stock.get_mut(&(pair.interface, pair.shard)) {
-            Some(stock) => stock.resting.push_back((now, pair)),
+            Some(stock) => {
+                stock.leased = stock.leased.saturating_sub(1);
+                stock.resting.push_back((now, pair));
+            }
             None => {
                 self.commands.push_back(MediaCommand::ReleasePorts {
                     pairs: vec![pair.id],
@@ -238,6 +278,56 @@ impl PortPool {
             usage.asked += usize::from(stock.asked);
         }
         usage
+    }
+
+    /// How the ports of each interface stand.
+    #[must_use]
+    pub fn interfaces(&self, now: Moment) -> Vec<InterfacePorts> {
+        let ranges = self.ranges.iter();
+        ranges.map(|range| self.stand(range, now)).collect()
+    }
+
+    /// The next interface whose alarm began or ended since it was told last.
+    pub fn poll_alarm(&mut self, now: Moment) -> Option<InterfacePorts> {
+        let mut ranges = self.ranges.iter().enumerate();
+        let (at, ports) = ranges.find_map(|(at, range)| {
+            let ports = self.stand(range, now);
+            (ports.alarm != range.alarmed).then_some((at, ports))
+        })?;
+        self.ranges[at].alarmed = ports.alarm;
+        Some(ports)
+    }
+
+    fn stand(&self, range: &Range, now: Moment) -> InterfacePorts {
+        let interface = range.interface;
+        let shelves = (interface, ShardId(0))..=(interface, ShardId(u8::MAX));
+        let (mut leased, mut resting) = (0, 0);
+        for (_, stock) in self.stock.range(shelves) {
+            let rested = |(released, _): &(Moment, PortPair)| *released + self.cool_down <= now;
+            leased += stock.leased;
+            resting += (stock.resting.len() - stock.resting.partition_point(rested)) as u32;
+        }
+        let filled = u64::from(leased) + u64::from(resting);
+        // Once told it ends a tenth lower, so that it does not flutter.
+        let less = if range.alarmed { 10 } else { 0 };
+        let percent = u64::from(self.alarm_percent.saturating_sub(less));
+        let alarm = range.pairs > 0 && filled * 100 >= u64::from(range.pairs) * percent;
+        InterfacePorts {
+            interface,
+            pairs: range.pairs,
+            leased,
+            resting,
+            alarm,
+        }
+    }
+
+    /// Notes that a leg holds the pair; `false` if one does already.
+    fn take(&mut self, pair: &PortPair) -> bool {
+        let new = self.leased.insert(pair.id);
+        if new && let Some(stock) = self.stock.get_mut(&(pair.interface, pair.shard)) {
+            stock.leased += 1;
+        }
+        new
     }
 
     /// The pair released the longest ago, if it has rested for as long as it must at least: better
@@ -324,8 +414,7 @@ impl PortPool {
         if shelves.peek().is_none() {
             return Exhausted::NoInterface;
         }
-        let resting = shelves.any(|(_, stock)| !stock.resting.is_empty());
-        if resting || !self.leased.is_empty() {
+        if shelves.any(|(_, stock)| stock.leased > 0 || !stock.resting.is_empty()) {
             Exhausted::InUse
         } else {
             Exhausted::NotBound

@@ -17,19 +17,19 @@ mod reasons;
 mod redirect;
 mod session;
 mod transfer;
+mod trunks;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use media_relay::{Clip, LatchPolicy, ShardId};
+use media_relay::{LatchPolicy, ShardId};
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
 use crate::bans::BanPolicy;
-use crate::limits::{GateLimits, TrunkLimits};
+use crate::limits::TrunkLimits;
 
 pub use auth::{Demand, Registering, RegistrarPolicy, TrunkAuth};
 pub use context::ContextProfile;
@@ -55,6 +55,7 @@ pub use session::{RefreshMethod, RefresherChoice, SessionPolicy};
 pub use sip_ua::auth::{Algorithm, Credentials, Password};
 pub use sip_ua::{DatagramPolicy, TimerConfig};
 pub use transfer::TransferPolicy;
+pub use trunks::Profiles;
 
 /// The kind of system on the other side of a trunk. It only chooses defaults and the few rules
 /// that a public specification ties to the kind, never behaviour hidden from the profile.
@@ -109,65 +110,6 @@ pub struct CoreConfig {
     pub bans: BanPolicy,
 }
 
-/// Trunks and limits as of one reload.
-#[derive(Clone, Debug, Default)]
-pub struct Profiles {
-    /// Every trunk by its name.
-    pub trunks: BTreeMap<TrunkName, Arc<TrunkProfile>>,
-    /// Limits of the gateway as a whole.
-    pub limits: GateLimits,
-    /// What routes have callers hear when no target takes their call, by name.
-    pub announcements: BTreeMap<Box<str>, Arc<Clip>>,
-    /// Who takes requests at a listener, in the order of their names.
-    by_listener: BTreeMap<ListenerId, Vec<Arc<TrunkProfile>>>,
-}
-
-impl Profiles {
-    /// Profiles of the given trunks; of two with one name the later stays.
-    #[must_use]
-    pub fn new(trunks: impl IntoIterator<Item = TrunkProfile>, limits: GateLimits) -> Self {
-        let trunks: BTreeMap<_, _> = trunks
-            .into_iter()
-            .map(|t| (t.name.clone(), Arc::new(t)))
-            .collect();
-        let mut by_listener: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for trunk in trunks.values() {
-            for &listener in &trunk.listeners {
-                let there: &mut Vec<Arc<TrunkProfile>> = by_listener.entry(listener).or_default();
-                // One socket may stand twice in a trunk's list.
-                if there.last().is_none_or(|last| !Arc::ptr_eq(last, trunk)) {
-                    there.push(Arc::clone(trunk));
-                }
-            }
-        }
-        Self {
-            trunks,
-            limits,
-            announcements: BTreeMap::new(),
-            by_listener,
-        }
-    }
-
-    /// The same with these announcements.
-    #[must_use]
-    pub fn with_announcements(mut self, announcements: BTreeMap<Box<str>, Arc<Clip>>) -> Self {
-        self.announcements = announcements;
-        self
-    }
-
-    /// The trunks that take requests at this listener.
-    #[must_use]
-    pub fn at_listener(&self, listener: ListenerId) -> &[Arc<TrunkProfile>] {
-        self.by_listener.get(&listener).map_or(&[], Vec::as_slice)
-    }
-
-    /// The trunk of that name.
-    #[must_use]
-    pub fn trunk(&self, name: &TrunkName) -> Option<&Arc<TrunkProfile>> {
-        self.trunks.get(name)
-    }
-}
-
 /// Bounds of the core's tables. Reaching one is answered with 503, never with growth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoreBounds {
@@ -209,6 +151,9 @@ pub struct MediaConfig {
     pub cool_down: Duration,
     /// How long it rests at least, where no pair is left that rested longer.
     pub cool_down_floor: Duration,
+    /// Percent of an interface's pairs, held or resting, from which on its alarm is raised, 1..=100;
+    /// it ends ten below.
+    pub alarm_percent: u8,
 }
 
 /// One address that media is received on.
@@ -220,6 +165,8 @@ pub struct MediaInterface {
     pub bind: IpAddr,
     /// The address that SDP names; differs from `bind` behind 1:1 NAT.
     pub advertise: IpAddr,
+    /// Pairs of ports that its range has; 0 where that is not known, and no alarm is raised.
+    pub pairs: u32,
 }
 
 /// A socket that accepts SIP.

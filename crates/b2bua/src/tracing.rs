@@ -86,6 +86,22 @@ impl Core {
         self.outputs.push_back(Output::Trace(entry));
     }
 
+    /// Gives the INVITE that has just arrived to the call that it begins: when it was traced, there
+    /// was none.
+    pub(crate) fn claim_trace(&mut self, call: CallKey) {
+        let mut outputs = self.outputs.iter_mut().rev();
+        let arrived = outputs.find_map(|output| {
+            if let Output::Trace(entry) = output {
+                (entry.direction == Direction::In).then_some(entry)
+            } else {
+                None
+            }
+        });
+        if let Some(entry) = arrived {
+            entry.call.get_or_insert(call);
+        }
+    }
+
     fn call_of(&self, call_id: &str) -> Option<CallKey> {
         self.index.call_ids.get(call_id).copied()
     }

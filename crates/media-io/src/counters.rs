@@ -22,6 +22,11 @@ pub struct Counters {
     pub receive_failed: u64,
     /// Faults that were caught; each ended the leg it was met in.
     pub faults: u64,
+    /// Packets whose speech was converted, and that were then sent.
+    pub converted: u64,
+    /// Packets that were not carried because too many waited to be converted; contained in
+    /// `dropped`.
+    pub unconverted: u64,
     /// Legs open now.
     pub legs: u64,
     /// Pairs of ports bound now.
@@ -38,6 +43,8 @@ pub(crate) struct ShardCounters {
     pub(crate) send_failed: AtomicU64,
     pub(crate) receive_failed: AtomicU64,
     pub(crate) faults: AtomicU64,
+    pub(crate) converted: AtomicU64,
+    pub(crate) unconverted: AtomicU64,
     pub(crate) legs: AtomicU64,
     pub(crate) ports: AtomicU64,
 }
@@ -54,6 +61,8 @@ impl ShardCounters {
             send_failed: read(&self.send_failed),
             receive_failed: read(&self.receive_failed),
             faults: read(&self.faults),
+            converted: read(&self.converted),
+            unconverted: read(&self.unconverted),
             legs: read(&self.legs),
             ports: read(&self.ports),
         }
@@ -97,6 +106,8 @@ impl CountersHandle {
                 send_failed: a.send_failed + b.send_failed,
                 receive_failed: a.receive_failed + b.receive_failed,
                 faults: a.faults + b.faults,
+                converted: a.converted + b.converted,
+                unconverted: a.unconverted + b.unconverted,
                 legs: a.legs + b.legs,
                 ports: a.ports + b.ports,
             })

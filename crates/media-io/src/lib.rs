@@ -9,11 +9,14 @@
 //! A shard is one thread with its own epoll, its own sockets and its own [`media_relay::Relay`];
 //! shards share nothing. Two legs can be joined only on one shard, so [`MediaIo`] moves one of them,
 //! sockets and state, where they are not. A fault in a shard is caught, ends the leg it was met in,
-//! and the shard goes on.
+//! and the shard goes on. Speech that two legs share no codec for is converted by a second thread
+//! of each shard.
 //!
 //! Bounds: commands wait in a queue of [`COMMANDS`] for each shard and are refused beyond it; events
-//! wait in one of [`EVENTS`], and beyond that each leg keeps one event of a kind, the newest.
+//! wait in one of [`EVENTS`], and beyond that each leg keeps one event of a kind, the newest; 256
+//! packets of a shard may be on their way to be converted, and further ones are dropped.
 
+mod convert;
 mod counters;
 mod ports;
 mod shard;

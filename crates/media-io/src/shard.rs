@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use media_relay::{
     Arrival, DropReason, LegId, MediaCommand, MediaEvent, MovingLeg, Now, PortPairId, Relay,
-    ShardId, TAILROOM, Transmit, Verdict,
+    ShardId, TAILROOM, Ticket, Transmit, Verdict,
 };
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 
+use crate::convert::Workshop;
 use crate::counters::{ShardCounters, count};
 use crate::ports::{Binder, Pair};
-use crate::{MediaIoConfig, wake};
+use crate::{MediaIoConfig, StartError, wake};
 
 /// Octets of the longest datagram that is carried; a longer one is not media.
-const MAX_DATAGRAM: usize = 2048;
+pub(crate) const MAX_DATAGRAM: usize = 2048;
 /// Sockets looked at after one wait.
 const BATCH: usize = 256;
 /// Datagrams taken from one socket before the next one's turn.
@@ -83,14 +84,16 @@ pub(crate) struct Shard {
     awaited: Option<LegId>,
     /// Events of the shard itself, and one that found the queue full.
     news: VecDeque<MediaEvent>,
+    workshop: Workshop,
     buf: Box<[u8; MAX_DATAGRAM + TAILROOM]>,
 }
 
 impl Shard {
-    pub(crate) fn new(parts: Parts) -> Result<Self, Errno> {
+    pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&parts.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         let (id, shards) = (parts.id, parts.config.shards);
+        let workshop = Workshop::start(id, Arc::clone(&parts.wake))?;
         let interfaces = parts.config.interfaces.iter().cloned();
         Ok(Self {
             relay: Relay::new(parts.config.relay),
@@ -104,6 +107,7 @@ impl Shard {
             arrived: Vec::new(),
             awaited: None,
             news: VecDeque::with_capacity(64),
+            workshop,
             buf: Box::new([0; MAX_DATAGRAM + TAILROOM]),
         })
     }
@@ -113,6 +117,7 @@ impl Shard {
         let mut ready = [EpollEvent::empty(); BATCH];
         while !self.parts.stop.load(Ordering::Acquire) {
             let more = self.take_steps();
+            self.take_converted();
             self.do_what_is_due();
             let _ = self.tell();
             let wait = if more { Duration::ZERO } else { self.wait() };
@@ -356,7 +361,8 @@ impl Shard {
         let (relay, buf) = (&mut self.relay, &mut self.buf[..]);
         let work = AssertUnwindSafe(|| relay.forward(now, arrival, buf, len));
         match catch_unwind(work) {
-            Ok(Verdict::Send(transmit)) => self.send(&transmit),
+            Ok(Verdict::Convert(ticket)) => self.convert(ticket),
+            Ok(Verdict::Send(transmit)) => self.send(&transmit, &self.buf[..transmit.len]),
             Ok(Verdict::Drop(reason)) => {
                 count(&counters.dropped);
                 if reason == DropReason::NoLeg {
@@ -383,7 +389,7 @@ impl Shard {
         loop {
             let (relay, buf) = (&mut self.relay, &mut self.buf[..]);
             match catch_unwind(AssertUnwindSafe(|| relay.poll_transmit(now, buf))) {
-                Ok(Some(transmit)) => self.send(&transmit),
+                Ok(Some(transmit)) => self.send(&transmit, &self.buf[..transmit.len]),
                 Ok(None) => return,
                 Err(_) => {
                     let leg = self.relay.working_on();
@@ -393,12 +399,43 @@ impl Shard {
         }
     }
 
-    fn send(&self, transmit: &Transmit) {
+    /// Has the packet in the buffer converted.
+    fn convert(&mut self, ticket: Ticket) {
+        let packet = &self.buf[..ticket.packet_len()];
+        let given = match self.relay.converter(&ticket) {
+            Some(converter) => self.workshop.give(ticket, converter, packet),
+            None => false,
+        };
+        if !given {
+            let _ = self.relay.refuse_conversion(&ticket);
+            count(&self.parts.counters.dropped);
+            count(&self.parts.counters.unconverted);
+        }
+    }
+
+    /// Sends on what has come back converted.
+    fn take_converted(&mut self) {
+        while let Some((ticket, mut job)) = self.workshop.take() {
+            let now = self.now();
+            let relay = &mut self.relay;
+            let work = AssertUnwindSafe(|| relay.handle_converted(now, &ticket, &mut job.buf));
+            match catch_unwind(work) {
+                Ok(Verdict::Send(transmit)) => {
+                    count(&self.parts.counters.converted);
+                    self.send(&transmit, &job.buf[..transmit.len]);
+                }
+                Ok(Verdict::Drop(_) | Verdict::Convert(_)) => count(&self.parts.counters.dropped),
+                Err(_) => self.end_faulty(Some(ticket.leg())),
+            }
+            self.workshop.reclaim(job);
+        }
+    }
+
+    fn send(&self, transmit: &Transmit, packet: &[u8]) {
         let counters = &self.parts.counters;
         let Some(pair) = self.pairs.get(&transmit.ports) else {
             return count(&counters.send_failed);
         };
-        let packet = &self.buf[..transmit.len];
         match pair.socket(transmit.rtcp).send_to(packet, transmit.to) {
             Ok(_) => count(&counters.sent),
             Err(error) => {

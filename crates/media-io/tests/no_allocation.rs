@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use media_io::{MediaInterface, MediaIo, MediaIoConfig};
 use media_relay::{
-    Arrival, Cadence, DropReason, Law, LegId, LegParams, MasterKey, MediaCommand, MediaEvent,
-    Moment, Now, PortPair, PortPairId, PtMap, Relay, RelayConfig, RemoteCandidate, ShardId, Source,
-    SrtpParams, TAILROOM, TelephoneEvent, ToneCodec, Verdict, WallTime,
+    Arrival, Cadence, Conversion, DropReason, Law, LegId, LegParams, MasterKey, MediaCommand,
+    MediaEvent, Moment, Now, PortPair, PortPairId, PtMap, Relay, RelayConfig, RemoteCandidate,
+    ShardId, Source, Speech, SrtpParams, TAILROOM, TelephoneEvent, ToneCodec, Verdict, WallTime,
 };
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
@@ -254,6 +254,7 @@ fn a_million_mixed_packets_allocate_nothing() {
             buf[..len].copy_from_slice(datagram);
             match relay.forward(now, arrival, &mut buf[..len + TAILROOM], len) {
                 Verdict::Send(_) => sent += 1,
+                Verdict::Convert(ticket) => panic!("{ticket:?}"),
                 Verdict::Drop(reason) => dropped[reason as usize] += 1,
             }
         }
@@ -293,15 +294,26 @@ fn a_million_mixed_packets_allocate_nothing() {
 
 #[test]
 fn the_shard_loop_on_sockets_allocates_nothing() {
+    shard_loop(41_300..=41_309, None);
+}
+
+#[test]
+fn converting_speech_allocates_nothing_either() {
+    let conversion = Conversion {
+        from: vec![(0, Speech::G711(Law::Ulaw))],
+        to: Speech::G722,
+        payload_type: 9,
+    };
+    shard_loop(41_310..=41_319, Some(conversion));
+}
+
+/// Carries packets from one leg to the other, converted as the second one wants it.
+fn shard_loop(ports: std::ops::RangeInclusive<u16>, conversion: Option<Conversion>) {
     let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (media, events) = MediaIo::start(MediaIoConfig {
         dscp: 46,
         shards: 1,
-        interfaces: vec![MediaInterface {
-            id: 0,
-            bind,
-            ports: 41_300..=41_309,
-        }],
+        interfaces: vec![MediaInterface { id: 0, bind, ports }],
         relay: RelayConfig::default(),
         clock: {
             let start = std::time::Instant::now();
@@ -330,6 +342,10 @@ fn the_shard_loop_on_sockets_allocates_nothing() {
     for (n, (socket, pair)) in (1..).zip(sockets.iter().zip(&pairs)) {
         let mut params = params(n, false);
         params.remotes[0].rtp = socket.local_addr().unwrap();
+        if conversion.is_some() {
+            params.pt_map = PtMap::empty();
+            params.conversion.clone_from(&conversion);
+        }
         socket
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();

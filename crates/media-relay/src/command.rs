@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rtp::MasterKey;
 
+use crate::convert::Conversion;
 use crate::event::LegCheckpoint;
 use crate::quality::Impairment;
 use crate::source::{Source, ToneCodec};
@@ -115,6 +116,8 @@ pub struct LegParams {
     pub latch: LatchPolicy,
     /// The payload type sent to this leg for each payload type the joined leg sends.
     pub pt_map: PtMap,
+    /// What of the joined leg's speech is converted for this leg, where they share no codec.
+    pub conversion: Option<Conversion>,
     /// The leg's `telephone-event` (RFC 4733).
     pub telephone_event: Option<TelephoneEvent>,
     /// What tones are encoded with towards this leg; `None` where no G.711 was negotiated.
@@ -152,6 +155,7 @@ impl LegParams {
             receive: true,
             latch: LatchPolicy::Signalled,
             pt_map: PtMap::identity(),
+            conversion: None,
             telephone_event: None,
             tone: None,
             listen: Listen::default(),

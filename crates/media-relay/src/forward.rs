@@ -10,14 +10,14 @@ use crate::dtmf::rescale;
 use crate::leg::Leg;
 use crate::outbound::{Speaker, sequence_of};
 use crate::relay::{Arrival, Relay, Transmit, Verdict};
-use crate::{DropReason, MediaError, Source};
+use crate::{DropReason, MediaError, Source, Ticket};
 
 /// An RTP packet that was accepted from a leg, in the clear.
-#[derive(Clone, Copy)]
-struct Accepted {
-    header: Header,
-    len: usize,
-    payload: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) header: Header,
+    pub(crate) len: usize,
+    pub(crate) payload: usize,
     speaker: Speaker,
     extended: u64,
 }
@@ -42,7 +42,7 @@ impl Relay {
             .leg_at_slot(slot)
             .expect("the leg was there before the walk");
         let verdict = match result {
-            Ok(transmit) => Verdict::Send(transmit),
+            Ok(verdict) => verdict,
             Err(reason) => {
                 leg.count_drop(reason);
                 Verdict::Drop(reason)
@@ -63,7 +63,7 @@ impl Relay {
         arrival: &Arrival,
         buf: &mut [u8],
         len: usize,
-    ) -> Result<Transmit, DropReason> {
+    ) -> Result<Verdict, DropReason> {
         self.working = self.leg_at_slot(slot).map(|leg| leg.id);
         let leg = self.leg_at_slot(slot).ok_or(DropReason::NoLeg)?;
         #[cfg(feature = "planted-fault")]
@@ -87,19 +87,19 @@ impl Relay {
                 let len = peer.carry_rtcp(now, leg, buf, len)?;
                 let len = peer.outbound.seal_rtcp(buf, len)?;
                 peer.stats.sent_rtcp += 1;
-                Ok(Transmit {
+                Ok(Verdict::Send(Transmit {
                     ports: peer.ports.id,
                     rtcp: !peer.params.rtcp_mux,
                     to,
                     len,
-                })
+                }))
             }
             PacketKind::Dtls | PacketKind::Other | PacketKind::Stun => Err(DropReason::NotRtp),
         }
     }
 
     /// A leg and the one it is joined to.
-    fn pair(&mut self, slot: u32) -> Result<(&Leg, &mut Leg), DropReason> {
+    pub(crate) fn pair(&mut self, slot: u32) -> Result<(&Leg, &mut Leg), DropReason> {
         let peer = self
             .leg_at_slot(slot)
             .and_then(|leg| leg.peer)
@@ -264,22 +264,17 @@ impl Leg {
         }
     }
 
-    /// Rewrites an accepted packet for `peer` and makes it ready for the wire.
+    /// Rewrites an accepted packet for `peer` and makes it ready for the wire, or finds that its
+    /// sound must be converted first.
     fn carry_to(
         &self,
         peer: &mut Self,
         now: Moment,
         accepted: &Accepted,
         buf: &mut [u8],
-    ) -> Result<Transmit, DropReason> {
+    ) -> Result<Verdict, DropReason> {
         let header = &accepted.header;
-        if !peer.params.send {
-            return Err(DropReason::Direction);
-        }
-        if peer.source.source != Source::Off || peer.digits.is_active() {
-            return Err(DropReason::Replaced);
-        }
-        let to = peer.destination().ok_or(DropReason::NoDestination)?;
+        let to = peer.admits_sound()?;
         let event = self.params.telephone_event;
         let event = event.filter(|event| event.heard == header.payload_type);
         let mapped = peer.params.pt_map.map(header.payload_type);
@@ -291,16 +286,51 @@ impl Leg {
                 let later = rescale(payload, (from.clock, to.clock), peer.outbound.clock);
                 (to.sent, later.ok_or(DropReason::Malformed)?)
             }
-            (None, ..) => return Err(DropReason::PayloadType),
+            (None, ..) => {
+                let conversion = peer.conversion_of(header.payload_type);
+                let (codecs, payload_type) = conversion.ok_or(DropReason::PayloadType)?;
+                return Ok(Verdict::Convert(Ticket {
+                    from: self.id,
+                    to: peer.id,
+                    accepted: *accepted,
+                    codecs,
+                    payload_type,
+                }));
+            }
         };
         let timestamp = header.timestamp.wrapping_add(later);
+        let carried = (payload_type, timestamp, event.is_some());
+        let transmit = self.hand_over(peer, now, accepted, carried, (buf, to))?;
+        Ok(Verdict::Send(transmit))
+    }
+
+    /// Where sound of the joined leg goes, if the leg is to hear it.
+    pub(crate) fn admits_sound(&self) -> Result<SocketAddr, DropReason> {
+        if !self.params.send {
+            return Err(DropReason::Direction);
+        }
+        if self.source.source != Source::Off || self.digits.is_active() {
+            return Err(DropReason::Replaced);
+        }
+        self.destination().ok_or(DropReason::NoDestination)
+    }
+
+    /// Gives an accepted packet its place in what `peer` is sent, under this payload type and
+    /// timestamp, and seals it.
+    pub(crate) fn hand_over(
+        &self,
+        peer: &mut Self,
+        now: Moment,
+        accepted: &Accepted,
+        (payload_type, timestamp, is_event): (u8, u32, bool),
+        (buf, to): (&mut [u8], SocketAddr),
+    ) -> Result<Transmit, DropReason> {
         let place = peer
             .outbound
             .place(now, accepted.speaker, accepted.extended, timestamp)?;
-        // The marker of an event says that it begins, not that the speaker is another.
-        let event = event.is_some();
         let edit = HeaderEdit {
-            marker: header.marker || place.switched && !event,
+            // The marker of an event says that it begins, not that the speaker is another.
+            marker: accepted.header.marker || place.switched && !is_event,
             payload_type,
             sequence: sequence_of(place.index),
             timestamp: place.timestamp,
@@ -319,7 +349,7 @@ impl Leg {
         })
     }
 
-    fn count_drop(&mut self, reason: DropReason) {
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
         self.stats.dropped[reason] += 1;
         if reason == DropReason::KeyExhausted && self.stats.dropped[reason] == 1 {
             self.news.failed = Some(MediaError::KeyExhausted);

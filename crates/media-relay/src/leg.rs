@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ambient::Moment;
 
+use crate::convert::Converter;
 use crate::dtmf::{Detector, Held, Sender};
 use crate::event::LegCheckpoint;
 use crate::listen::Ear;
@@ -32,6 +33,8 @@ pub(crate) struct Leg {
     pub(crate) detector: Detector,
     pub(crate) ear: Ear,
     pub(crate) digits: Sender,
+    /// What converts the joined leg's speech, where it must be.
+    pub(crate) converter: Option<Converter>,
     /// The slot of the joined leg.
     pub(crate) peer: Option<u32>,
     pub(crate) source: OwnSource,
@@ -103,6 +106,7 @@ impl Leg {
             detector: Detector::default(),
             ear: Ear::default(),
             digits: Sender::default(),
+            converter: None,
             peer: None,
             source: OwnSource {
                 source: Source::Off,
@@ -183,6 +187,9 @@ impl Leg {
             self.timers.silence_told = false;
         }
         self.ear.attend(&params.listen);
+        if params.conversion != self.params.conversion {
+            self.converter = params.conversion.as_ref().map(|_| Converter::default());
+        }
         params.remotes.clear(); // `self.remotes` holds what is needed, the keys once
         params.outbound = None;
         self.params = params;

@@ -6,6 +6,7 @@
 //! ```text
 //! MediaCommand → handle_command          poll_event    → MediaEvent
 //! datagram     → forward  → Verdict      poll_transmit → tones, RTCP of our own
+//!                └ Convert → handle_converted → Verdict
 //! the time     → handle_timeout          poll_timeout  → when to call again
 //! ```
 //!
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod convert;
 mod dtmf;
 mod event;
 mod forward;
@@ -44,6 +46,7 @@ pub use command::{
     LatchPolicy, LegParams, Listen, MediaCommand, PtMap, RemoteCandidate, SrtpParams,
     TelephoneEvent,
 };
+pub use convert::{Conversion, Converter, Ticket};
 pub use event::{LegCheckpoint, MediaError, MediaEvent};
 pub use quality::{Bursts, Impairment};
 pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verdict};
@@ -54,7 +57,7 @@ use std::net::SocketAddr;
 
 pub use ambient::{Moment, Now, WallTime};
 pub use rtp::{MasterKey, Suite};
-pub use voice::{Cadence, Clip, Digit, Law};
+pub use voice::{Cadence, Clip, Digit, Law, Speech};
 
 /// A datagram that makes the relay panic, so that a test can see its leg, and nothing else, end.
 #[cfg(feature = "planted-fault")]

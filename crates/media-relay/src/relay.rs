@@ -62,6 +62,8 @@ pub struct Transmit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the packet is in the buffer and waits to be sent"]
 pub enum Verdict {
+    /// Have what is in the buffer converted, then give it to [`Relay::handle_converted`].
+    Convert(crate::Ticket),
     /// Not carried; counted.
     Drop(crate::DropReason),
     /// Send what is in the buffer now.
@@ -447,11 +449,11 @@ impl Relay {
         Ok(())
     }
 
-    fn slot(&self, id: LegId) -> Result<u32, MediaError> {
+    pub(crate) fn slot(&self, id: LegId) -> Result<u32, MediaError> {
         self.by_id.get(&id).copied().ok_or(MediaError::NoLeg)
     }
 
-    fn leg(&self, id: LegId) -> Option<&Leg> {
+    pub(crate) fn leg(&self, id: LegId) -> Option<&Leg> {
         let slot = self.slot(id).ok()?;
         self.legs.get(slot as usize)?.as_deref()
     }

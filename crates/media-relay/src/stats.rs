@@ -35,6 +35,8 @@ drop_reasons! {
     BadTag = "bad_tag",
     /// SRTP before its key was signalled.
     BeforeKey = "before_key",
+    /// Too many packets wait for their speech to be converted.
+    ConverterBusy = "converter_busy",
     /// The direction that was signalled lets nothing pass.
     Direction = "direction",
     /// The packet was here already.

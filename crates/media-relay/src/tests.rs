@@ -1,6 +1,9 @@
 //! The relay driven in virtual time by parties of another library.
 
+mod attack;
+mod captures;
 mod carry;
+mod convert;
 mod digits;
 mod latch;
 mod link;
@@ -218,6 +221,7 @@ impl World {
             .relay
             .forward(self.now, &arrival, &mut buf, datagram.len())
         {
+            Verdict::Convert(ticket) => panic!("{ticket:?}"),
             Verdict::Drop(reason) => Err(reason),
             Verdict::Send(transmit) => {
                 buf.truncate(transmit.len);

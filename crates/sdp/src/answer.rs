@@ -79,10 +79,33 @@ pub fn payload_type_map(from: &Negotiated, to: &Negotiated) -> Vec<(u8, u8)> {
     from.formats.iter().filter_map(leaving).collect()
 }
 
+/// The speech of `from` that must be converted for `to`, because they have no voice format in
+/// common: payload types as they arrive on `from`, with their formats. Empty where they have one.
+#[must_use]
+pub fn to_convert<'a>(from: &'a Negotiated, to: &Negotiated) -> Vec<(u8, &'a Format)> {
+    let spoken = |negotiated: &'a Negotiated| negotiated.formats.iter();
+    let shared = spoken(from)
+        .filter(|common| common.format.is_voice())
+        .any(|ours| {
+            let mut theirs = to.formats.iter();
+            theirs.any(|theirs| theirs.format.same_encoding(&ours.format))
+        });
+    if shared || !to.voice().format.is_convertible() {
+        return Vec::new();
+    }
+    let convertible = spoken(from).filter(|common| common.format.is_convertible());
+    convertible
+        .map(|common| (common.our_pt, &common.format))
+        .collect()
+}
+
 /// Answers an offer received on this leg with what the other leg answered to ours: the offered
 /// payload types of the formats it took, its direction within what RFC 3264 §6.1 allows, one crypto
 /// attribute with the offered tag. Every media description but the audio that is carried is refused
 /// with port 0, in its place.
+///
+/// Where it took none of the offered voice formats that `policy` allows, the offered ones that
+/// `policy` converts to are taken.
 ///
 /// The same offer and the same answer of the other leg give the same bytes: a session refresh needs
 /// no memory. `local.origin` and `local.layout` are brought up to date.
@@ -138,7 +161,20 @@ fn answer(
 ) -> Result<(SessionDescription, Negotiated), AnswerError> {
     let secure = local.profile.is_secure();
     let offered = carried(offer, secure)?;
-    let formats = common_formats(offered, &policy.with_events(accepted), policy);
+    let mut formats = common_formats(offered, &policy.with_events(accepted), policy);
+    if !formats.iter().any(Format::is_voice) {
+        let beside = formats.into_iter();
+        formats = policy.converted(accepted).unwrap_or_default();
+        formats.retain_mut(|format| {
+            let same = |theirs: &&Format| theirs.same_encoding(format);
+            let theirs = offered.formats.iter().find(same);
+            theirs.is_some_and(|theirs| {
+                format.clone_from(theirs);
+                true
+            })
+        });
+        formats.extend(beside);
+    }
     if !formats.iter().any(Format::is_voice) {
         return Err(AnswerError::NoCommonFormat);
     }

@@ -64,6 +64,9 @@ pub struct Policy {
     pub suites: Vec<Suite>,
     /// Milliseconds a packet written in offers when the other leg names none.
     pub ptime: Option<u16>,
+    /// Voice formats that stand in for those of the other leg where none of these may be used,
+    /// best first: speech is then converted. Empty: it never is. See [`Policy::converting`].
+    pub convert: Vec<Codec>,
 }
 
 impl Default for Policy {
@@ -78,11 +81,46 @@ impl Default for Policy {
             hold: HoldDialect::Standard,
             suites: Suite::ALL.to_vec(),
             ptime: Some(20),
+            convert: Vec::new(),
         }
     }
 }
 
+impl Format {
+    /// G.711 or G.722, which can be converted into each other.
+    #[must_use]
+    pub fn is_convertible(&self) -> bool {
+        let named = |(name, _): &(&str, u8)| self.encoding.eq_ignore_ascii_case(name);
+        Codec::CONVERTIBLE.iter().any(named) && self.clock == 8000 && self.channels == 1
+    }
+}
+
 impl Policy {
+    /// This policy, which lets G.711 and G.722 stand in for each other: those that it allows, those
+    /// it prefers first.
+    #[must_use]
+    pub fn converting(self) -> Self {
+        let known = Codec::CONVERTIBLE.map(|(encoding, pt)| Codec::narrowband(encoding, pt, None));
+        let formats = self.ordered(&Codec::assign(&known));
+        let codecs = formats
+            .into_iter()
+            .map(|format| Codec::narrowband(&format.encoding, format.pt, None));
+        Self {
+            convert: codecs.collect(),
+            ..self
+        }
+    }
+
+    /// The voice formats that stand in for `spoken`, of which none is among them; `None` where
+    /// nothing of it can be converted, or nothing new stands in.
+    #[must_use]
+    pub fn converted(&self, spoken: &[Format]) -> Option<Vec<Format>> {
+        spoken.iter().find(|format| format.is_convertible())?;
+        let mut formats = Codec::assign(&self.convert);
+        formats.retain(|format| !spoken.iter().any(|other| other.same_encoding(format)));
+        (!formats.is_empty()).then_some(formats)
+    }
+
     /// This policy, further narrowed to what `other` allows: an offer towards one leg names only
     /// what the other leg may use as well.
     #[must_use]
@@ -117,7 +155,10 @@ impl Policy {
     #[must_use]
     pub fn allows(&self, format: &Format) -> bool {
         let named = |list: &[CodecPattern]| list.iter().any(|pattern| pattern.matches(format));
-        !named(&self.deny) && (self.allow.is_empty() || !format.is_voice() || named(&self.allow))
+        let events = self.events != Events::Never || !format.is_telephone_event();
+        events
+            && !named(&self.deny)
+            && (self.allow.is_empty() || !format.is_voice() || named(&self.allow))
     }
 
     /// The formats of the other leg, with events as this one is to have them.
@@ -186,23 +227,30 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// The formats Microsoft's media processors and carriers have in common, with the payload types
-    /// usually seen: G.722, PCMU, PCMA, G.729 and RFC 4733 events.
-    #[must_use]
-    pub fn defaults() -> Vec<Self> {
-        let codec = |encoding: &str, pt, fmtp: Option<&str>| Self {
+    /// What can be converted into each other, with the payload types RFC 3551 gives them.
+    const CONVERTIBLE: [(&'static str, u8); 3] = [("PCMU", 0), ("PCMA", 8), ("G722", 9)];
+
+    /// One channel at an RTP clock of 8000 Hz.
+    fn narrowband(encoding: &str, pt: u8, fmtp: Option<&str>) -> Self {
+        Self {
             encoding: encoding.to_owned(),
             clock: 8000,
             channels: 1,
             fmtp: fmtp.map(str::to_owned),
             pt,
-        };
+        }
+    }
+
+    /// The formats Microsoft's media processors and carriers have in common, with the payload types
+    /// usually seen: G.722, PCMU, PCMA, G.729 and RFC 4733 events.
+    #[must_use]
+    pub fn defaults() -> Vec<Self> {
         vec![
-            codec("G722", 9, None),
-            codec("PCMU", 0, None),
-            codec("PCMA", 8, None),
-            codec("G729", 18, Some("annexb=no")),
-            codec("telephone-event", 101, Some("0-16")),
+            Self::narrowband("G722", 9, None),
+            Self::narrowband("PCMU", 0, None),
+            Self::narrowband("PCMA", 8, None),
+            Self::narrowband("G729", 18, Some("annexb=no")),
+            Self::narrowband("telephone-event", 101, Some("0-16")),
         ]
     }
 

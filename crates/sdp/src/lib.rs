@@ -35,6 +35,7 @@ mod tests;
 
 pub use answer::{
     Negotiated, NegotiatedFormat, answer_for, answer_from_codecs, answerable, payload_type_map,
+    to_convert,
 };
 pub use audio::{Audio, Format, Profile};
 pub use codec::{Codec, CodecPattern, Events, Policy};

@@ -11,7 +11,8 @@ use crate::local::LocalMedia;
 use crate::write::{Content, write};
 
 /// Offers to this leg what the other leg said: its formats as `policy` orders them, its direction as
-/// this leg's peer understands it, its packet time; our own address, origin and key.
+/// this leg's peer understands it, its packet time; our own address, origin and key. Where `policy`
+/// allows no voice format of the other leg, those it converts to stand in for them.
 ///
 /// `local.origin` is brought up to date. An offer names one crypto attribute for each of our
 /// keys.
@@ -28,8 +29,14 @@ pub fn offer_for(
     }
     let ptime = other.ptime.or(policy.ptime);
     let direction = policy.hold.express(other.direction);
+    let mut formats = policy.ordered(&policy.with_events(&other.formats));
+    if !formats.iter().any(Format::is_voice) {
+        let beside = formats.into_iter();
+        formats = policy.converted(&other.formats).unwrap_or_default();
+        formats.extend(beside);
+    }
     offer(
-        policy.ordered(&policy.with_events(&other.formats)),
+        formats,
         (direction, policy.hold.nulls(direction)),
         (ptime, other.maxptime),
         local,

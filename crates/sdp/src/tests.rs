@@ -1,3 +1,5 @@
+mod convert;
+
 use crate::*;
 
 const KEY_A: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw";

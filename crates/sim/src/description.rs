@@ -4,6 +4,9 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+/// The payload type of telephone events, which are no speech.
+pub(crate) const EVENTS: u8 = 101;
+
 /// `a=sendrecv` and its like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {

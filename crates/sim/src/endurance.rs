@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ambient::TokenRng;
 
-use crate::operations::{APPLICATION, MANNERS, PARTIES, SUBSCRIBER, Violation, WAYS, behave, rule};
+use crate::operations::{MANNERS, PARTIES, TARGETS, Violation, WAYS, behave, consult, rule};
 use crate::party::{Haste, Script};
 use crate::sim::{Handle, Sim};
 use crate::world::World;
@@ -120,15 +120,14 @@ fn act(sim: &mut Sim, chance: &mut TokenRng, end: Handle) {
         2 => sim.hold(end),
         3 => sim.refresh(end),
         4 => {
-            let number = draw(chance, &[APPLICATION, SUBSCRIBER]);
-            sim.refer(end, &format!("<sip:{number}@sbc1.example.com>"));
+            let target = draw(chance, &TARGETS);
+            sim.refer(end, target);
         }
         5 => {
             // Another call of the same party, if it has one: a transfer with consultation.
             let others = ends(sim);
             let other = draw(chance, &others);
-            let escaped = sim.replaces(other).replace(';', "%3B").replace('=', "%3D");
-            sim.refer(end, &format!("<sip:sbc1.example.com?Replaces={escaped}>"));
+            consult(sim, end, other);
         }
         _ => {}
     }

@@ -161,7 +161,14 @@ impl Gateway {
         let Some(relay) = self.relays.values_mut().find(holds) else {
             return;
         };
-        if let Verdict::Send(transmit) = relay.forward(now, &arrival, &mut buffer, len) {
+        let mut verdict = relay.forward(now, &arrival, &mut buffer, len);
+        if let Verdict::Convert(ticket) = verdict {
+            if let Some(converter) = relay.converter(&ticket) {
+                converter.convert(&ticket, &mut buffer);
+            }
+            verdict = relay.handle_converted(now, &ticket, &mut buffer);
+        }
+        if let Verdict::Send(transmit) = verdict {
             self.push_packet(
                 transmit.ports,
                 transmit.rtcp,

@@ -7,11 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rtp::{MasterKey, SrtpInbound, SrtpOutbound};
 
-use crate::description::Description;
+use crate::description::{Description, EVENTS};
 
 /// Octets of a G.711 packet of 20 ms.
 const PAYLOAD: usize = 160;
 const HEADER: usize = 12;
+/// What a party speaks where it may.
+const PCMA: u8 = 8;
 /// Room for what SRTP adds.
 const TAIL: usize = 32;
 /// The payload type that parties give to events.
@@ -26,6 +28,9 @@ pub struct MediaEnd {
     outbound: Option<SrtpOutbound>,
     inbound: Option<(String, SrtpInbound)>,
     ssrc: u32,
+    /// The payload types it may speak.
+    speaks: Vec<u8>,
+    payload_type: u8,
     sent: u32,
     /// The index of the next packet: rollover counter and sequence number (RFC 3711 §3.3.1).
     index: u64,
@@ -64,11 +69,19 @@ impl MediaEnd {
             outbound,
             inbound: None,
             ssrc,
+            speaks: vec![PCMA],
+            payload_type: PCMA,
             sent: 0,
             index: 1,
             ended: None,
             heard: Heard::default(),
         }
+    }
+
+    /// Lets it speak these payload types: G.711 A-law where that is agreed on, else the first.
+    pub(crate) fn speaking(mut self, formats: &[u8]) -> Self {
+        self.speaks = formats.to_vec();
+        self
     }
 
     /// Where the party receives.
@@ -93,6 +106,14 @@ impl MediaEnd {
     /// Sends to, and decrypts by, what the other side described.
     pub(crate) fn follow(&mut self, description: &Description) {
         self.remote = (description.rtp.port() != 0).then_some(description.rtp);
+        let voice = description
+            .formats
+            .iter()
+            .filter(|format| **format != EVENTS);
+        let mut common = voice.filter(|format| self.speaks.contains(format));
+        if !common.clone().any(|format| *format == PCMA) {
+            self.payload_type = common.next().copied().unwrap_or(PCMA);
+        }
         let Some((_, _, key)) = description.crypto.first() else {
             return;
         };
@@ -113,7 +134,11 @@ impl MediaEnd {
     pub(crate) fn next_packet(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         let number = self.sent;
         self.sent += 1;
-        self.packet(8, number.wrapping_mul(160), &payload(number))
+        self.packet(
+            self.payload_type,
+            number.wrapping_mul(160),
+            &payload(number),
+        )
     }
 
     /// The packets of one event (RFC 4733): 100 ms of it, and its end three times.

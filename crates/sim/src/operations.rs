@@ -10,10 +10,10 @@ use crate::sim::{Handle, Sim};
 use crate::world::World;
 
 /// A number of the application behind Microsoft's side.
-pub(crate) const APPLICATION: &str = "+14255550123";
+const APPLICATION: &str = "+14255550123";
 
 /// A number on the telephone network.
-pub(crate) const SUBSCRIBER: &str = "+12065550111";
+const SUBSCRIBER: &str = "+12065550111";
 
 pub(crate) const PARTIES: [&str; 5] = ["carrier", "pbx", "acs", "acs2", "acs3"];
 
@@ -35,6 +35,10 @@ pub enum Operation {
     Resume(usize),
     /// A party sends the re-INVITE of a session timer.
     Refresh(usize),
+    /// A party asks for a transfer: to one of the [`TARGETS`].
+    Refer(usize, usize),
+    /// A party asks to be replaced by the other end of another call, which may be its own.
+    Consult(usize, usize),
     /// What a party does from now on with calls that come.
     Behave(usize, usize),
     /// Milliseconds pass.
@@ -49,7 +53,10 @@ impl Operation {
     pub fn read([kind, first, second]: [u8; 3]) -> Self {
         let end = usize::from(first);
         let time = u64::from(u16::from_be_bytes([first, second]));
-        match kind % 24 {
+        let other = usize::from(second);
+        match kind % 28 {
+            24 | 25 => Self::Refer(end, other % TARGETS.len()),
+            26 | 27 => Self::Consult(end, other),
             0..=3 => Self::Call(usize::from(first) % WAYS.len()),
             4..=6 => Self::HangUp(end),
             7 | 8 => Self::Cancel(end),
@@ -78,6 +85,13 @@ pub(crate) const WAYS: [(&str, &str); 3] = [
     ("carrier", APPLICATION),
     ("acs", SUBSCRIBER),
     ("pbx", SUBSCRIBER),
+];
+
+/// Where transfers go: back to whoever asks, and to numbers on either side of the gateway.
+pub(crate) const TARGETS: [&str; 3] = [
+    "<sip:sip.pstnhub.microsoft.com:5061;transport=tls;x-m=1>",
+    "<sip:+14255550123@sbc1.example.com>",
+    "<sip:+12065550111@sbc1.example.com>",
 ];
 
 /// Ways of [`behave`].
@@ -110,6 +124,12 @@ pub(crate) fn behave(sim: &mut Sim, party: usize, how: usize) {
             Script::default()
         }
     };
+}
+
+/// One end asks that the other ends of its call and of another one be joined.
+pub(crate) fn consult(sim: &mut Sim, end: Handle, other: Handle) {
+    let escaped = sim.replaces(other).replace(';', "%3B").replace('=', "%3D");
+    sim.refer(end, &format!("<sip:sbc1.example.com?Replaces={escaped}>"));
 }
 
 /// What was found wrong, with the ladder that led there.
@@ -173,6 +193,16 @@ impl Model {
             Operation::Hold(end) => self.at(sim, end, Sim::hold),
             Operation::Resume(end) => self.at(sim, end, Sim::resume),
             Operation::Refresh(end) => self.at(sim, end, Sim::refresh),
+            Operation::Refer(end, target) => {
+                self.at(sim, end, |sim, end| sim.refer(end, TARGETS[target]));
+            }
+            Operation::Consult(end, other) => {
+                let mut named = None;
+                self.at(sim, other, |_, other| named = Some(other));
+                if let Some(other) = named {
+                    self.at(sim, end, |sim, end| consult(sim, end, other));
+                }
+            }
             Operation::Behave(party, how) => behave(sim, party % PARTIES.len(), how),
             Operation::Wait(time) => sim.run_for(Duration::from_millis(time)),
             // What is not confirmed or under way ends with the process, and without a record.
@@ -209,10 +239,11 @@ impl Model {
         rule(sim, known <= self.made, "no call is counted twice", stages)?;
         let admitted = metrics.gateway.in_use as usize == live;
         rule(sim, admitted, "each live call has a permit", stages)?;
-        // A call that is set up has one leg or two, an answered one two, one that ends none.
+        // A call that is set up has one leg or two, an answered one two, and a third while one of
+        // its parties is being replaced; one that ends has none.
         let legs = sim.media_legs();
-        let answered = 2 * (answered + established);
-        let fitting = setup + answered..=2 * setup + answered;
+        let up = answered + established;
+        let fitting = setup + 2 * up..=2 * setup + 3 * up;
         let count = || format!("{legs} legs, {:?}", metrics.stages);
         rule(
             sim,
@@ -229,7 +260,7 @@ impl Model {
             "each leg has one permit",
             count,
         )?;
-        let written = sim.checkpoints() <= answered;
+        let written = sim.checkpoints() <= up;
         rule(sim, written, "only answered calls are written down", stages)
     }
 

@@ -340,6 +340,7 @@ impl Party {
             self.style.srtp.then_some(key),
             ssrc,
         )
+        .speaking(&self.style.formats)
     }
 
     fn new_key(&mut self) -> [u8; 30] {

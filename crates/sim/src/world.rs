@@ -294,6 +294,7 @@ impl World {
                 reserve: 8,
                 cool_down: Duration::from_secs(5),
                 cool_down_floor: Duration::from_millis(500),
+                alarm_percent: 80,
             },
             bounds: CoreBounds::default(),
             timers: TimerConfig::default(),

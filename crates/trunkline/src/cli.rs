@@ -361,3 +361,28 @@ fn findings_json(reading: &Reading) -> serde_json::Value {
         "findings": findings,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_daemon_is_named_before_or_after_what_is_asked_of_a_call() {
+        for line in [
+            "trunkline call -c lab.toml --json 00c0ffee00c0ffee ladder",
+            "trunkline call 00c0ffee00c0ffee ladder --json -c lab.toml",
+            "trunkline call 00c0ffee00c0ffee hangup --socket admin.sock",
+            "trunkline call 00c0ffee00c0ffee --socket admin.sock",
+        ] {
+            let parsed = Cli::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+        }
+    }
+}

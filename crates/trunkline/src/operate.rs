@@ -18,18 +18,19 @@ use crate::{config, output};
 #[derive(Debug, Args)]
 pub struct Target {
     /// The daemon's socket; default: `socket` of [admin] in the configuration file
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
     /// The configuration file that names the socket
     #[arg(
         short,
         long,
         value_name = "FILE",
-        default_value = "/etc/trunkline/trunkline.toml"
+        default_value = "/etc/trunkline/trunkline.toml",
+        global = true
     )]
     config: PathBuf,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 

@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Flows, LegMedia, default_codecs, policy};
+use crate::leg::{Flows, LegMedia, default_codecs, policy, spoken};
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -37,6 +37,8 @@ pub(crate) struct Trying {
     pub(crate) offered: Bytes,
     /// Early dialogs that answered the offer, in the order they did.
     pub(crate) forks: Vec<Fork>,
+    /// The peer was known to be down when it was asked.
+    pub(crate) was_down: bool,
     /// Anything at all came back.
     pub(crate) spoke: bool,
     /// Something beyond 100 came back.
@@ -67,6 +69,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) shard: ShardId,
     /// What it can and wants; `None` leaves the offer to us.
     pub(crate) audio: Option<&'a Audio>,
+    /// That is not what it speaks but what its speech is converted to.
+    pub(crate) converted: bool,
     /// The INVITE from which the new one is built.
     pub(crate) invite: &'a Request,
     /// The side of the new leg.
@@ -99,9 +103,15 @@ impl Trying {
         let prefer = Some(origin.shard);
         let media = LegMedia::open(core, &trunk, (head.key, origin.side), prefer, permit);
         let mut media = media.ok_or(AttemptFailure::NoMediaPort)?;
-        let sdp_policy = policy(&trunk).narrowed_to(&policy(origin.trunk));
+        let mut sdp_policy = policy(&trunk);
+        if !origin.converted {
+            sdp_policy = sdp_policy.narrowed_to(&policy(origin.trunk));
+        }
         let offer = match origin.audio {
-            Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
+            Some(caller) => {
+                let caller = spoken(caller.clone(), origin.trunk);
+                offer_for(&caller, &mut media.local, &sdp_policy)
+            }
             None => offer_from_codecs(&default_codecs(), &mut media.local, &sdp_policy),
         };
         let Ok((offered, offer)) = offer else {
@@ -124,6 +134,9 @@ impl Trying {
             .attempts
             .push(record(core, attempt, &out.request.headers));
         let request = out.request.clone();
+        let facts = core.monitor.facts(core.now.moment, [&attempt.trunk]);
+        let fact = facts.get(&(attempt.trunk.clone(), attempt.peer));
+        let was_down = attempt.hop.is_none() && fact == Some(&false);
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,
@@ -135,6 +148,7 @@ impl Trying {
             offer,
             offered,
             forks: Vec::new(),
+            was_down,
             spoke: false,
             rang: false,
             request,
@@ -191,6 +205,14 @@ impl Trying {
             params.listen = LegMedia::listen(&fork.negotiated);
         }
         self.media.update(core, params);
+    }
+
+    /// What silence means of this peer.
+    pub(crate) fn explain(&self, failure: AttemptFailure) -> AttemptFailure {
+        match self.was_down && failure == AttemptFailure::Silent {
+            true => AttemptFailure::StillDown,
+            false => failure,
+        }
     }
 
     /// Whether it went to a host that is no peer of its trunk.

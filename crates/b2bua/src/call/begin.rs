@@ -64,6 +64,7 @@ pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<C
         record: Box::new(CallRecord::begin(begun.clone())),
     };
     core.index.begun.insert(key, Box::new(begun));
+    core.claim_trace(key);
     match admit(core, &mut head, &arrived) {
         Ok(setup) => {
             core.index.own_server(arrived.server, key);

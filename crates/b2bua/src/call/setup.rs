@@ -207,6 +207,8 @@ impl Setup {
         failure: AttemptFailure,
         said: Option<Box<Said>>,
     ) -> Phase {
+        let trying = self.trying.as_ref();
+        let failure = trying.map_or(failure, |trying| trying.explain(failure));
         let mut verdict = failure::judge(&failure);
         if failure == AttemptFailure::Silent && self.is_trying_the_dead(core) {
             // A last resort that stays silent was down before: the caller's side may try elsewhere
@@ -239,14 +241,17 @@ impl Setup {
     pub(crate) fn advance(mut self: Box<Self>, core: &mut Core, head: &mut Head) -> Phase {
         while let Some(attempt) = self.plan.pop_front() {
             let caller = Arc::clone(&head.trunk);
+            let concession = self.concession.take();
+            let converted = concession.as_ref().and_then(Concession::speech);
+            let spoken = self.offer.as_ref().and_then(SessionDescription::audio);
             let origin = Origin {
                 trunk: &caller,
                 shard: self.media.pair.shard,
-                audio: self.offer.as_ref().and_then(SessionDescription::audio),
+                audio: converted.or(spoken),
+                converted: converted.is_some(),
                 invite: &self.invite,
                 side: Side::B,
             };
-            let concession = self.concession.take();
             let dress = |invite: &mut Request| {
                 if let Some(concession) = &concession {
                     concession.apply(&mut invite.headers);

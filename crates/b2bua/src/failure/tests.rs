@@ -25,6 +25,7 @@ fn what_the_called_party_says_is_unchanged_and_ends_the_call() {
 fn what_the_trunk_cannot_do_is_tried_elsewhere_and_makes_microsoft_go_on() {
     let failures = [
         (AttemptFailure::Silent, 504),
+        (AttemptFailure::StillDown, 503),
         (AttemptFailure::Transport(TransportError::Refused), 503),
         (
             AttemptFailure::Transport(TransportError::ConnectTimeout),
@@ -57,7 +58,7 @@ fn challenges_and_redirections_never_reach_the_caller() {
 
 #[test]
 fn what_a_trunk_takes_offence_at_is_asked_of_another() {
-    for code in [413, 415, 416, 420, 421] {
+    for code in [413, 415, 416, 420, 421, 513] {
         let verdict = final_response(code);
         assert_eq!(verdict.status, StatusCode::SERVICE_UNAVAILABLE, "{code}");
         assert!(verdict.advances, "{code}");

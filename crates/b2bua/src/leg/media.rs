@@ -2,10 +2,11 @@
 //! parameters that the relay is told.
 
 use media_relay::{
-    Cadence, Impairment, Law, LegId, LegParams, Listen, MasterKey, MediaCommand, PortPair, PtMap,
-    RemoteCandidate, ShardId, Source, SrtpParams, Suite, TelephoneEvent, ToneCodec,
+    Cadence, Conversion, Impairment, Law, LegId, LegParams, Listen, MasterKey, MediaCommand,
+    PortPair, PtMap, RemoteCandidate, ShardId, Source, Speech, SrtpParams, Suite, TelephoneEvent,
+    ToneCodec,
 };
-use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_map};
+use sdp::{LocalCrypto, LocalMedia, Negotiated, NegotiatedFormat, payload_type_map, to_convert};
 
 use crate::core::Core;
 use crate::key::{CallKey, Side};
@@ -160,6 +161,7 @@ impl LegMedia {
             send: flows.send,
             receive: flows.receive,
             pt_map: pairs.into_iter().fold(PtMap::empty(), map),
+            conversion: across.and_then(|across| conversion(across, own)),
             // A trunk that hears tones only is sent tones, whatever it negotiated.
             telephone_event: own
                 .telephone_event()
@@ -246,14 +248,40 @@ fn event(format: &NegotiatedFormat) -> TelephoneEvent {
     }
 }
 
-fn tone(negotiated: &Negotiated) -> Option<ToneCodec> {
-    let law = |name: &str| match name {
-        _ if name.eq_ignore_ascii_case("PCMA") => Some(Law::Alaw),
-        _ if name.eq_ignore_ascii_case("PCMU") => Some(Law::Ulaw),
+/// What of the speech that the leg across sends is converted for this one.
+fn conversion(across: &Negotiated, own: &Negotiated) -> Option<Conversion> {
+    let spoken = to_convert(across, own);
+    let from = spoken
+        .iter()
+        .filter_map(|(pt, format)| Some((*pt, speech(format)?)));
+    let from: Vec<_> = from.collect();
+    if from.is_empty() {
+        return None;
+    }
+    let voice = own.voice();
+    Some(Conversion {
+        from,
+        to: speech(&voice.format)?,
+        payload_type: voice.their_pt,
+    })
+}
+
+/// The codec, if it is one that is made and heard here.
+fn speech(format: &sdp::Format) -> Option<Speech> {
+    let named = |name: &str| format.encoding.eq_ignore_ascii_case(name);
+    match format {
+        _ if named("PCMA") => Some(Speech::G711(Law::Alaw)),
+        _ if named("PCMU") => Some(Speech::G711(Law::Ulaw)),
+        _ if named("G722") => Some(Speech::G722),
         _ => None,
-    };
+    }
+}
+
+fn tone(negotiated: &Negotiated) -> Option<ToneCodec> {
     negotiated.formats.iter().find_map(|format| {
-        let law = law(&format.format.encoding)?;
+        let Some(Speech::G711(law)) = speech(&format.format) else {
+            return None;
+        };
         Some(ToneCodec {
             law,
             payload_type: format.their_pt,

@@ -9,11 +9,11 @@ mod media;
 mod session;
 
 pub(crate) use media::{Flows, LegMedia};
-pub(crate) use session::{Exchange, Session, agreed, default_codecs, policy};
+pub(crate) use session::{Exchange, Session, agreed, default_codecs, policy, spoken};
 
 use std::sync::Arc;
 
-use sdp::{Audio, Direction};
+use sdp::{Audio, Direction, to_convert};
 use sip_ua::{ClientKey, DialogKey};
 
 use crate::call::{End, Upkeep};
@@ -83,7 +83,7 @@ impl Leg {
 
     /// What the party across said, as this one is told it.
     pub(crate) fn told_of(&self, across: &Self) -> Audio {
-        across.session.said(self.hears_of(across))
+        across.session.said(self.hears_of(across), &across.trunk)
     }
 
     /// What the party should hear from us in the place of the one across.
@@ -110,9 +110,11 @@ impl Leg {
         matches!(self.exchange, Exchange::Refused { conveying } if conveying == wanted)
     }
 
-    /// Whether the party may send speech that the one across does not take.
+    /// Whether the party may send speech that the one across does not take, and that is not
+    /// converted for it either.
     pub(crate) fn outruns(&self, across: &Self) -> bool {
         let theirs = &across.session.negotiated.formats;
+        let converted = to_convert(&self.session.negotiated, &across.session.negotiated);
         let mut voices = self
             .session
             .negotiated
@@ -120,9 +122,10 @@ impl Leg {
             .iter()
             .filter(|common| common.format.is_voice());
         voices.any(|ours| {
-            !theirs
+            let known = theirs
                 .iter()
-                .any(|known| known.format.same_encoding(&ours.format))
+                .any(|known| known.format.same_encoding(&ours.format));
+            !known && converted.iter().all(|(pt, _)| *pt != ours.our_pt)
         })
     }
 

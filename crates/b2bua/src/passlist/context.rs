@@ -22,6 +22,13 @@ fn is_custom(field: &HeaderField<'_>) -> bool {
     name.len() > PREFIX.len() && name[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes())
 }
 
+/// Whether an INVITE says the same without the field: custom context and the history of
+/// redirections are for the benefit of whoever takes them, and long.
+pub(crate) fn is_dispensable(field: &HeaderField<'_>) -> bool {
+    let history = [HeaderName::HistoryInfo, HeaderName::Diversion];
+    is_context(field) || history.iter().any(|name| field.is(name))
+}
+
 /// Copies what fits; what does not is left out.
 pub(super) fn carry(source: &Headers, to: &TrunkProfile, into: &mut Headers) {
     for field in fitting(source, to) {

@@ -10,11 +10,13 @@ fn config(shards: u8, reserve: u16) -> MediaConfig {
             id: 0,
             bind: local,
             advertise: local,
+            pairs: 10,
         }],
         shards: (0..shards).map(ShardId).collect(),
         reserve,
         cool_down: Duration::from_secs(5),
         cool_down_floor: Duration::from_secs(2),
+        alarm_percent: 80,
     }
 }
 
@@ -244,5 +246,77 @@ proptest! {
             );
         }
         held.into_iter().for_each(|lease| pool.release(at(now), lease));
+    }
+}
+
+#[test]
+fn an_interface_that_fills_up_raises_its_alarm_once_and_ends_it_once() {
+    let mut config = config(2, 4);
+    config.interfaces.push(MediaInterface {
+        id: 1,
+        ..config.interfaces[0].clone()
+    });
+    let mut pool = PortPool::new(at(0), &config);
+    let mut bound = 0;
+    let mut leases = Vec::new();
+    let mut lease = |pool: &mut PortPool, now| {
+        while let Some(command) = pool.poll_command() {
+            let MediaCommand::BindPorts {
+                shard,
+                interface,
+                count,
+            } = command
+            else {
+                panic!("nothing else is asked for")
+            };
+            for _ in 0..count {
+                bound += 1;
+                let pair = pair(bound, shard.0);
+                pool.handle_bound(&[PortPair { interface, ..pair }]);
+            }
+        }
+        leases.push(pool.lease(now, 0, None).unwrap());
+        leases.len()
+    };
+    for held in 1..=7 {
+        assert_eq!(lease(&mut pool, at(1)), held);
+        assert_eq!(pool.poll_alarm(at(1)), None);
+    }
+    lease(&mut pool, at(1));
+    let full = InterfacePorts {
+        interface: 0,
+        pairs: 10,
+        leased: 8,
+        resting: 0,
+        alarm: true,
+    };
+    assert_eq!(pool.poll_alarm(at(1)), Some(full));
+    assert_eq!(pool.poll_alarm(at(1)), None);
+    // What rests still counts; a tenth below the threshold it is over.
+    for _ in 0..2 {
+        pool.release(at(2), leases.pop().unwrap());
+        assert_eq!(pool.poll_alarm(at(2)), None);
+    }
+    let resting = InterfacePorts {
+        leased: 6,
+        resting: 2,
+        ..full
+    };
+    assert_eq!(pool.interfaces(at(6))[0], resting);
+    let over = InterfacePorts {
+        resting: 0,
+        alarm: false,
+        ..resting
+    };
+    assert_eq!(pool.poll_alarm(at(7)), Some(over));
+    assert_eq!(pool.poll_alarm(at(7)), None);
+    let other = InterfacePorts {
+        interface: 1,
+        leased: 0,
+        ..over
+    };
+    assert_eq!(pool.interfaces(at(7)), [over, other]);
+    for lease in leases {
+        pool.release(at(7), lease);
     }
 }

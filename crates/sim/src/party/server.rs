@@ -8,7 +8,7 @@ use super::call::{Call, Role, State};
 use super::client::key;
 use super::script::{Reply, Step};
 use super::{GIVE_UP, Out, Party, Pong, Prack, Route, T1, T2, Wake};
-use crate::description::Direction;
+use crate::description::{Direction, EVENTS};
 
 /// A request that came.
 #[derive(Debug)]
@@ -411,6 +411,23 @@ impl Party {
         }
         let (request, key) = (call.invite.clone(), call.invite_key.clone());
         let answer = !call.offered_late;
+        let speaks = |formats: &[u8]| {
+            let mut voice = formats.iter().filter(|format| **format != EVENTS);
+            voice.any(|format| self.style.formats.contains(format))
+        };
+        let offer = call
+            .described
+            .last()
+            .filter(|_| answer && reply.description);
+        if offer.is_some_and(|offer| !speaks(&offer.formats)) {
+            let refusal = Reply {
+                status: StatusCode::NOT_ACCEPTABLE_HERE.code(),
+                description: false,
+                reliable: false,
+                ..reply.clone()
+            };
+            return self.reply(number, &refusal);
+        }
         let mut response = Response::to_request(&request, status, Some(&tag));
         if !status.is_final() || status.is_success() {
             self.identify(&mut response.headers, true);

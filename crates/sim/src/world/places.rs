@@ -65,6 +65,7 @@ impl World {
             id,
             bind: address,
             advertise: address,
+            pairs: 0,
         };
         let mut interfaces = vec![interface(0, GATEWAY_MEDIA.into())];
         if self.ipv6 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim::{Pong, Script, World};
+use sim::{Pong, Reach, Script, Sim, World};
 
 #[test]
 fn each_proxy_is_asked_once_a_minute_and_answers() {
@@ -25,6 +25,20 @@ fn options_of_a_trunk_are_answered_here_whatever_is_behind() {
     sim.run_for(Duration::from_secs(1));
     assert_eq!(sim.ladder().count("acs", "200 OPTIONS"), 1);
     assert_eq!(sim.party("carrier").pings, asked, "never relayed (P-04)");
+}
+
+#[test]
+fn a_trunk_that_is_down_is_503_and_one_that_falls_silent_504() {
+    let mut sim = World::new(44).start();
+    sim.party_mut("carrier").reach = Reach::Gone;
+    let fate = |sim: &mut Sim| {
+        let caller = sim.call("acs", crate::SUBSCRIBER);
+        sim.run_for(Duration::from_secs(9));
+        sim.view(caller).failed_with()
+    };
+    assert_eq!(fate(&mut sim), Some(504), "{}", sim.ladder());
+    sim.run_for(Duration::from_secs(300));
+    assert_eq!(fate(&mut sim), Some(503), "{}", sim.ladder());
 }
 
 #[test]

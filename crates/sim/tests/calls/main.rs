@@ -18,6 +18,7 @@ mod restore;
 mod session_timer;
 mod sessions;
 mod setup;
+mod transcode;
 mod transport;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use b2bua::record::EndedBy;
-use sim::{Reach, Script, Sim, State, World};
+use sim::{Dial, Reach, Script, Sim, State, World};
 use sip_msg::{HeaderName, StatusCode};
 
 use crate::{APPLICATION, SUBSCRIBER, nothing_is_left};
@@ -220,4 +220,34 @@ fn a_refusal_says_why_and_when() {
             assert_eq!(headers.retry_after(), again, "{status}\n{}", sim.ladder());
         }
     }
+}
+
+#[test]
+fn a_trunk_that_finds_the_invite_too_large_is_asked_once_more_in_fewer_words() {
+    let mut sim = World::new(371)
+        .without_pings()
+        .profile("carrier", |trunk| trunk.context.pass = Some(true))
+        .party("carrier", |party| party.script = Script::reject(513))
+        .start();
+    let dial = Dial {
+        headers: vec![("User-To-User".to_owned(), "00aa;encoding=hex".to_owned())],
+        ..Dial::default()
+    };
+    let caller = sim.call_with("acs", SUBSCRIBER, &dial);
+    sim.run_until_quiet();
+    assert!(sim.view(caller).is_over(), "{}", sim.ladder());
+    let ends = sim.ends("carrier").into_iter();
+    let context = ends.map(|end| {
+        sim.view(end)
+            .invite
+            .headers
+            .contains(&HeaderName::UserToUser)
+    });
+    assert_eq!(
+        context.collect::<Vec<_>>(),
+        [true, false],
+        "{}",
+        sim.ladder()
+    );
+    nothing_is_left(&mut sim);
 }

@@ -447,3 +447,19 @@ fn holds_that_cross_the_request_are_heard_of_afterwards() {
     sim.run_until_quiet();
     nothing_is_left(&mut sim);
 }
+
+#[test]
+fn a_target_that_chatters_is_reported_in_few_words() {
+    let mut sim = World::new(21).without_pings().start();
+    let (_, old) = up(&mut sim, "carrier", APPLICATION, "acs");
+    let mut script = Script::new();
+    for _ in 0..20 {
+        script = script.respond(180).respond(183);
+    }
+    sim.party_mut("acs").script = script.wait(Duration::from_secs(1)).answer();
+    sim.refer(old, BACK);
+    sim.run_until_quiet();
+    let told = told(&sim, old);
+    assert!(told.len() <= 12, "{told:?}");
+    assert_eq!((told.first(), told.last()), (Some(&100), Some(&200)));
+}

@@ -66,3 +66,25 @@ fn what_names_no_dialog_of_the_trunk_is_refused() {
     assert_eq!(failed(&mut sim, "acs", &named), Some(603), "over already");
     nothing_is_left(&mut sim);
 }
+
+#[test]
+fn an_exchange_takes_its_call_over_at_another_set() {
+    let mut sim = World::new(33).without_pings().start();
+    let (old, acs) = up(&mut sim, "pbx", APPLICATION, "acs");
+    let port = sim.view(acs).remote_media();
+    let named = sim.replaces(old);
+    let new = replace(&mut sim, "pbx", &named);
+    assert!(
+        sim.view(new).is_up() && sim.view(old).is_over(),
+        "{}",
+        sim.ladder()
+    );
+    assert_eq!(sim.view(acs).remote_media(), port, "G-03");
+    assert!(sim.faults().is_empty(), "{:?}", sim.faults());
+    both_hear(&mut sim, [acs, new]);
+    assert_eq!(sim.core().metrics().gateway.in_use, 1);
+    sim.hang_up(acs);
+    sim.run_until_quiet();
+    assert!(sim.view(new).is_over(), "{}", sim.ladder());
+    nothing_is_left(&mut sim);
+}

@@ -16,6 +16,7 @@ mod limits;
 mod matching;
 mod net;
 mod oversize;
+mod reinvites;
 mod reliable;
 mod seeds;
 mod timers;

@@ -3,6 +3,7 @@
 mod accounts;
 mod calls;
 mod policies;
+mod setup;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use b2bua::health::{PeerState, TrunkHealth};
 use b2bua::metrics::Metrics;
+use b2bua::ports::InterfacePorts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
@@ -132,12 +133,50 @@ impl Reading {
             "Legs that found no pair of media ports",
             one(self.core.ports.refused),
         )?;
+        self.interfaces(encoder)?;
         gauge(
             encoder,
             "draining",
             "Whether new calls are refused",
             one(u64::from(self.core.draining)),
         )
+    }
+
+    fn interfaces(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let named = |value: &dyn Fn(&InterfacePorts) -> u64| -> Samples<'_> {
+            let interfaces = self.core.interfaces.iter();
+            interfaces
+                .map(|ports| {
+                    let labels = vec![("interface", ports.interface.to_string())];
+                    (labels, int(value(ports)))
+                })
+                .collect()
+        };
+        for (name, help, value) in [
+            (
+                "media_ports",
+                "Pairs of media ports that the range of an interface has",
+                named(&|ports| ports.pairs.into()),
+            ),
+            (
+                "media_ports_leased",
+                "Pairs of media ports of an interface that legs hold",
+                named(&|ports| ports.leased.into()),
+            ),
+            (
+                "media_ports_resting",
+                "Pairs of media ports of an interface in quarantine",
+                named(&|ports| ports.resting.into()),
+            ),
+            (
+                "media_ports_alarm",
+                "Whether the media ports of an interface are nearly used up",
+                named(&|ports| ports.alarm.into()),
+            ),
+        ] {
+            gauge(encoder, name, help, value)?;
+        }
+        Ok(())
     }
 
     fn trunks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -384,6 +423,8 @@ impl Reading {
                 ("send_full", shard.send_full),
                 ("send_failed", shard.send_failed),
                 ("receive_failed", shard.receive_failed),
+                ("converted", shard.converted),
+                ("unconverted", shard.unconverted),
             ]
         });
         counter(

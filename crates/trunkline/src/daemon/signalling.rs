@@ -180,6 +180,15 @@ impl Signalling {
             );
         }
         self.drain();
+        while let Some(ports) = self.core.poll_port_alarm() {
+            let (held, of) = (ports.leased + ports.resting, ports.pairs);
+            let interface = ports.interface;
+            if ports.alarm {
+                tracing::warn!(interface, held, of, "the media ports are nearly used up");
+            } else {
+                tracing::info!(interface, held, of, "there are media ports enough again");
+            }
+        }
     }
 
     /// Performs everything the core wants done; gives the moment of its next deadline.

@@ -1,6 +1,7 @@
 //! From a [`Config`] to what core, transport and media are started with.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -84,6 +85,7 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
             id: u16::try_from(index).context("too many interfaces")?,
             bind: interface.bind,
             advertise: reachable(interface, interface.advertise, towards(config, index))?,
+            pairs: pairs(&interface.ports),
         });
     }
     let shards = shards(config);
@@ -104,12 +106,19 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
             reserve: 32,
             cool_down: config.media.quarantine,
             cool_down_floor: config.media.quarantine_floor,
+            alarm_percent: config.media.ports_alarm,
         },
         bounds: config.signalling.bounds,
         timers: config.signalling.timers,
         software: Arc::from(SOFTWARE),
         bans: config.signalling.bans,
     })
+}
+
+/// Pairs of an even port and the next one within a range.
+fn pairs(ports: &RangeInclusive<u16>) -> u32 {
+    let first = u32::from(*ports.start()).next_multiple_of(2);
+    (u32::from(*ports.end()) + 1).saturating_sub(first) / 2
 }
 
 /// How many media threads run.

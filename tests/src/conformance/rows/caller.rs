@@ -76,15 +76,17 @@ fn is_of(value: &str, scheme: &str, number: &str) -> bool {
     rest.starts_with(['@', ';', '>'])
 }
 
+/// What the carrier's trunk is configured to, the numbers it is told, and whether of privacy.
+type Policy<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
+
 async fn asserted(trial: Trial) -> Result<String> {
     let identities = format!("<sip:{BILLED}@sip.pstnhub.microsoft.com;user=phone>,<tel:{BILLED}>");
     let told = [
         ("P-Asserted-Identity", identities.as_str()),
         ("Privacy", "id"),
     ];
-    // What the carrier's trunk is configured to, the numbers it is told, and whether of privacy.
     let both: &[(&str, &str)] = &[("sip", BILLED), ("tel", BILLED)];
-    let table: [(&str, &[(&str, &str)], bool); 5] = [
+    let table: [Policy<'_>; 5] = [
         ("trusted = true", both, true),
         ("privacy = \"strip\"", both, false),
         ("", &[], false),

@@ -120,7 +120,7 @@ pub const ROWS: &[Row] = &[
                     }
                     Fate::Pass
                 }),
-                group: &["CK-18", "CK-29", "CK-55"],
+                group: &["CK-18", "CK-29", "CK-38", "CK-55"],
             },
             Mutant {
                 what: "the CSeq of a BYE says INVITE",

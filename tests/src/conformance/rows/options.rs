@@ -132,8 +132,8 @@ pub const ROWS: &[Row] = &[
 
 /// Rows that wait until the trunk is Online for Microsoft.
 pub const NEEDS_PORTAL: &[&str] = &[
-    "CK-01", "CK-08", "CK-10", "CK-13", "CK-18", "CK-20", "CK-24", "CK-25", "CK-26", "CK-27",
-    "CK-28", "CK-29", "CK-30", "CK-33", "CK-35", "CK-92", "CK-95", "CK-96",
+    "CK-11", "CK-01", "CK-08", "CK-10", "CK-13", "CK-18", "CK-20", "CK-24", "CK-25", "CK-26",
+    "CK-27", "CK-28", "CK-29", "CK-30", "CK-33", "CK-35", "CK-92", "CK-95", "CK-96",
 ];
 
 /// OPTIONS that the gateway sent, by the name they came to.

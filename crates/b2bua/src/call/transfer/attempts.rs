@@ -14,7 +14,7 @@ use crate::call::{End, Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::failure::{self, AttemptFailure, Cause, Verdict};
 use crate::index::Owner;
-use crate::leg::{LegMedia, agreed};
+use crate::leg::LegMedia;
 
 impl Referral {
     /// Makes an INVITE back to the referrer's trunk what it expects: To as the referral says, and
@@ -38,12 +38,13 @@ impl Talking {
             crate::key::Side::A => (&self.a, &self.b),
             crate::key::Side::B => (&self.b, &self.a),
         };
-        let audio = agreed(&stays.session.negotiated, stays.session.intends);
+        let audio = stays.session.said(stays.session.intends, &stays.trunk);
         while let Some(attempt) = transfer.plan.pop_front() {
             let origin = Origin {
                 trunk: &stays.trunk,
                 shard: stays.media.pair.shard,
                 audio: Some(&audio),
+                converted: false,
                 invite: &transfer.invite,
                 side: transfer.side,
             };

@@ -62,6 +62,9 @@ pub struct Media {
     /// How long it rests at least, where the range is too small for `quarantine`. Default:
     /// `"500ms"`.
     pub quarantine_floor: Option<Span>,
+    /// Percent of an interface's port pairs, in use or resting, from which on a warning is logged
+    /// and the metric `trunkline_media_ports_alarm` is 1, 10 to 100. Default: 80.
+    pub ports_alarm: Option<Spanned<u8>>,
     /// The DSCP of RTP and RTCP, 0 to 63. Default: 46, expedited forwarding.
     pub dscp: Option<Spanned<u8>>,
 }

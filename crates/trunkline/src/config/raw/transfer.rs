@@ -1,6 +1,7 @@
 //! `[trunk.transfer]`: REFER, Replaces and redirection.
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::scalars::Span;
 
@@ -17,11 +18,11 @@ pub struct Transfer {
     /// which `Supported` says. Default `true`; `false` for the preset `carrier`.
     pub replaces: Option<bool>,
     /// From the REFER until the new party must have answered; the old call goes on then.
-    /// Default `"60s"`.
-    pub timeout: Option<Span>,
+    /// At least `"1s"`, at most `"10m"`. Default `"60s"`.
+    pub timeout: Option<Spanned<Span>>,
     /// How long a party whose transfer went through has for its BYE, before it gets one.
-    /// Default `"10s"`.
-    pub departure: Option<Span>,
+    /// At most `"1m"`. Default `"10s"`.
+    pub departure: Option<Spanned<Span>>,
     /// Whether the party that stays hears ringing while the new one is alerted. Default `true`.
     pub ringback: Option<bool>,
 }

@@ -18,6 +18,8 @@ pub struct MediaPlane {
     pub quarantine: Duration,
     /// How long it rests at least.
     pub quarantine_floor: Duration,
+    /// Percent of an interface's pairs from which on its alarm is raised.
+    pub ports_alarm: u8,
     /// The code point of RTP and RTCP.
     pub dscp: u8,
 }
@@ -27,6 +29,7 @@ impl Default for MediaPlane {
         Self {
             quarantine: Duration::from_secs(30),
             quarantine_floor: Duration::from_millis(500),
+            ports_alarm: 80,
             dscp: 46,
         }
     }
@@ -40,6 +43,15 @@ pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
     }
     if let Some(span) = raw.quarantine_floor {
         plane.quarantine_floor = span.0;
+    }
+    if let Some(percent) = &raw.ports_alarm {
+        plane.ports_alarm = *percent.get_ref();
+        if !(10..=100).contains(&plane.ports_alarm) {
+            findings.error(
+                percent.span(),
+                "media: `ports_alarm` is a number from 10 to 100",
+            );
+        }
     }
     if let Some(dscp) = &raw.dscp {
         plane.dscp = *dscp.get_ref();

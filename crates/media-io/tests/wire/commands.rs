@@ -1,0 +1,64 @@
+//! What cannot be carried out.
+
+use super::*;
+
+#[test]
+fn ports_run_out_and_wrong_commands_are_told() {
+    let taken = UdpSocket::bind((LOOPBACK, 41_206)).unwrap();
+    let mut plane = Plane::start(LOOPBACK, 41_201..=41_219);
+    // Pairs from 41202 to 41218, of which 41218 has no second port; odd ones are shard 1's.
+    let even = plane.bind(0, 10);
+    let mut missing = plane.event(|event| match event {
+        MediaEvent::PortsFailed { missing, .. } => Some(*missing),
+        _ => None,
+    });
+    assert_eq!((even.len(), missing), (4, 6));
+    assert!(
+        even.iter()
+            .all(|pair| pair.rtp.port() % 4 == 2 && pair.rtp.port() != 41_206)
+    );
+    assert!(
+        even.iter()
+            .all(|pair| pair.rtcp.port() == pair.rtp.port() + 1)
+    );
+    for (shard, interface) in [(0, 9), (7, 3)] {
+        plane.command(MediaCommand::BindPorts {
+            shard: ShardId(shard),
+            interface,
+            count: 1,
+        });
+        missing = plane.event(|event| match event {
+            MediaEvent::PortsFailed { missing, .. } => Some(*missing),
+            _ => None,
+        });
+        assert_eq!(missing, 1);
+    }
+    drop(taken);
+    let failed = |plane: &Plane, leg: u64| {
+        plane.event(|event| match event {
+            MediaEvent::Failed { leg: failed, error } if failed.0 == leg => Some(*error),
+            _ => None,
+        })
+    };
+    plane.join(1, 2);
+    assert_eq!(failed(&plane, 1), MediaError::NoLeg);
+    let party = Party::plain(LOOPBACK, 1);
+    let unknown = PortPair {
+        id: media_relay::PortPairId(77),
+        ..even[0]
+    };
+    plane.open(1, unknown, party.params());
+    assert_eq!(failed(&plane, 1), MediaError::PortsUnknown);
+    plane.open(2, even[0], party.params());
+    plane.open(2, even[1], party.params());
+    assert_eq!(failed(&plane, 2), MediaError::LegExists);
+    plane.close(2);
+    plane.command(MediaCommand::CloseLeg { leg: LegId(2) });
+    assert_eq!(failed(&plane, 2), MediaError::NoLeg);
+    let update = MediaCommand::UpdateLeg {
+        leg: LegId(2),
+        params: Box::new(party.params()),
+    };
+    plane.command(update);
+    assert_eq!(failed(&plane, 2), MediaError::NoLeg);
+}
