@@ -355,6 +355,41 @@ fn published_attacks_get_a_refusal_at_most() {
     );
 }
 
+/// What the process holds in memory, in KiB.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let size = line.and_then(|line| line.split_whitespace().next());
+    size.and_then(|size| size.parse().ok()).expect("a size")
+}
+
+#[test]
+fn ten_thousand_media_lines_cost_no_memory_that_stays() {
+    let Some(folder) = corpora::folder("cve-stimuli") else {
+        return;
+    };
+    let stimulus = std::fs::read(folder.join("21-sdp-10000-m-lines.bin")).expect("it is there");
+    let stimulus = text(&stimulus);
+    let lab = Lab::new();
+    let mut stage = Stage::start(&lab);
+    let mut before = 0;
+    for round in 0..120 {
+        // Each a transaction and a call of its own.
+        let another = stimulus
+            .replace("branch=z9hG4bK", &format!("branch=z9hG4bK{round}-"))
+            .replace("Call-ID: ", &format!("Call-ID: {round}-"));
+        let outcome = stage.datagram(another.as_bytes());
+        assert!(outcome.passed.is_empty(), "the exchange is called");
+        assert!(outcome.codes.iter().all(|code| *code >= 400), "{outcome:?}");
+        // Tables and the ring of ladders have their size by then.
+        if round == 40 {
+            before = resident(stage.process);
+        }
+    }
+    let grown = resident(stage.process).saturating_sub(before);
+    assert!(grown < 16 << 10, "{grown} KiB more after 80 more of them");
+}
+
 #[test]
 fn torture_messages_are_judged_as_the_rfcs_say() {
     for corpus in ["rfc4475", "rfc5118"] {

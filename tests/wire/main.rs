@@ -1,5 +1,6 @@
 //! The daemon as a black box over real sockets, judged by programs nobody here wrote.
 
+mod acceptance;
 mod azure_away;
 mod baresip;
 mod calls;

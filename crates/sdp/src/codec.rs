@@ -155,7 +155,10 @@ impl Policy {
     #[must_use]
     pub fn allows(&self, format: &Format) -> bool {
         let named = |list: &[CodecPattern]| list.iter().any(|pattern| pattern.matches(format));
-        !named(&self.deny) && (self.allow.is_empty() || !format.is_voice() || named(&self.allow))
+        let events = self.events != Events::Never || !format.is_telephone_event();
+        events
+            && !named(&self.deny)
+            && (self.allow.is_empty() || !format.is_voice() || named(&self.allow))
     }
 
     /// The formats of the other leg, with events as this one is to have them.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use proptest::prelude::*;
@@ -11,18 +11,13 @@ use sdp::*;
 
 fn local(secure: bool) -> LocalMedia {
     let addr = "203.0.113.10:20000".parse().unwrap();
-    if secure {
-        LocalMedia::secure(
-            addr,
-            7,
-            vec![LocalCrypto::new(MasterKey::draw(
-                Suite::AesCm128HmacSha1_80,
-                |key| key.fill(9),
-            ))],
-        )
-    } else {
-        LocalMedia::plain(addr, 7)
+    if !secure {
+        return LocalMedia::plain(addr, 7);
     }
+    let keys = Suite::ALL
+        .iter()
+        .map(|suite| MasterKey::draw(*suite, |key| key.fill(9)));
+    LocalMedia::secure(addr, 7, LocalCrypto::numbered(keys))
 }
 
 /// Passes an offer to another leg that takes all of it, and answers it.
@@ -102,30 +97,31 @@ fn every_input_is_read_or_refused() {
     let Some(folder) = corpora::folder("sdp-interwork") else {
         return;
     };
-    let (mut total, mut read, mut answered) = (0, 0, 0);
+    let mut verdicts: BTreeMap<String, usize> = BTreeMap::new();
     for entry in fs::read_dir(folder.join("inputs")).unwrap() {
         let path = entry.unwrap().path();
-        total += 1;
-        match SessionDescription::parse(&fs::read(&path).unwrap()) {
-            Ok(offer) => {
-                read += 1;
-                assert_eq!(
-                    SessionDescription::parse(&offer.to_bytes()).as_ref(),
-                    Ok(&offer)
-                );
-                answered += usize::from(exchange(&offer).is_some());
-            }
-            Err(error) => println!("{}: {error}", path.display()),
-        }
+        let offer = SessionDescription::parse(&fs::read(&path).unwrap());
+        let offer = offer.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(
+            SessionDescription::parse(&offer.to_bytes()).as_ref(),
+            Ok(&offer)
+        );
+        let secure = offer.audio().is_some_and(|audio| audio.profile.is_secure());
+        let verdict = match (
+            exchange(&offer),
+            answerable(&offer, secure, &Policy::default()),
+        ) {
+            (Some(_), Ok(())) => "answered".to_owned(),
+            (None, Err(error)) => format!("refused: {error}"),
+            // What is accepted before anybody is called is answered afterwards.
+            (answer, error) => panic!("{}: {answer:?}, {error:?}", path.display()),
+        };
+        *verdicts.entry(verdict).or_default() += 1;
     }
-    assert_eq!(total, 650);
-    assert!(read * 100 >= total * 99, "{read} of {total} read");
-    for (verdict, count) in [
-        ("answered", answered),
-        ("read, and refused for what it offers", read - answered),
-        ("no description", total - read),
-    ] {
-        corpora::tally("sdp-interwork inputs", verdict, count);
+    assert_eq!(verdicts.values().sum::<usize>(), 650);
+    assert!(verdicts["answered"] > 600, "{verdicts:?}");
+    for (verdict, count) in &verdicts {
+        corpora::tally("sdp-interwork inputs", verdict, *count);
     }
 }
 

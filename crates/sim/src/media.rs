@@ -134,7 +134,11 @@ impl MediaEnd {
     pub(crate) fn next_packet(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         let number = self.sent;
         self.sent += 1;
-        self.packet(self.payload_type, number.wrapping_mul(160), &payload(number))
+        self.packet(
+            self.payload_type,
+            number.wrapping_mul(160),
+            &payload(number),
+        )
     }
 
     /// The packets of one event (RFC 4733): 100 ms of it, and its end three times.

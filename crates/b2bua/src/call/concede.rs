@@ -1,5 +1,5 @@
-//! A trunk that balks at an extension, the codecs, or the size of an INVITE is asked once more, in
-//! other or fewer words (RFC 3261 §8.1.3.5, §21.4.26).
+//! A trunk that balks at an extension, at the codecs or at the size of an INVITE is asked once
+//! more, in other or fewer words (RFC 3261 §8.1.3.5, §21.4.26).
 
 use sdp::{Audio, Format, Policy, SessionDescription};
 use sip_msg::{HeaderName, Headers, Response, StatusCode};
@@ -13,45 +13,36 @@ use crate::passlist::is_dispensable;
 
 /// What the next INVITE says otherwise.
 #[derive(Debug)]
-pub(crate) struct Concession {
-    /// Option tags that it does not mention.
-    omits: Vec<String>,
-    /// Option tags that it says are supported.
-    adds: Vec<String>,
+pub(crate) enum Concession {
+    /// Of extensions.
+    Extensions {
+        /// Option tags that it does not mention.
+        omits: Vec<String>,
+        /// Option tags that it says are supported.
+        adds: Vec<String>,
+    },
     /// It goes without what is long and dispensable.
-    shortens: bool,
-    /// The caller's speech is converted, to these formats.
-    speech: Option<Box<Audio>>,
+    Shortened,
+    /// Of the speech: the caller's is converted, to these formats.
+    Speech(Box<Audio>),
 }
 
 impl Concession {
-    /// What can be conceded to this refusal of an INVITE with these header fields; `None` where
-    /// nothing can.
+    /// What of header fields can be conceded to this refusal of an INVITE with those that were
+    /// sent; `None` where nothing can.
     fn to(response: &Response, sent: &Headers, supports: impl Fn(&str) -> bool) -> Option<Self> {
-        let nothing = Self {
-            omits: Vec::new(),
-            adds: Vec::new(),
-            shortens: false,
-            speech: None,
-        };
-        let concession = match response.status {
-            StatusCode::BAD_EXTENSION => Self {
-                omits: response.headers.unsupported(),
-                ..nothing
-            },
-            StatusCode::EXTENSION_REQUIRED => Self {
-                adds: response.headers.require(),
-                ..nothing
-            },
-            StatusCode::REQUEST_ENTITY_TOO_LARGE | StatusCode::MESSAGE_TOO_LARGE => Self {
-                shortens: sent.iter().any(|field| is_dispensable(&field)),
-                ..nothing
-            },
+        let (omits, adds) = match response.status {
+            StatusCode::BAD_EXTENSION => (response.headers.unsupported(), Vec::new()),
+            StatusCode::EXTENSION_REQUIRED => (Vec::new(), response.headers.require()),
+            StatusCode::REQUEST_ENTITY_TOO_LARGE | StatusCode::MESSAGE_TOO_LARGE => {
+                let shorter = sent.iter().any(|field| is_dispensable(&field));
+                return shorter.then_some(Self::Shortened);
+            }
             _ => return None,
         };
-        let possible = concession.adds.iter().all(|tag| supports(tag));
-        let tags = concession.omits.len() + concession.adds.len();
-        (possible && (concession.shortens || tags > 0)).then_some(concession)
+        let possible = adds.iter().all(|tag| supports(tag));
+        let empty = omits.is_empty() && adds.is_empty();
+        (possible && !empty).then_some(Self::Extensions { omits, adds })
     }
 
     /// A party that takes none of the formats the caller speaks may take one of those that the
@@ -63,28 +54,27 @@ impl Concession {
         };
         let beside = spoken.formats.iter().filter(|format| !format.is_voice());
         let beside: Vec<Format> = beside.cloned().collect();
-        let speech = Audio {
+        Some(Self::Speech(Box::new(Audio {
             formats: [formats, beside].concat(),
             ..spoken.clone()
-        };
-        Some(Self {
-            omits: Vec::new(),
-            adds: Vec::new(),
-            shortens: false,
-            speech: Some(Box::new(speech)),
-        })
+        })))
     }
 
     /// What the caller is made to say.
     pub(crate) fn speech(&self) -> Option<&Audio> {
-        self.speech.as_deref()
+        match self {
+            Self::Speech(audio) => Some(audio),
+            Self::Extensions { .. } | Self::Shortened => None,
+        }
     }
 
     /// Makes the header fields of an INVITE say it.
     pub(crate) fn apply(&self, headers: &mut Headers) {
-        if self.shortens {
-            headers.retain(|field| !is_dispensable(&field));
-        }
+        let (omits, adds) = match self {
+            Self::Extensions { omits, adds } => (omits, adds),
+            Self::Shortened => return headers.retain(|field| !is_dispensable(&field)),
+            Self::Speech(_) => return,
+        };
         for (name, mut tags) in [
             (HeaderName::Supported, headers.supported()),
             (HeaderName::Require, headers.require()),
@@ -92,9 +82,9 @@ impl Concession {
             let named = |list: &[String], tag: &str| {
                 list.iter().any(|other| other.eq_ignore_ascii_case(tag))
             };
-            tags.retain(|tag| !named(&self.omits, tag));
+            tags.retain(|tag| !named(omits, tag));
             if name == HeaderName::Supported {
-                let new = self.adds.iter().filter(|tag| !named(&tags, tag));
+                let new = adds.iter().filter(|tag| !named(&tags, tag));
                 let new: Vec<String> = new.cloned().collect();
                 tags.extend(new);
             }

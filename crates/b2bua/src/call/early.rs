@@ -231,7 +231,10 @@ impl Setup {
         }
         let fork = self.trying.as_ref().and_then(|trying| trying.forks.first());
         let other = match (fork, &self.offer) {
-            (Some(fork), _) => agreed(&fork.negotiated, fork.negotiated.remote.direction),
+            (Some(fork), _) => {
+                let negotiated = &fork.negotiated;
+                agreed(negotiated, negotiated.remote.direction, trunk)
+            }
             (None, Some(offer)) if trunk.early.ring_here => {
                 let Some(audio) = offer.audio() else { return };
                 Audio {
@@ -305,7 +308,9 @@ impl Setup {
         };
         let fork = self.trying.as_ref().and_then(|trying| trying.forks.first());
         let other = fork.map_or(&before.negotiated, |fork| &fork.negotiated);
-        let other = agreed(other, other.remote.direction);
+        let called = self.trying.as_ref().map(|trying| &trying.trunk);
+        let called = called.unwrap_or(&head.trunk);
+        let other = agreed(other, other.remote.direction, called);
         let refusal = |code| StatusCode::new(code).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE);
         let offer = SessionDescription::parse(body).map_err(|error| refusal(error.status()))?;
         let policy = policy(&head.trunk);

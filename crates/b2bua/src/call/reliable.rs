@@ -201,10 +201,14 @@ impl Setup {
             self.offer.as_ref().and_then(SessionDescription::audio),
         ) {
             (Some(caller), _) => {
-                crate::leg::agreed(&caller.negotiated, caller.negotiated.remote.direction)
+                let negotiated = &caller.negotiated;
+                crate::leg::agreed(negotiated, negotiated.remote.direction, &head.trunk)
             }
-            (None, Some(audio)) => audio.clone(),
-            (None, None) => crate::leg::agreed(&fork.negotiated, fork.negotiated.remote.direction),
+            (None, Some(audio)) => crate::leg::spoken(audio.clone(), &head.trunk),
+            (None, None) => {
+                let negotiated = &fork.negotiated;
+                crate::leg::agreed(negotiated, negotiated.remote.direction, &trying.trunk)
+            }
         };
         let mut local = fork.negotiated.local.clone();
         let (answer, negotiated) = answer_for(&offer, &other, &mut local, &policy(&trying.trunk))

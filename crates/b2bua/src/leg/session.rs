@@ -73,25 +73,41 @@ pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
     }
 }
 
-/// What the party of a leg said, in terms of the formats both agreed on.
-pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
+/// What the party of `trunk` said, as another leg's is to hear it. Where its digits are no events,
+/// they are made ones here: the other party may be offered events although this one has none.
+pub(crate) fn spoken(mut audio: Audio, trunk: &TrunkProfile) -> Audio {
+    let has_events = audio.formats.iter().any(sdp::Format::is_telephone_event);
+    if trunk.dtmf.mode != DtmfMode::Rfc4733 && !has_events {
+        let free = |pt: &u8| audio.formats.iter().all(|format| format.pt != *pt);
+        let events = (101..=127)
+            .chain(96..=100)
+            .find(free)
+            .map(sdp::Format::events);
+        audio.formats.extend(events);
+    }
+    audio
+}
+
+/// What the party of a leg of `trunk` said, in terms of the formats both agreed on.
+pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction, trunk: &TrunkProfile) -> Audio {
     let formats = negotiated.formats.iter();
     let formats = formats.map(|common| sdp::Format {
         pt: common.their_pt,
         ..common.format.clone()
     });
-    Audio {
+    let audio = Audio {
         formats: formats.collect(),
         direction: intends,
         ..negotiated.remote.clone()
-    }
+    };
+    spoken(audio, trunk)
 }
 
 impl Session {
     /// What the party said, as the other leg's is to hear it: the basis of what that one is offered
     /// or answered. `wants` is what it is told that this party wants to send and receive.
-    pub(crate) fn said(&self, wants: Direction) -> Audio {
-        agreed(&self.negotiated, wants)
+    pub(crate) fn said(&self, wants: Direction, trunk: &TrunkProfile) -> Audio {
+        agreed(&self.negotiated, wants, trunk)
     }
 
     /// Answers an offer of the party; `across` is what the other leg's party said.
@@ -143,6 +159,21 @@ impl Session {
         ))
     }
 
+    /// Events of this leg alone keep their payload type too.
+    fn keep_events(&self, formats: &mut Vec<sdp::Format>) {
+        let Some(events) = self.negotiated.telephone_event() else {
+            return;
+        };
+        let ours = sdp::Format {
+            pt: events.our_pt,
+            ..events.format.clone()
+        };
+        let known = formats.iter().any(sdp::Format::is_telephone_event);
+        if !known && formats.iter().all(|format| format.pt != ours.pt) {
+            formats.push(ours);
+        }
+    }
+
     /// A party whose speech is converted goes on in the formats it has: it would refuse those of
     /// the leg across once more.
     fn keep_converted(&self, audio: &mut Audio, policy: &Policy) {
@@ -160,21 +191,6 @@ impl Session {
         if !kept.is_empty() {
             kept.extend(audio.formats.drain(..).filter(|format| !format.is_voice()));
             audio.formats = kept;
-        }
-    }
-
-    /// Events of this leg alone keep their payload type too.
-    fn keep_events(&self, formats: &mut Vec<sdp::Format>) {
-        let Some(events) = self.negotiated.telephone_event() else {
-            return;
-        };
-        let ours = sdp::Format {
-            pt: events.our_pt,
-            ..events.format.clone()
-        };
-        let known = formats.iter().any(sdp::Format::is_telephone_event);
-        if !known && formats.iter().all(|format| format.pt != ours.pt) {
-            formats.push(ours);
         }
     }
 

@@ -138,6 +138,38 @@ fn pressed(mode: DtmfMode, formats: &[u8]) -> (Sim, Handle) {
 }
 
 #[test]
+fn events_are_agreed_on_with_microsoft_where_the_carrier_has_none() {
+    for (mode, speaks) in [
+        (DtmfMode::Inband, vec![8]),
+        (DtmfMode::Info, vec![8]),
+        (DtmfMode::Info, vec![8, 101]),
+    ] {
+        for from in ["carrier", "acs"] {
+            let formats = speaks.clone();
+            let mut sim = World::new(715)
+                .without_pings()
+                .party("carrier", |party| party.style.formats = formats)
+                .profile("carrier", |profile| profile.dtmf.mode = mode)
+                .start();
+            let to = if from == "acs" {
+                SUBSCRIBER
+            } else {
+                APPLICATION
+            };
+            let caller = sim.call(from, to);
+            sim.run_until_quiet();
+            assert!(sim.view(caller).is_up(), "{}", sim.ladder());
+            let told = |name: &str| {
+                let described = sim.view(sim.ends(name)[0]).described.last();
+                described.expect("a description").formats.contains(&101)
+            };
+            assert!(told("acs"), "{mode:?} {speaks:?} {}", sim.ladder());
+            assert!(!told("carrier"), "{mode:?} {speaks:?} {}", sim.ladder());
+        }
+    }
+}
+
+#[test]
 fn events_of_microsoft_reach_a_carrier_in_its_manner() {
     let (sim, called) = pressed(DtmfMode::Rfc4733, &[8, 0, 101]);
     assert_eq!(sim.heard(called).digits, [7, 11], "{}", sim.ladder());

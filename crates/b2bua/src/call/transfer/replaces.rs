@@ -15,7 +15,7 @@ use crate::call::{Call, End, Head, Phase, Upkeep};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::{CallKey, Side};
-use crate::leg::{Exchange, Leg, LegMedia, Session, agreed, policy};
+use crate::leg::{Exchange, Leg, LegMedia, Session, policy};
 use crate::profile::{HoldMusic, TrunkProfile};
 use crate::record::{TransferKind, TransferRecord};
 
@@ -151,7 +151,7 @@ impl Talking {
         let prefer = Some(stays.media.pair.shard);
         let media = LegMedia::open(core, trunk, (head.key, side), prefer, permit);
         let mut media = media.ok_or(plain(StatusCode::SERVICE_UNAVAILABLE))?;
-        let audio = agreed(&stays.session.negotiated, stays.session.intends);
+        let audio = stays.session.said(stays.session.intends, &stays.trunk);
         let answered = answer_for(&offer, &audio, &mut media.local, &policy(trunk));
         let Ok((answer, negotiated)) = answered else {
             media.close(core);

@@ -47,7 +47,10 @@ pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
     if let Some(percent) = &raw.ports_alarm {
         plane.ports_alarm = *percent.get_ref();
         if !(10..=100).contains(&plane.ports_alarm) {
-            findings.error(percent.span(), "media: `ports_alarm` is a number from 10 to 100");
+            findings.error(
+                percent.span(),
+                "media: `ports_alarm` is a number from 10 to 100",
+            );
         }
     }
     if let Some(dscp) = &raw.dscp {
