@@ -29,6 +29,10 @@ pub(crate) struct Job {
 
 /// The shard's side of its converting thread.
 pub(crate) struct Workshop {
+    #[expect(
+        clippy::vec_box,
+        reason = "a job goes to the other thread and back without being copied"
+    )]
     idle: Vec<Box<Job>>,
     to_worker: Option<SyncSender<Box<Job>>>,
     done: Receiver<Box<Job>>,

@@ -7,6 +7,11 @@
 //! place of a packet in what the leg is sent follows from where it stood in its own stream: packets
 //! that overtake each other on the way stay in order.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "state of a conversion is taken by the one thread that converts, never by the relay"
+)]
+
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 

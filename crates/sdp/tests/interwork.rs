@@ -44,8 +44,11 @@ const TOLD: &[(&str, &str)] = &[
     ("WebRTC", "to speak WebRTC"),
 ];
 
+/// Whether a description is of a kind, and why that kind is treated otherwise here.
+type Purpose = (fn(&str) -> bool, &'static str);
+
 /// Where this product does otherwise, and why.
-const ON_PURPOSE: &[(fn(&str) -> bool, &str)] = &[
+const ON_PURPOSE: &[Purpose] = &[
     (
         |text| text.contains("a=fingerprint") && !text.contains("a=crypto"),
         "DTLS-SRTP is not spoken",
@@ -85,7 +88,11 @@ struct Record {
 fn records(text: &str) -> Vec<Record> {
     let field = |value: &serde_json::Value, name: &str| match &value[name] {
         serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other @ (serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_)) => other.to_string(),
     };
     let records = text.lines().map(|line| {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -131,7 +138,9 @@ fn is_secure(text: &str) -> bool {
 }
 
 /// The audio's payload types with their names, its direction, and whether it is encrypted.
-fn meaning(description: &SessionDescription) -> Option<(BTreeSet<(u8, String)>, Direction, bool)> {
+type Meaning = (BTreeSet<(u8, String)>, Direction, bool);
+
+fn meaning(description: &SessionDescription) -> Option<Meaning> {
     let audio = description.audio()?;
     let formats = audio
         .formats

@@ -96,12 +96,14 @@ impl Target {
             ExitCode::from(2)
         };
         let socket = self.socket()?;
-        let text = exchange(&socket, method, page).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => unreachable(
-                &socket,
-                &"no daemon answers there; is `trunkline run` running?",
-            ),
-            _ => unreachable(&socket, &error),
+        let text = exchange(&socket, method, page).map_err(|error| {
+            let nobody = [ErrorKind::NotFound, ErrorKind::ConnectionRefused];
+            if nobody.contains(&error.kind()) {
+                let hint = "no daemon answers there; is `trunkline run` running?";
+                unreachable(&socket, &hint)
+            } else {
+                unreachable(&socket, &error)
+            }
         })?;
         read(&text).ok_or_else(|| unreachable(&socket, &"the answer cannot be read"))
     }

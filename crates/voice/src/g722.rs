@@ -73,7 +73,7 @@ impl Band {
     /// Lets the scale follow: `step` by what was quantised, up to `most`; `shift` sets the bands
     /// apart (LOGSCL and SCALEL, LOGSCH and SCALEH).
     fn rescale(&mut self, step: i32, most: i32, shift: i32) {
-        self.log_scale = ((self.log_scale * 127 >> 7) + step).clamp(0, most);
+        self.log_scale = (((self.log_scale * 127) >> 7) + step).clamp(0, most);
         let mantissa = ILB[(self.log_scale >> 6 & 31) as usize];
         let down = shift - (self.log_scale >> 11);
         self.scale = if down < 0 {
@@ -95,13 +95,13 @@ impl Band {
             } else {
                 -gain
             };
-            *zero = saturate(towards + (*zero * 32_640 >> 15));
+            *zero = saturate(towards + ((*zero * 32_640) >> 15));
         }
         self.differences.copy_within(..5, 1);
         self.differences[0] = difference;
         self.partial = [partial, self.partial[0]];
         self.reconstructed = [reconstructed, self.reconstructed[0]];
-        let product = |factor: &i32, value: &i32| *factor * saturate(2 * *value) >> 15;
+        let product = |factor: &i32, value: &i32| (*factor * saturate(2 * *value)) >> 15;
         let sum = |factors: &[i32], values: &[i32]| -> i32 {
             let products = factors.iter().zip(values);
             saturate(products.map(|(factor, value)| product(factor, value)).sum())
@@ -118,17 +118,17 @@ impl Band {
         };
         let coupling = -against(self.partial[0], saturate(4 * first));
         let second =
-            (coupling.min(32_767) >> 7) + against(self.partial[1], 128) + (second * 32_512 >> 15);
+            (coupling.min(32_767) >> 7) + against(self.partial[1], 128) + ((second * 32_512) >> 15);
         let second = second.clamp(-12_288, 12_288);
         let stable = saturate(15_360 - second);
-        let first = saturate(against(self.partial[0], 192) + (first * 32_640 >> 15));
+        let first = saturate(against(self.partial[0], 192) + ((first * 32_640) >> 15));
         self.poles = [first.clamp(-stable, stable), second];
     }
 
     /// The lower band goes on by the four upper bits of its six, which every rate has.
     fn follow_lower(&mut self, code: u8) {
         let code = usize::from(code >> 2 & 15);
-        let difference = self.scale * QM4[code] >> 15;
+        let difference = (self.scale * QM4[code]) >> 15;
         self.rescale(WL[code], 18_432, 8);
         self.follow(difference);
     }
@@ -169,7 +169,7 @@ impl Encoder {
         let scale = self.lower.scale;
         let steps = Q6[1..].iter();
         let step = 1 + steps
-            .take_while(|step| magnitude >= **step * scale >> 12)
+            .take_while(|step| magnitude >= (**step * scale) >> 12)
             .count() as u8;
         let code = match (difference < 0, step) {
             (false, _) => 62 - step,
@@ -188,14 +188,14 @@ impl Encoder {
         } else {
             difference
         };
-        let large = magnitude >= 564 * band.scale >> 12;
+        let large = magnitude >= (564 * band.scale) >> 12;
         let code = match (difference < 0, large) {
             (true, true) => 0,
             (true, false) => 1,
             (false, true) => 2,
             (false, false) => 3,
         };
-        let quantised = band.scale * QM2[usize::from(code)] >> 15;
+        let quantised = (band.scale * QM2[usize::from(code)]) >> 15;
         band.rescale(WH[usize::from(code)], 22_528, 10);
         band.follow(quantised);
         code
@@ -221,7 +221,7 @@ impl Decoder {
     #[must_use]
     pub fn decode(&mut self, octet: u8) -> i16 {
         let code = octet & 0x3f;
-        let sample = self.lower.prediction + (self.lower.scale * level(code) >> 15);
+        let sample = self.lower.prediction + ((self.lower.scale * level(code)) >> 15);
         self.lower.follow_lower(code);
         (sample.clamp(-16_384, 16_383) << 1) as i16
     }
@@ -256,7 +256,7 @@ mod tests {
             noise = noise.wrapping_mul(1_103_515_245).wrapping_add(12_345);
             let hiss = (noise >> 16 & 0x3ff) as i32 - 512;
             let ramp = (n * 37 % 400) as i32 * 40 - 8000;
-            let loud = if n / 500 % 2 == 0 { 3 } else { 1 };
+            let loud = if (n / 500).is_multiple_of(2) { 3 } else { 1 };
             (ramp * loud / 3 + hiss) as i16
         };
         (0..4000).map(sample).collect()

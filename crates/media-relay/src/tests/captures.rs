@@ -99,9 +99,11 @@ fn relay(packets: &[(u64, Vec<u8>)]) -> Tally {
     }
     world.pass(Duration::from_secs(2));
     world.relay.handle_timeout(world.now);
-    let digits = world.events().into_iter().filter_map(|event| match event {
-        MediaEvent::Dtmf { digit, .. } => Some(digit.as_char()),
-        _ => None,
+    let digits = world.events().into_iter().filter_map(|event| {
+        let MediaEvent::Dtmf { digit, .. } = event else {
+            return None;
+        };
+        Some(digit.as_char())
     });
     tally.digits = digits.collect();
     let dropped: u64 = tally.dropped.values().sum();

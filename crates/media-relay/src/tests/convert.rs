@@ -60,7 +60,7 @@ impl World {
             .forward(self.now, &arrival, &mut buf, datagram.len())
         {
             Verdict::Convert(ticket) => (ticket, buf),
-            other => panic!("{other:?}"),
+            other @ (Verdict::Drop(_) | Verdict::Send(_)) => panic!("{other:?}"),
         }
     }
 

@@ -100,7 +100,7 @@ fn what_was_told_once_is_offered_again_with_every_key_of_it() {
         fill += 1;
         MasterKey::draw(suite, |key| key.fill(fill))
     });
-    let cryptos = LocalCrypto::numbered(keys.into_iter());
+    let cryptos = LocalCrypto::numbered(keys);
     let at = "203.0.113.10:30000".parse().unwrap();
     let mut ours = LocalMedia::secure(at, 9, cryptos);
     let spoken = sdp("m=audio 4000 RTP/AVP 8\n");

@@ -30,7 +30,7 @@ pub(crate) fn world(seed: u64) -> World {
 }
 
 fn answers(sim: &Sim) -> Vec<u16> {
-    let account = sim.party("pbx").account.as_ref().unwrap();
+    let account = sim.party("pbx").account.as_ref().expect("it has one");
     let codes = account.answers.iter().map(|answer| answer.status.code());
     codes.collect()
 }

@@ -44,11 +44,19 @@ fn is_registered(sim: &Sim) -> bool {
 }
 
 fn granted<'s>(sim: &'s Sim, party: &str) -> &'s [u32] {
-    &sim.party(party).guard.as_ref().unwrap().granted
+    &sim.party(party)
+        .guard
+        .as_ref()
+        .expect("it is guarded")
+        .granted
 }
 
 fn wrong(sim: &Sim, party: &str) -> usize {
-    sim.party(party).guard.as_ref().unwrap().wrong
+    sim.party(party)
+        .guard
+        .as_ref()
+        .expect("it is guarded")
+        .wrong
 }
 
 #[test]
