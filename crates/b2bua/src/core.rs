@@ -409,12 +409,6 @@ impl Core {
         }
     }
 
-    /// Whether a peer is known to be down or put aside.
-    pub(crate) fn is_down(&self, trunk: &TrunkName, peer: usize) -> bool {
-        let facts = self.monitor.facts(self.now.moment, [trunk]);
-        facts.get(&(trunk.clone(), peer)) == Some(&false)
-    }
-
     /// What a failed attempt says about the peer.
     pub(crate) fn report_health(
         &mut self,

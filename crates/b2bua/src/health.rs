@@ -399,6 +399,13 @@ impl TrunkMonitor {
         OptionsAnswer { status, headers }
     }
 
+    /// Whether a peer was found down. One that asked for a rest (M-07) was not: it answers.
+    pub(crate) fn is_down(&self, trunk: &TrunkName, peer: usize) -> bool {
+        let trunk = self.trunks.get(trunk);
+        let peer = trunk.and_then(|trunk| trunk.peers.get(peer));
+        peer.is_some_and(Peer::is_down)
+    }
+
     /// Which peers of these trunks are up, as facts for routing. Peers of which nothing is known
     /// are not listed and count as up; peers put aside count as down.
     #[must_use]

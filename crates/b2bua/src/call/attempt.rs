@@ -134,9 +134,8 @@ impl Trying {
             .attempts
             .push(record(core, attempt, &out.request.headers));
         let request = out.request.clone();
-        let facts = core.monitor.facts(core.now.moment, [&attempt.trunk]);
-        let fact = facts.get(&(attempt.trunk.clone(), attempt.peer));
-        let was_down = attempt.hop.is_none() && fact == Some(&false);
+        let is_down = core.monitor.is_down(&attempt.trunk, attempt.peer);
+        let was_down = attempt.hop.is_none() && is_down;
         let client = core.send(out, Owner::Call(head.key));
         Ok(Self {
             client,

@@ -192,13 +192,6 @@ impl Setup {
             .is_some_and(|trying| trying.client == client)
     }
 
-    /// Whether the attempt under way is to a peer that OPTIONS has found down.
-    fn is_trying_the_dead(&self, core: &Core) -> bool {
-        self.trying.as_ref().is_some_and(|trying| {
-            !trying.is_elsewhere() && core.is_down(&trying.trunk.name, trying.peer)
-        })
-    }
-
     /// The attempt under way came to nothing: the next one, or the end.
     pub(super) fn failed(
         mut self: Box<Self>,
@@ -210,11 +203,6 @@ impl Setup {
         let trying = self.trying.as_ref();
         let failure = trying.map_or(failure, |trying| trying.explain(failure));
         let mut verdict = failure::judge(&failure);
-        if failure == AttemptFailure::Silent && self.is_trying_the_dead(core) {
-            // A last resort that stays silent was down before: the caller's side may try elsewhere
-            // at once (U-05).
-            verdict = failure::judge(&AttemptFailure::NoHop);
-        }
         if verdict.class == FailureClass::Timeout && said.is_none() {
             verdict.status = head.trunk.early.timeout_status;
         }

@@ -58,8 +58,9 @@ fn transfers_are_what_the_table_says() {
 #[test]
 fn early_media_and_redirections_are_what_the_tables_say() {
     let trunk = carrier(
-        "early = { policy = \"ringing\", reliable = \"preferred\", timeout_status = 408, \
-         patience = \"7s\", tone = \"de\", ring_here = true, p_early_media = false }\n\
+        "setup_budget = \"7s\"\n\
+         early = { policy = \"ringing\", reliable = \"preferred\", timeout_status = 408, \
+         tone = \"de\", ring_here = true, p_early_media = false }\n\
          redirect = { follow = false, max = 2, announce = true }",
     );
     let early = &trunk.early;
