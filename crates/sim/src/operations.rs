@@ -35,7 +35,7 @@ pub enum Operation {
     Resume(usize),
     /// A party sends the re-INVITE of a session timer.
     Refresh(usize),
-    /// A party asks for a transfer: to one of the [`TARGETS`].
+    /// A party asks for a transfer: to one of a few places.
     Refer(usize, usize),
     /// A party asks to be replaced by the other end of another call, which may be its own.
     Consult(usize, usize),
