@@ -324,7 +324,7 @@ fn given(to: &TrunkProfile) -> impl Iterator<Item = &'static Rule> + '_ {
 
 /// Copies what may cross from a message of one leg into the message of the other leg that follows
 /// from it. `into` must not have any of these header fields yet. Who calls is left to
-/// [`Known::identify`], and an INVITE needs [`carry_invite`].
+/// `Known::identify`, and an INVITE needs [`carry_invite`].
 pub fn carry(phase: Phase, source: &Taken<'_>, to: &TrunkProfile, into: &mut Headers) {
     carry_to(phase, source, None, to, into);
 }
