@@ -6,15 +6,17 @@ use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
 use sdp::{
-    LocalCrypto, LocalMedia, MasterKey, Policy, SessionDescription, answer_for, offer_for,
+    LocalCrypto, LocalMedia, MasterKey, Policy, SessionDescription, Suite, answer_for, offer_for,
     payload_type_map,
 };
 
 fn local(secure: bool) -> LocalMedia {
     let addr = "192.0.2.1:40000".parse().expect("an address");
     if secure {
-        let key = MasterKey::from_bytes([7; MasterKey::LEN]);
-        LocalMedia::secure(addr, 1, LocalCrypto::new(key))
+        let suites = [Suite::AesCm128HmacSha1_80, Suite::AeadAes256Gcm];
+        let key = |suite: Suite| MasterKey::new(suite, &vec![7; suite.master_len()]);
+        let keys = suites.into_iter().filter_map(key);
+        LocalMedia::secure(addr, 1, LocalCrypto::numbered(keys))
     } else {
         LocalMedia::plain(addr, 1)
     }
