@@ -1,6 +1,6 @@
 //! A folder and a piece of loopback for one test.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -9,24 +9,35 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub struct Lab {
     folder: tempfile::TempDir,
     net: [u8; 2],
+    /// As long as it is bound, the network is this laboratory's.
+    _claim: UdpSocket,
 }
 
 static NEXT: AtomicU8 = AtomicU8::new(1);
 
+/// Where a network is claimed: its last host, at a port that nothing else here uses.
+const CLAIM: (u8, u16) = (254, 40_003);
+
 impl Lab {
-    /// A fresh folder and a fresh 127.x.y.0/24.
+    /// A fresh folder and a fresh 127.x.y.0/24, which no other laboratory has, of whatever process.
     ///
     /// # Panics
-    /// No temporary folder can be made.
+    /// No temporary folder can be made, or no network is free.
     #[must_use]
     pub fn new() -> Self {
-        // Test processes run side by side: the process number keeps them apart, the counter keeps
-        // apart the tests of one process.
-        let process = (std::process::id() % 200) as u8;
-        let net = [20 + process, NEXT.fetch_add(1, Ordering::Relaxed)];
+        // Test processes run side by side, and their numbers are no further apart than they like.
+        let process = std::process::id() % 200;
+        let second = NEXT.fetch_add(1, Ordering::Relaxed);
+        let claim = |step: u32| {
+            let net = [20 + ((process + step) % 200) as u8, second];
+            let place = Ipv4Addr::new(127, net[0], net[1], CLAIM.0);
+            Some((net, UdpSocket::bind((place, CLAIM.1)).ok()?))
+        };
+        let (net, claim) = (0..200).find_map(claim).expect("a network is free");
         Self {
             folder: tempfile::tempdir().expect("a temporary folder can be made"),
             net,
+            _claim: claim,
         }
     }
 
