@@ -11,8 +11,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use sip_msg::{Framing, Limits, Message, Rejected, parse};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -90,7 +90,14 @@ pub(crate) struct Wire {
     accepted: Mutex<Vec<Weak<Link>>>,
     /// Connections opened, for closing them all at once.
     ours: Mutex<Vec<Weak<Link>>>,
-    listeners: Mutex<HashMap<usize, JoinHandle<()>>>,
+    listeners: Mutex<HashMap<usize, Listener>>,
+}
+
+/// The task of a listener. A listener of streams that is told to stop, which dropping `stop` also
+/// does, first ends the handshakes on its connections.
+struct Listener {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -129,6 +136,7 @@ impl Wire {
         bind: SocketAddr,
     ) -> std::io::Result<SocketAddr> {
         let wire = Arc::clone(self);
+        let (stop, stopped) = oneshot::channel();
         let (task, local) = if transport == Transport::Udp {
             let socket = Arc::new(UdpSocket::bind(bind).await?);
             let local = socket.local_addr()?;
@@ -136,24 +144,29 @@ impl Wire {
             locked(&self.udp).push((index, out.clone()));
             let writer = write_datagrams(Arc::clone(&socket), local, self.tap.clone(), queue);
             locked(&self.tasks).push(tokio::spawn(writer).abort_handle());
-            let read = async move { wire.read_datagrams(index, socket, out, local).await };
+            let read = async move {
+                tokio::select! {
+                    () = wire.read_datagrams(index, socket, out, local) => {}
+                    _ = stopped => {}
+                }
+            };
             (tokio::spawn(read), local)
         } else {
             let listener = bind_reusable(bind)?;
             let local = listener.local_addr()?;
-            let accept = async move { wire.accept(index, transport, listener).await };
+            let accept = wire.accept(index, transport, listener, stopped);
             (tokio::spawn(accept), local)
         };
-        locked(&self.listeners).insert(index, task);
+        locked(&self.listeners).insert(index, Listener { stop, task });
         Ok(local)
     }
 
     /// Closes a listener and every connection accepted on it; returns when the port is free.
     pub(crate) async fn unlisten(&self, index: usize) {
-        let task = locked(&self.listeners).remove(&index);
-        if let Some(task) = task {
-            task.abort();
-            // Aborted: that is what was asked for.
+        let listener = locked(&self.listeners).remove(&index);
+        if let Some(Listener { stop, task }) = listener {
+            drop(stop);
+            // It fails only if it panicked, and then it listens no more either.
             let _ = task.await;
         }
         for link in locked(&self.accepted).iter().filter_map(Weak::upgrade) {
@@ -168,8 +181,8 @@ impl Wire {
         for task in locked(&self.tasks).drain(..) {
             task.abort();
         }
-        for (_, task) in locked(&self.listeners).drain() {
-            task.abort();
+        for (_, listener) in locked(&self.listeners).drain() {
+            listener.task.abort();
         }
         locked(&self.opened).clear();
         locked(&self.udp).clear();
@@ -329,18 +342,31 @@ impl Wire {
         link
     }
 
-    async fn accept(self: Arc<Self>, index: usize, transport: Transport, listener: TcpListener) {
+    async fn accept(
+        self: Arc<Self>,
+        index: usize,
+        transport: Transport,
+        listener: TcpListener,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
+        let mut handshakes = JoinSet::new();
         loop {
-            let Ok((tcp, _)) = listener.accept().await else {
-                continue;
+            let tcp = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((tcp, _)) => tcp,
+                    Err(_) => continue,
+                },
+                Some(_) = handshakes.join_next() => continue,
+                _ = &mut stopped => break,
             };
             let wire = Arc::clone(&self);
-            let task = tokio::spawn(async move {
+            handshakes.spawn(async move {
                 // A handshake that fails is the peer's to report; it left no link behind.
                 let _ = timeout(CONNECT, wire.welcome(index, transport, tcp)).await;
             });
-            locked(&self.tasks).push(task.abort_handle());
         }
+        drop(listener);
+        handshakes.shutdown().await;
     }
 
     async fn welcome(

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use acs_sim::acs::TrunkStatus;
+use acs_sim::acs::{PROXY_NAMES, TrunkStatus};
 use acs_sim::{
-    AcsConfig, Behaviour, By, Ending, HoldDialect, ProxyMode, exchange, exchange_digits,
+    AcsConfig, AcsSim, Behaviour, By, Ending, HoldDialect, ProxyMode, exchange, exchange_digits,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::stage::{APP, DESCRIPTION, FQDN, LIMIT, LOOPBACK, Stage, polite, stage};
 
@@ -149,6 +151,38 @@ async fn a_busy_proxy_sends_elsewhere_and_a_closed_one_refuses_connections() {
     );
     stage.acs.set_mode(0, ProxyMode::Up).await.unwrap();
     stage.inbound().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_goes_down_ends_the_handshakes_it_is_in() {
+    let authority = crate::authority::Authority::new();
+    let config = AcsConfig::new(authority.settings(&PROXY_NAMES));
+    let acs = AcsSim::start(config).await.unwrap();
+    let mut trusted = rustls::RootCertStore::empty();
+    trusted.add(authority.root()).unwrap();
+    let client = rustls::ClientConfig::builder()
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    let name = PROXY_NAMES[0].try_into().unwrap();
+    let mut tls = rustls::ClientConnection::new(client.into(), name).unwrap();
+    let mut hello = Vec::new();
+    tls.write_tls(&mut hello).unwrap();
+    let mut tcp = TcpStream::connect(acs.proxies()[0].1).await.unwrap();
+    tcp.write_all(&hello).await.unwrap();
+    let mut bytes = vec![0; 64 * 1024];
+    while tls.is_handshaking() {
+        let length = tcp.read(&mut bytes).await.unwrap();
+        assert!(length > 0, "the proxy answers the ClientHello");
+        tls.read_tls(&mut &bytes[..length]).unwrap();
+        tls.process_new_packets().unwrap();
+    }
+    acs.set_mode(0, ProxyMode::Down).await.unwrap();
+    let mut finished = Vec::new();
+    tls.write_tls(&mut finished).unwrap();
+    // It may be refused: the proxy is gone.
+    let _ = tcp.write_all(&finished).await;
+    let end = async { while let Ok(1..) = tcp.read(&mut bytes).await {} };
+    tokio::time::timeout(LIMIT, end).await.unwrap();
 }
 
 #[tokio::test]
