@@ -158,11 +158,13 @@ async fn a_proxy_that_goes_down_ends_the_handshakes_it_is_in() {
     let authority = crate::authority::Authority::new();
     let config = AcsConfig::new(authority.settings(&PROXY_NAMES));
     let acs = AcsSim::start(config).await.unwrap();
+    let own = authority.settings(&[FQDN]).identity;
     let mut trusted = rustls::RootCertStore::empty();
     trusted.add(authority.root()).unwrap();
     let client = rustls::ClientConfig::builder()
         .with_root_certificates(trusted)
-        .with_no_client_auth();
+        .with_client_auth_cert(own.chain, own.key)
+        .unwrap();
     let name = PROXY_NAMES[0].try_into().unwrap();
     let mut tls = rustls::ClientConnection::new(client.into(), name).unwrap();
     let mut hello = Vec::new();
