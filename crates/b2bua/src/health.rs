@@ -282,14 +282,12 @@ impl TrunkMonitor {
         peer: usize,
         retry_after: Option<u32>,
     ) {
-        let Some(peer) = self
-            .trunks
-            .get_mut(trunk)
-            .and_then(|t| t.peers.get_mut(peer))
-        else {
+        let Some(trunk) = self.trunks.get_mut(trunk) else {
             return;
         };
-        peer.put_aside(now.moment, retry_after);
+        if let Some(peer) = trunk.peers.get_mut(peer) {
+            peer.put_aside(now.moment, retry_after, &trunk.profile.options);
+        }
     }
 
     /// A call to a peer could not be delivered or was never answered. Counts like a lost probe,
@@ -354,8 +352,8 @@ impl TrunkMonitor {
         let Some(index) = trunk.position(&key.uri) else {
             return;
         };
-        let losses = trunk.profile.options.losses.max(1);
-        let changed = trunk.peers[index].settle(now, outcome, result, losses);
+        let policy = &trunk.profile.options;
+        let changed = trunk.peers[index].settle(now, outcome, result, policy);
         if changed == Some(false) {
             // Whether it comes back is asked at the shorter interval from now on.
             let next = now.moment + trunk.profile.options.interval_down;

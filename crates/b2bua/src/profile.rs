@@ -235,6 +235,10 @@ pub struct OptionsPing {
     /// Without an OPTIONS or a TLS handshake for this long, Azure calls a trunk expired (P-07,
     /// H-02).
     pub expired_after: Duration,
+    /// How long a peer is put aside that answered 503 without `Retry-After`.
+    pub aside: Duration,
+    /// The longest that a `Retry-After` puts a peer aside, whatever the peer asks for.
+    pub aside_max: Duration,
 }
 
 /// Time limits of the calls of one trunk.

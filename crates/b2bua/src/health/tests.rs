@@ -202,6 +202,37 @@ fn retry_after_puts_a_peer_aside_for_so_long() {
 }
 
 #[test]
+fn a_rest_is_as_long_as_the_trunk_grants() {
+    let name = TrunkName::from("carrier");
+    // Without a wish the pause; a wish up to the limit; more than the limit never.
+    for (asked, rests) in [(None, 4_000), (Some(2), 2_000), (Some(30), 20_000)] {
+        let mut trunk = carrier();
+        trunk.options.aside = Duration::from_secs(4);
+        trunk.options.aside_max = Duration::from_secs(20);
+        let mut monitor = monitor(trunk);
+        let (time, probe) = probes(&mut monitor, 500).remove(0);
+        monitor.handle_answer(at(time), probe.id, &answer(&probe, 200));
+        monitor.handle_overload(at(1_000), &name, 0, asked);
+        let up = |milliseconds| facts(&monitor, milliseconds)[&(name.clone(), 0)];
+        assert!(!up(1_000 + rests - 1), "{asked:?}");
+        assert!(up(1_000 + rests), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_trunk_that_says_nothing_grants_a_second_and_five_minutes_at_most() {
+    let name = TrunkName::from("carrier");
+    for (asked, rests) in [(None, 1_000), (Some(u32::MAX), 300_000)] {
+        let mut monitor = monitor(carrier());
+        let (time, probe) = probes(&mut monitor, 500).remove(0);
+        monitor.handle_answer(at(time), probe.id, &answer(&probe, 200));
+        monitor.handle_overload(at(1_000), &name, 0, asked);
+        let up = |milliseconds| facts(&monitor, milliseconds)[&(name.clone(), 0)];
+        assert!(!up(1_000 + rests - 1) && up(1_000 + rests), "{asked:?}");
+    }
+}
+
+#[test]
 fn an_answered_probe_does_not_end_the_rest_that_a_peer_asked_for() {
     let mut monitor = monitor(carrier());
     let (time, probe) = probes(&mut monitor, 500).remove(0);

@@ -120,6 +120,8 @@ const HEALTH: &[Row] = &[
     ("`options.expired_after`", |t| {
         time(t.profile.options.expired_after)
     }),
+    ("`options.aside`", |t| time(t.profile.options.aside)),
+    ("`options.aside_max`", |t| time(t.profile.options.aside_max)),
     ("`connection.flows`", |t| word(&t.flow.flows)),
     ("`connection.connect`", |t| time(t.flow.connect_timeout)),
     ("`connection.keep_alive`", |t| maybe(t.flow.keep_alive)),

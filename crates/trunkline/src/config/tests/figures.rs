@@ -1,0 +1,50 @@
+//! Figures that the gateway keeps to, each a key: taken where they can be, else told with their
+//! place.
+
+use std::time::Duration;
+
+use super::{RIGHT, errors, read};
+use crate::config::Severity;
+
+const CARRIER: &str = "preset = \"carrier\"\n";
+
+/// The text with `added` behind `anchor`.
+fn behind(anchor: &str, added: &str) -> String {
+    assert!(RIGHT.contains(anchor), "{anchor} is in the text");
+    RIGHT.replacen(anchor, &format!("{anchor}{added}\n"), 1)
+}
+
+/// Expects one error: that `says`, at the line and column of `value`.
+fn wrong(text: &str, value: &str, says: &str) {
+    let reading = read(text);
+    let found: Vec<_> = reading.findings.0.iter().collect();
+    let errors = found.iter().filter(|one| one.severity == Severity::Error);
+    let [error] = errors.collect::<Vec<_>>()[..] else {
+        panic!("{value}: {found:?}");
+    };
+    assert!(error.message.contains(says), "{value}: {}", error.message);
+    let at = text.find(value).expect("planted");
+    let span = error.span.clone().expect("a place");
+    let place = reading.source.position(span.start);
+    assert_eq!(place, reading.source.position(at), "{value}: {error:?}");
+}
+
+#[test]
+fn how_long_a_busy_peer_is_left_alone_is_the_trunks_to_say() {
+    let options = |added: &str| {
+        let reading = read(&behind(CARRIER, added));
+        assert_eq!(errors(&reading), [], "{added}");
+        let options = reading.config.trunks[1].profile.options;
+        (options.aside, options.aside_max)
+    };
+    let seconds = Duration::from_secs;
+    assert_eq!(options(""), (seconds(1), seconds(300)));
+    let both = "options = { aside = \"3s\", aside_max = \"1m\" }";
+    assert_eq!(options(both), (seconds(3), seconds(60)));
+    let none = "options = { aside_max = \"0s\" }";
+    assert_eq!(options(none), (seconds(0), seconds(0)));
+    let longer = behind(CARRIER, "options = { aside = \"6m\" }");
+    wrong(&longer, "\"6m\"", "`aside` is longer than `aside_max`");
+    let unclear = behind(CARRIER, "options = { aside_max = \"long\" }");
+    wrong(&unclear, "\"long\"", "not a length of time");
+}
