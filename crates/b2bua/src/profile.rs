@@ -108,6 +108,21 @@ pub struct CoreConfig {
     pub software: Arc<str>,
     /// When sources that scan or guess are no longer heard.
     pub bans: BanPolicy,
+    /// What those are told who come while the gateway drains.
+    pub drain: DrainPolicy,
+}
+
+/// What a draining gateway says to new calls and to OPTIONS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainPolicy {
+    /// `Retry-After` of the 503, in seconds (RFC 3261 §20.33).
+    pub retry_after: u32,
+}
+
+impl Default for DrainPolicy {
+    fn default() -> Self {
+        Self { retry_after: 60 }
+    }
 }
 
 /// Bounds of the core's tables. Reaching one is answered with 503, never with growth.

@@ -112,6 +112,7 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
         timers: config.signalling.timers,
         software: Arc::from(SOFTWARE),
         bans: config.signalling.bans,
+        drain: config.signalling.drain,
     })
 }
 

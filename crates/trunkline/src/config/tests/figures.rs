@@ -48,3 +48,29 @@ fn how_long_a_busy_peer_is_left_alone_is_the_trunks_to_say() {
     let unclear = behind(CARRIER, "options = { aside_max = \"long\" }");
     wrong(&unclear, "\"long\"", "not a length of time");
 }
+
+#[test]
+fn what_a_drain_tells_is_a_key() {
+    let reading = read(RIGHT);
+    let core = crate::daemon::wiring::core(&reading.config).unwrap();
+    assert_eq!(core.drain.retry_after, 60);
+    let limits = |value: &str| {
+        RIGHT.replacen(
+            "[admin]",
+            &format!("[limits]\ndrain_retry_after = {value}\n[admin]"),
+            1,
+        )
+    };
+    let reading = read(&limits("15"));
+    assert_eq!(errors(&reading), []);
+    let core = crate::daemon::wiring::core(&reading.config).unwrap();
+    assert_eq!(core.drain.retry_after, 15);
+    for value in ["0", "86401"] {
+        wrong(
+            &limits(value),
+            &format!("{value}\n[admin]"),
+            "from 1 to 86400",
+        );
+    }
+    wrong(&limits("\"1m\""), "\"1m\"", "expected u32");
+}
