@@ -47,6 +47,14 @@ pub struct Tls {
     pub suites: OneOrMany,
     /// How long before the end of a certificate the warnings begin. Default: `"30d"`.
     pub warn_before: Option<Span>,
+    /// Roots that Microsoft's certificates chain to, whose absence from `roots` is warned of where
+    /// a trunk leads to its proxies: each a name and the SHA-1 fingerprint of the certificate,
+    /// `"DigiCert Global Root G2 df3c24f9bfd666761b268073fe06d1cc8d4f82a4"`, or the fingerprint
+    /// alone; `[]` warns of none. Default: the seven that Microsoft names.
+    pub microsoft_roots: Option<OneOrMany>,
+    /// The fewest bits of an RSA key in a certificate shown to Microsoft, 2048 to 8192; fewer are
+    /// an error. Default: 2048.
+    pub rsa_bits: Option<Spanned<u32>>,
 }
 
 /// `[media]`: ports and shards of the packet path.

@@ -74,3 +74,36 @@ fn what_a_drain_tells_is_a_key() {
     }
     wrong(&limits("\"1m\""), "\"1m\"", "expected u32");
 }
+
+#[test]
+fn what_certificates_are_held_against_is_the_operators_to_say() {
+    let tls = |line: &str| behind("private_key = \"c.key\"\n", line);
+    let rules = |text: &str| {
+        let reading = read(text);
+        assert_eq!(errors(&reading), [], "{text}");
+        reading.config.certificate_rules
+    };
+    let default = rules(RIGHT);
+    assert_eq!((default.microsoft_roots.len(), default.rsa_bits), (7, 2048));
+    let digits = "df3c24f9bfd666761b268073fe06d1cc8d4f82a4";
+    let named = rules(&tls(&format!(
+        "microsoft_roots = [\"Contoso Root {digits}\"]"
+    )));
+    assert_eq!(named.microsoft_roots[0].name, "Contoso Root");
+    assert_eq!(named.microsoft_roots[0].fingerprint, digits);
+    let bare = rules(&tls(&format!("microsoft_roots = \"{digits}\"")));
+    assert_eq!(bare.microsoft_roots[0].name, digits);
+    assert_eq!(rules(&tls("microsoft_roots = []")).microsoft_roots, []);
+    assert_eq!(rules(&tls("rsa_bits = 4096")).rsa_bits, 4096);
+    for root in ["\"Contoso Root\"", "\"Contoso Root df3c\"", "\"\""] {
+        let text = tls(&format!("microsoft_roots = [{root}]"));
+        wrong(&text, root, "40 hexadecimal digits");
+    }
+    for bits in ["1024", "16384"] {
+        wrong(
+            &tls(&format!("rsa_bits = {bits}")),
+            bits,
+            "from 2048 to 8192",
+        );
+    }
+}
