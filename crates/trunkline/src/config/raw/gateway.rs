@@ -70,6 +70,9 @@ pub struct Media {
     /// How long it rests at least, where the range is too small for `quarantine`. Default:
     /// `"500ms"`.
     pub quarantine_floor: Option<Span>,
+    /// Pairs of ports that each shard keeps bound on each interface ahead of need, 4 to 4096; half
+    /// of them gone, it is filled again. Default: 32.
+    pub reserve: Option<Spanned<u16>>,
     /// Percent of an interface's port pairs, in use or resting, from which on a warning is logged
     /// and the metric `trunkline_media_ports_alarm` is 1, 10 to 100. Default: 80.
     pub ports_alarm: Option<Spanned<u8>>,

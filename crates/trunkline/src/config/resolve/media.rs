@@ -1,5 +1,6 @@
 //! `[media]` and `[trunk.media]`.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use super::choice;
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
+/// One call with a failed attempt takes three pairs at once; more than the most are more sockets
+/// than systems grant.
+const RESERVE: RangeInclusive<u16> = 4..=4096;
+
 /// What holds for all media ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaPlane {
@@ -18,6 +23,8 @@ pub struct MediaPlane {
     pub quarantine: Duration,
     /// How long it rests at least.
     pub quarantine_floor: Duration,
+    /// Pairs that each shard keeps bound on each interface ahead of need.
+    pub reserve: u16,
     /// Percent of an interface's pairs from which on its alarm is raised.
     pub ports_alarm: u8,
     /// The code point of RTP and RTCP.
@@ -29,6 +36,7 @@ impl Default for MediaPlane {
         Self {
             quarantine: Duration::from_secs(30),
             quarantine_floor: Duration::from_millis(500),
+            reserve: 32,
             ports_alarm: 80,
             dscp: 46,
         }
@@ -43,6 +51,12 @@ pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
     }
     if let Some(span) = raw.quarantine_floor {
         plane.quarantine_floor = span.0;
+    }
+    if let Some(pairs) = &raw.reserve {
+        plane.reserve = *pairs.get_ref();
+        if !RESERVE.contains(&plane.reserve) {
+            findings.error(pairs.span(), "media: `reserve` is a number from 4 to 4096");
+        }
     }
     if let Some(percent) = &raw.ports_alarm {
         plane.ports_alarm = *percent.get_ref();

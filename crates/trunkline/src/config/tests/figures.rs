@@ -107,3 +107,28 @@ fn what_certificates_are_held_against_is_the_operators_to_say() {
         );
     }
 }
+
+#[test]
+fn how_many_ports_are_bound_ahead_of_need_is_a_key() {
+    let media = |value: &str| {
+        let section = format!("[media]\nreserve = {value}\n[admin]");
+        RIGHT.replacen("[admin]", &section, 1)
+    };
+    let reserve = |text: &str| {
+        let reading = read(text);
+        assert_eq!(errors(&reading), [], "{text}");
+        crate::daemon::wiring::core(&reading.config)
+            .unwrap()
+            .media
+            .reserve
+    };
+    assert_eq!(reserve(RIGHT), 32);
+    assert_eq!(reserve(&media("200")), 200);
+    for value in ["3", "4097"] {
+        wrong(
+            &media(value),
+            &format!("{value}\n[admin]"),
+            "from 4 to 4096",
+        );
+    }
+}
