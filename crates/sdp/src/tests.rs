@@ -1,4 +1,5 @@
 mod convert;
+mod networks;
 
 use crate::*;
 

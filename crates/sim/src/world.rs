@@ -402,6 +402,7 @@ impl World {
         };
         let mut profile = TrunkProfile::acs(TrunkName::from("acs"), advertised, TLS_LISTENER);
         profile.allow = vec!["203.0.113.0/24".parse().expect("a network")];
+        profile.media.networks = profile.allow.clone().into();
         self.profiles.insert("acs".to_owned(), profile);
         let regions = [("acs", "us", 41), ("acs2", "eu", 42), ("acs3", "as", 43)];
         for (proxy, (name, region, last)) in MICROSOFT_SIP_PROXIES.iter().zip(regions) {

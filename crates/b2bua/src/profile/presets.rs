@@ -107,7 +107,10 @@ impl TrunkProfile {
             session: SessionPolicy::default(),
             dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
-            media: MediaPolicy::default(),
+            media: MediaPolicy {
+                networks: microsoft_nets().into(),
+                ..MediaPolicy::default()
+            },
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
             early: Early::microsoft(),

@@ -201,6 +201,12 @@ const CALLS: &[Row] = &[
     ("`media.hold_inactivity`", |t| {
         maybe(t.profile.media.hold_inactivity)
     }),
+    ("`media.networks`", |t| {
+        match t.profile.media.networks.is_empty() {
+            true => "any".to_owned(),
+            false => list(t.profile.media.networks.iter()),
+        }
+    }),
     ("`media.rtcp_mux`", |t| t.profile.rtcp_mux.to_string()),
     ("`media.latch`", |t| word(&t.profile.latch)),
 ];

@@ -88,6 +88,7 @@ pub(super) fn apply(media: &raw::TrunkMedia, profile: &mut TrunkProfile, finding
         Some("same-host") => profile.latch = LatchPolicy::SameHost,
         Some(_) | None => {}
     }
+    networks(media, profile, findings);
     let policy = &mut profile.media;
     deny(media, policy, findings);
     suites(media, microsoft, policy, findings);
@@ -97,6 +98,27 @@ pub(super) fn apply(media: &raw::TrunkMedia, profile: &mut TrunkProfile, finding
     if let Some(span) = media.hold_inactivity {
         policy.hold_inactivity = Some(span.0).filter(|span| !span.is_zero());
     }
+}
+
+/// Microsoft's media comes from where its signalling comes from, also where that is a laboratory.
+fn networks(media: &raw::TrunkMedia, profile: &mut TrunkProfile, findings: &mut Findings) {
+    let mut networks = Vec::new();
+    for text in &media.networks.0 {
+        match b2bua::profile::network(text.get_ref()) {
+            Ok(network) => networks.push(network),
+            Err(fault) => {
+                let name = &profile.name;
+                findings.error(
+                    text.span(),
+                    format!("trunk {name}: media: networks: {fault}"),
+                );
+            }
+        }
+    }
+    if networks.is_empty() && profile.preset.is_microsoft() {
+        networks.clone_from(&profile.allow);
+    }
+    profile.media.networks = networks.into();
 }
 
 fn deny(media: &raw::TrunkMedia, policy: &mut MediaPolicy, findings: &mut Findings) {

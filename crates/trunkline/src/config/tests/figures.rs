@@ -132,3 +132,34 @@ fn how_many_ports_are_bound_ahead_of_need_is_a_key() {
         );
     }
 }
+
+#[test]
+fn where_media_comes_from_is_the_trunks_to_say() {
+    let networks = |text: &str, trunk: usize| -> Vec<String> {
+        let reading = read(text);
+        assert_eq!(errors(&reading), [], "{text}");
+        let networks = &reading.config.trunks[trunk].profile.media.networks;
+        networks.iter().map(ToString::to_string).collect()
+    };
+    const ACS: &str = "preset = \"acs\"\n";
+    let microsoft = ["52.112.0.0/14", "52.120.0.0/14"];
+    assert_eq!(networks(RIGHT, 0), microsoft);
+    assert!(
+        networks(RIGHT, 1).is_empty(),
+        "a carrier's media is anywhere"
+    );
+    let laboratory = behind(ACS, "allow = [\"192.0.2.0/24\"]");
+    assert_eq!(networks(&laboratory, 0), ["192.0.2.0/24"]);
+    let both = "allow = [\"192.0.2.0/24\"]\nmedia = { networks = [\"198.51.100.0/28\"] }";
+    assert_eq!(networks(&behind(ACS, both), 0), ["198.51.100.0/28"]);
+    let carrier = "media = { networks = \"203.0.113.7\" }";
+    assert_eq!(networks(&behind(CARRIER, carrier), 1), ["203.0.113.7/32"]);
+    for (value, says) in [
+        ("203.0.113.7/24", "bits set beyond"),
+        ("203.0.113.0/40", "prefix length"),
+        ("media.carrier.example", "not an IP address"),
+    ] {
+        let text = behind(CARRIER, &format!("media = {{ networks = [\"{value}\"] }}"));
+        wrong(&text, &format!("\"{value}\""), says);
+    }
+}
