@@ -409,12 +409,15 @@ impl TrunkProfile {
             .with_param("transport", Some(transport.uri_token()))
     }
 
-    /// Value of the `Allow` header field. REFER is there if transfers are taken.
+    /// Value of the `Allow` header field. REFER is there if transfers are taken, REGISTER if
+    /// the trunk may register here.
     #[must_use]
     pub fn allow_value(&self) -> String {
         let others = self.allow_methods.iter().filter(|m| **m != Method::Refer);
         let refer = self.transfer.refer.then_some(&Method::Refer);
-        let names: Vec<&str> = others.chain(refer).map(Method::as_str).collect();
+        let register = self.registrar.is_some().then_some(&Method::Register);
+        let methods = others.chain(refer).chain(register);
+        let names: Vec<&str> = methods.map(Method::as_str).collect();
         names.join(", ")
     }
 
