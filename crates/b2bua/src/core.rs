@@ -224,6 +224,7 @@ impl Core {
             pinned_hop: trunk.pinned_hop.clone(),
             named_peer: trunk.peers.first().map(|peer| peer.uri.clone()),
             datagrams: trunk.datagrams,
+            credentials: true,
         }
     }
 
