@@ -402,11 +402,7 @@ impl Shard {
     /// Has the packet in the buffer converted.
     fn convert(&mut self, ticket: Ticket) {
         let packet = &self.buf[..ticket.packet_len()];
-        let given = match self.relay.converter(&ticket) {
-            Some(converter) => self.workshop.give(ticket, converter, packet),
-            None => false,
-        };
-        if !given {
+        if !self.workshop.give(ticket, packet) {
             let _ = self.relay.refuse_conversion(&ticket);
             count(&self.parts.counters.dropped);
             count(&self.parts.counters.unconverted);
