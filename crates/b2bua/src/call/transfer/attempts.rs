@@ -39,7 +39,7 @@ impl Talking {
             crate::key::Side::A => (&self.a, &self.b),
             crate::key::Side::B => (&self.b, &self.a),
         };
-        let audio = stays.session.said(stays.session.intends, &stays.trunk);
+        let audio = stays.session.said(stays.session.intends);
         while let Some(attempt) = transfer.plan.pop_front() {
             let concession = transfer.concession.take();
             let converted = concession.as_ref().and_then(Concession::speech);
@@ -199,7 +199,7 @@ impl Talking {
     ) -> Phase {
         let concession = self.transfer.as_ref().and_then(|transfer| {
             let stays = self.leg(transfer.side.other());
-            let spoken = stays.session.said(stays.session.intends, &stays.trunk);
+            let spoken = stays.session.said(stays.session.intends);
             Concession::of(transfer.trying.as_ref()?, response, Some(&spoken))
         });
         let transfer = self.transfer.as_mut().filter(|_| concession.is_some());
