@@ -50,7 +50,9 @@ pub struct Tls {
     /// Roots that Microsoft's certificates chain to, whose absence from `roots` is warned of where
     /// a trunk leads to its proxies: each a name and the SHA-1 fingerprint of the certificate,
     /// `"DigiCert Global Root G2 df3c24f9bfd666761b268073fe06d1cc8d4f82a4"`, or the fingerprint
-    /// alone; `[]` warns of none. Default: the seven that Microsoft names.
+    /// alone; `[]` warns of none. Default: DigiCert Global Root CA, G2 and G3, DigiCert TLS ECC P384
+    /// Root G5, DigiCert TLS RSA 4096 Root G5, and the Microsoft ECC and RSA Root Certificate
+    /// Authorities 2017.
     pub microsoft_roots: Option<OneOrMany>,
     /// The fewest bits of an RSA key in a certificate shown to Microsoft, 2048 to 8192; fewer are
     /// an error. Default: 2048.
