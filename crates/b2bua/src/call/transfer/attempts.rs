@@ -101,7 +101,7 @@ impl Talking {
             if !response.body.is_empty() {
                 trying.take_fork(core, dialog, response.body.clone(), reliable);
             }
-            if !transfer.alerted {
+            if !std::mem::replace(&mut trying.rang, true) {
                 let limit = trying.trunk.timers.no_answer;
                 core.arm(head.key, Timer::NoAnswer, limit);
             }
