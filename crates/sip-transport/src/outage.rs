@@ -58,6 +58,10 @@ impl Cause {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "rustls adds variants in minor releases; what is not named here is told in its words"
+)]
 fn handshake(error: &io::Error, name: &str) -> String {
     let inner = error.get_ref();
     let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<Error>()) else {
@@ -76,6 +80,10 @@ fn handshake(error: &io::Error, name: &str) -> String {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "rustls adds variants in minor releases; what is not named here is told in its words"
+)]
 fn certificate(fault: &CertificateError, name: &str) -> String {
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
