@@ -325,6 +325,7 @@ fn each_customer_is_shown_its_own_certificate() {
             break;
         }
         assert!(Instant::now() < until, "{status}");
+        // The daemon tells no one when it has its answer.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -244,7 +244,7 @@ async fn unregistered(trial: Trial) -> Result<String> {
         let said = trial.command(&["status", "-c", "trunkline.toml"]);
         (said.text.contains("403")).then_some(said.text)
     };
-    let text = stage.until("`status` tells of the 403", told).await?;
+    let text = stage.shown("`status` tells of the 403", told).await?;
     ensure!(
         stage.acs.trunk(FQDN).ping() != PingStatus::Ok,
         "it is taken"

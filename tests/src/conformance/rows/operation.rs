@@ -177,7 +177,7 @@ async fn split_health(trial: Trial) -> Result<String> {
             .contains("outbound ok, inbound never")
             .then_some(words)
     };
-    let words = stage.until("`status` says so", told).await?;
+    let words = stage.shown("`status` says so", told).await?;
     let page = stage.metrics()?;
     let asked = stage
         .acs
@@ -245,7 +245,7 @@ async fn agrees(trial: &Trial, stage: &Stage, wanted: PingStatus) -> Result<Stri
         (trunk.ping() == wanted && same).then(|| format!("{ping} and {portal}"))
     };
     let seen = stage
-        .within(
+        .shown_within(
             Duration::from_secs(20),
             &format!("{wanted:?} on both sides"),
             look,
@@ -306,7 +306,7 @@ async fn own_name(trial: Trial) -> Result<String> {
         };
         told.push(
             stage
-                .until(&format!("`status` says: {words}"), said)
+                .shown(&format!("`status` says: {words}"), said)
                 .await?,
         );
     }
