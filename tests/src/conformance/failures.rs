@@ -232,7 +232,6 @@ fn passes(id: &str) -> Result<()> {
 async fn unregistered(trial: Trial) -> Result<String> {
     let stage = trial
         .plan()
-        .replace("[admin]\n", "[admin]\nsocket = \"admin.sock\"\n")
         .acs(|acs| {
             for trunk in &mut acs.trunks {
                 trunk.fqdn = "sbc9.contoso.example".to_owned();
