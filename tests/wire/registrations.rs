@@ -2,7 +2,6 @@
 //! that wants the gateway to register there.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use trunkline_tests::lab::Lab;
@@ -90,10 +89,8 @@ fn an_exchange_registers_with_its_password_and_is_called() {
 /// Kamailio at the carrier's address, which lets nobody register or call without the password.
 fn kamailio(lab: &Lab, algorithm: &str) -> Process {
     let at = lab.host(2);
-    let configuration = lab.write(
-        "kamailio.cfg",
-        &format!(
-            r#"#!KAMAILIO
+    let configuration = format!(
+        r#"#!KAMAILIO
 debug=1
 log_stderror=yes
 children=1
@@ -135,21 +132,8 @@ request_route {{
     sl_send_reply("200", "OK");
 }}
 "#
-        ),
     );
-    let mut kamailio = Process::start(
-        "kamailio",
-        Command::new("kamailio")
-            .args(["-DD", "-E", "-m", "32", "-M", "8", "-f"])
-            .arg(configuration)
-            .arg("-Y")
-            .arg(lab.folder())
-            .arg("-P")
-            .arg(lab.path("kamailio.pid")),
-    )
-    .ending_gently();
-    kamailio.wait_for("READY", PATIENCE);
-    kamailio
+    crate::kamailio::run(lab, &configuration)
 }
 
 #[test]
