@@ -3,6 +3,7 @@
 mod accounts;
 pub mod admin;
 pub mod clock;
+mod descriptors;
 pub mod diff;
 pub mod logging;
 pub mod metrics;
@@ -68,6 +69,7 @@ impl Daemon {
     /// # Errors
     /// A socket cannot be bound, a file cannot be opened; nothing keeps running.
     pub async fn start(config: &Config, keys: &Keys, options: Options) -> Result<Self> {
+        descriptors::raise(config);
         let clock = Clock::start();
         let snapshot = Snapshot::compile(&config.routing)
             .map_err(|errors| anyhow::anyhow!("routes: {} mistakes", errors.len()))?;
