@@ -12,6 +12,7 @@ pub mod record_json;
 pub mod records;
 pub mod reload;
 pub mod signalling;
+pub mod stored;
 pub mod wiring;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
 use routing::Snapshot;
 use sip_transport::Transport;
+use store::{CallLog, LogOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
@@ -80,6 +82,17 @@ impl Daemon {
             }
             None => None,
         };
+        let call_log = match &config.store {
+            Some(file) => {
+                let options = LogOptions {
+                    keep: Some(file.keep),
+                    ..LogOptions::default()
+                };
+                let log = CallLog::open(&file.path, options);
+                Some(log.with_context(|| file.path.display().to_string())?)
+            }
+            None => None,
+        };
         let (media, media_events) = wiring::media(config, clock)?;
         let ring = TraceRing::new(core_config.bounds.trace_bytes);
         let (transport, incoming) = Transport::start(transport_config)?;
@@ -121,6 +134,7 @@ impl Daemon {
             transport,
             media,
             records,
+            call_log,
             record_copies: options.record_copies,
             ring,
             grace: config.drain,
