@@ -4,6 +4,7 @@ mod accounts;
 mod calls;
 mod policies;
 mod setup;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -13,6 +13,7 @@ use b2bua::{B2bua, Input, Output};
 use media_io::MediaIo;
 use media_relay::MediaEvent;
 use sip_transport::{Incoming, Receiver, Transport};
+use store::CallLog;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 

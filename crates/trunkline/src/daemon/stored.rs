@@ -1,6 +1,7 @@
 //! A call record as the store keeps it: its parties one by one.
 
 use ambient::WallTime;
+use b2bua::Side;
 use b2bua::profile::Profiles;
 use b2bua::record::{AttemptRecord, CallRecord, MediaRecord, Number};
 use sip_msg::wire::TrunkName;
@@ -77,7 +78,7 @@ fn participants(record: &CallRecord, trunks: &Profiles) -> Vec<Participant> {
         let Some(attempt) = attempts.and_then(<[_]>::last).filter(|_| went_through) else {
             continue;
         };
-        let left = &mut present[usize::from(transfer.side == b2bua::key::Side::B)];
+        let left = &mut present[usize::from(transfer.side == Side::B)];
         if let Some(party) = all.get_mut(*left) {
             party.ended = transfer.settled.map_or(ended, micros);
         }
