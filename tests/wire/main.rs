@@ -21,4 +21,5 @@ mod scanners;
 mod store;
 mod strangers;
 mod stunnel;
+mod telephones;
 mod tls_peers;
