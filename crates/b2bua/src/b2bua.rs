@@ -57,6 +57,7 @@ impl B2bua {
             timers,
             software,
             bans,
+            drain,
             ..
         } = config;
         let ua = UaConfig {
@@ -109,6 +110,7 @@ impl B2bua {
             leaving: None,
             metrics: Counts::default(),
             draining: false,
+            drain,
         };
         let mut b2bua = Self {
             core,

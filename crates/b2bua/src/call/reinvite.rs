@@ -249,7 +249,7 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg, refresh: bo
         own.session.offer(&mut own.media.local, told, &policy).ok()
     } else if refresh {
         wanted = own.session.conveyed;
-        own.session.offer_again()
+        own.session.offer_again(&policy(&own.trunk))
     } else {
         None
     };

@@ -26,6 +26,7 @@ use sip_msg::{Method, Request, StatusCode};
 use sip_ua::{ClientKey, DialogKey};
 
 use super::attempt::Trying;
+use super::concede::Concession;
 use super::ending::End;
 use super::talking::Talking;
 use super::{Event, Head, Phase, Timer};
@@ -52,6 +53,8 @@ pub(crate) struct Transfer {
     plan: VecDeque<Attempt>,
     /// The attempt under way.
     trying: Option<Trying>,
+    /// What the next attempt says otherwise.
+    concession: Option<Concession>,
     /// How the attempts made so far ended.
     tried: Vec<Verdict>,
     /// The new party is alerted: no other one is tried after it.
