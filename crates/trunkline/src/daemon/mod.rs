@@ -125,9 +125,7 @@ impl Daemon {
             KeyRng::from_entropy(entropy()?),
             clock.now(),
         );
-        let (finished, ended) = oneshot::channel();
         let (ready, prepared) = oneshot::channel();
-        let stopping = transport.clone();
         let signalling = Signalling {
             core,
             clock,
@@ -148,19 +146,7 @@ impl Daemon {
             pages,
             wish: wished,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        thread::Builder::new()
-            .name("signalling".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    signalling.run(inboxes).await;
-                    stopping.stop().await;
-                });
-                // Whoever waits may have gone away.
-                let _ = finished.send(());
-            })?;
+        let ended = start_signalling(signalling, inboxes)?;
         // Without a single port calls are refused one by one, which is said there.
         if tokio::time::timeout(PREPARED_WITHIN, prepared)
             .await
@@ -211,6 +197,28 @@ impl Daemon {
             grows
         });
     }
+}
+
+/// Runs the signalling side on a thread of its own, and stops the transport after it; what is given
+/// back is told of its end.
+fn start_signalling(signalling: Signalling, inboxes: Inboxes) -> Result<oneshot::Receiver<()>> {
+    let (finished, ended) = oneshot::channel();
+    let transport = signalling.transport.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let work = move || {
+        runtime.block_on(async {
+            signalling.run(inboxes).await;
+            transport.stop().await;
+        });
+        // Whoever waits may have gone away.
+        let _ = finished.send(());
+    };
+    thread::Builder::new()
+        .name("signalling".to_owned())
+        .spawn(work)?;
+    Ok(ended)
 }
 
 fn entropy() -> Result<[u8; 32]> {
