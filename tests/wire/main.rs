@@ -18,6 +18,7 @@ mod registrations;
 mod reload;
 mod run;
 mod scanners;
+mod store;
 mod strangers;
 mod stunnel;
 mod telephones;

@@ -22,7 +22,7 @@ use crate::key::CallKey;
 use crate::limits::Gate;
 use crate::metrics::Counts;
 use crate::ports::{InterfacePorts, PortPool};
-use crate::profile::CoreConfig;
+use crate::profile::{CoreConfig, Profiles};
 use crate::registrar::Registrar;
 use crate::registration::Registrations;
 use crate::trace::TraceVerdict;
@@ -120,6 +120,12 @@ impl B2bua {
         };
         b2bua.settle();
         b2bua
+    }
+
+    /// The trunks as of the last reload.
+    #[must_use]
+    pub fn profiles(&self) -> &Profiles {
+        &self.core.profiles
     }
 
     /// Lets something happen. Drain [`B2bua::poll_output`] before the next input.

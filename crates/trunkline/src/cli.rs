@@ -16,7 +16,7 @@ use crate::daemon::names;
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
-use crate::{daemon, explain, operate, output};
+use crate::{daemon, explain, operate, output, report};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -60,6 +60,9 @@ enum Command {
     /// Take no new calls and end when the last one has ended
     #[command(after_help = "Example:  trunkline drain")]
     Drain(operate::DrainArgs),
+    /// Count the calls of some days, as Azure's logs do and each once
+    #[command(after_help = "Example:  trunkline report --since 2026-11-01 --until 2026-11-30")]
+    Report(report::ReportArgs),
     /// Simulate the other side of a gateway
     #[command(subcommand)]
     Sim(SimCommand),
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Call(args) => operate::call(&args),
         Command::Reload(args) => operate::reload(&args),
         Command::Drain(args) => operate::drain(&args),
+        Command::Report(args) => report::run(&args),
         Command::Sim(SimCommand::Acs(args)) => sim::acs(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
     }

@@ -26,6 +26,8 @@ pub struct Document {
     pub admin: raw::Admin,
     /// `[log]`.
     pub log: raw::Log,
+    /// `[store]`.
+    pub store: Option<raw::Store>,
     /// `[dns]`.
     pub dns: raw::Dns,
     /// `[sip]`.
@@ -52,7 +54,7 @@ pub struct Document {
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "bans",
     "emergency",
     "gateway",
@@ -60,6 +62,7 @@ const SECTIONS: [&str; 17] = [
     "media",
     "admin",
     "log",
+    "store",
     "dns",
     "sip",
     "limits",
@@ -99,6 +102,7 @@ pub fn load(
             "media" => document.media = one(&name, value, findings).unwrap_or_default(),
             "admin" => document.admin = one(&name, value, findings).unwrap_or_default(),
             "log" => document.log = one(&name, value, findings).unwrap_or_default(),
+            "store" => document.store = one(&name, value, findings),
             "dns" => document.dns = one(&name, value, findings).unwrap_or_default(),
             "sip" => document.sip = one(&name, value, findings).unwrap_or_default(),
             "bans" => document.bans = one(&name, value, findings).unwrap_or_default(),

@@ -5,6 +5,7 @@ mod calls;
 mod figures;
 mod policies;
 mod setup;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;

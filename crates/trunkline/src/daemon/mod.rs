@@ -13,6 +13,7 @@ pub mod record_json;
 pub mod records;
 pub mod reload;
 pub mod signalling;
+pub mod stored;
 pub mod wiring;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
 use routing::Snapshot;
 use sip_transport::Transport;
+use store::{CallLog, LogOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
@@ -82,6 +84,17 @@ impl Daemon {
             }
             None => None,
         };
+        let call_log = match &config.store {
+            Some(file) => {
+                let options = LogOptions {
+                    keep: Some(file.keep),
+                    ..LogOptions::default()
+                };
+                let log = CallLog::open(&file.path, options);
+                Some(log.with_context(|| file.path.display().to_string())?)
+            }
+            None => None,
+        };
         let (media, media_events) = wiring::media(config, clock)?;
         let ring = TraceRing::new(core_config.bounds.trace_bytes);
         let (transport, incoming) = Transport::start(transport_config)?;
@@ -114,15 +127,14 @@ impl Daemon {
             KeyRng::from_entropy(entropy()?),
             clock.now(),
         );
-        let (finished, ended) = oneshot::channel();
         let (ready, prepared) = oneshot::channel();
-        let stopping = transport.clone();
         let signalling = Signalling {
             core,
             clock,
             transport,
             media,
             records,
+            call_log,
             record_copies: options.record_copies,
             ring,
             grace: config.drain,
@@ -136,19 +148,7 @@ impl Daemon {
             pages,
             wish: wished,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        thread::Builder::new()
-            .name("signalling".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    signalling.run(inboxes).await;
-                    stopping.stop().await;
-                });
-                // Whoever waits may have gone away.
-                let _ = finished.send(());
-            })?;
+        let ended = start_signalling(signalling, inboxes)?;
         // Without a single port calls are refused one by one, which is said there.
         if tokio::time::timeout(PREPARED_WITHIN, prepared)
             .await
@@ -199,6 +199,28 @@ impl Daemon {
             grows
         });
     }
+}
+
+/// Runs the signalling side on a thread of its own, and stops the transport after it; what is given
+/// back is told of its end.
+fn start_signalling(signalling: Signalling, inboxes: Inboxes) -> Result<oneshot::Receiver<()>> {
+    let (finished, ended) = oneshot::channel();
+    let transport = signalling.transport.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let work = move || {
+        runtime.block_on(async {
+            signalling.run(inboxes).await;
+            transport.stop().await;
+        });
+        // Whoever waits may have gone away.
+        let _ = finished.send(());
+    };
+    thread::Builder::new()
+        .name("signalling".to_owned())
+        .spawn(work)?;
+    Ok(ended)
 }
 
 fn entropy() -> Result<[u8; 32]> {

@@ -25,12 +25,7 @@ pub fn line(record: &CallRecord) -> String {
         "ended": record.ended.to_string(),
         "post_dial_delay_ms": record.post_dial_delay().map(millis),
         "talk_ms": millis(record.talk_time()),
-        "ended_by": match record.ended_by {
-            EndedBy::Caller => "caller",
-            EndedBy::Called => "called",
-            EndedBy::Gateway => "gateway",
-            EndedBy::Operator => "operator",
-        },
+        "ended_by": ended_by(record.ended_by),
         "status": record.status,
         "cause": record.cause,
         "failure": record.failure.map(|class| class.as_str()),
@@ -49,6 +44,16 @@ pub fn line(record: &CallRecord) -> String {
         "restored": record.restored,
     })
     .to_string()
+}
+
+/// Who ended a call, as records name it.
+pub fn ended_by(who: EndedBy) -> &'static str {
+    match who {
+        EndedBy::Caller => "caller",
+        EndedBy::Called => "called",
+        EndedBy::Gateway => "gateway",
+        EndedBy::Operator => "operator",
+    }
 }
 
 fn attempt(attempt: &AttemptRecord) -> Value {
@@ -90,6 +95,7 @@ fn millis(length: std::time::Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Octets as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

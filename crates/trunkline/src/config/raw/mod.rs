@@ -49,7 +49,7 @@ pub use hold::Hold;
 pub use identity::Identity;
 pub use media::TrunkMedia;
 pub use numbers::{NumberRule, Numbers};
-pub use operation::{Admin, CloudCalling, Log};
+pub use operation::{Admin, CloudCalling, Log, Store};
 pub use reasons::Reasons;
 pub use redirect::Redirect;
 pub use register::Register;
