@@ -46,6 +46,14 @@ impl PatternIndex {
         }
     }
 
+    /// An index of these.
+    pub(crate) fn of<'a>(entries: impl Iterator<Item = (&'a Pattern, RouteIndex)>) -> Self {
+        let mut index = Self::default();
+        entries.for_each(|(pattern, entry)| index.insert(pattern, entry));
+        index.seal();
+        index
+    }
+
     /// Makes ranges searchable; once, after the last insertion.
     pub(crate) fn seal(&mut self) {
         self.ranges.values_mut().for_each(Intervals::seal);
@@ -65,6 +73,24 @@ impl PatternIndex {
         {
             intervals.containing(value, out);
         }
+    }
+
+    /// The most special entry: the number itself, the narrowest range, the longest prefix. Only
+    /// where no pattern has wildcards but at its end.
+    pub(crate) fn most_special(&self, number: &str) -> Option<RouteIndex> {
+        if let Some(found) = self.exact.get(number) {
+            return found.first().copied();
+        }
+        if let Some((shape, value)) = numeric(number)
+            && let Some(intervals) = self.ranges.get(&(shape.plus, shape.digits))
+            && let Some(found) = intervals.narrowest(value)
+        {
+            return Some(found);
+        }
+        let longest = number.len().min(self.longest_prefix);
+        let beginnings = (0..=longest).rev().filter_map(|end| number.get(..end));
+        let mut found = beginnings.filter_map(|beginning| self.prefix.get(beginning));
+        found.next().and_then(|found| found.first().copied())
     }
 }
 
@@ -103,22 +129,35 @@ impl Intervals {
     }
 
     fn containing(&self, value: u64, out: &mut Vec<RouteIndex>) {
-        self.search(0, self.sorted.len(), value, out);
+        self.search(0, self.sorted.len(), value, &mut |found| {
+            out.push(found.route);
+        });
+    }
+
+    fn narrowest(&self, value: u64) -> Option<RouteIndex> {
+        let mut best: Option<Interval> = None;
+        let width = |interval: &Interval| interval.last - interval.first;
+        self.search(0, self.sorted.len(), value, &mut |found| {
+            if best.is_none_or(|best| width(&found) < width(&best)) {
+                best = Some(found);
+            }
+        });
+        best.map(|found| found.route)
     }
 
     // As deep as the logarithm of the number of ranges.
-    fn search(&self, start: usize, end: usize, value: u64, out: &mut Vec<RouteIndex>) {
+    fn search(&self, start: usize, end: usize, value: u64, found: &mut impl FnMut(Interval)) {
         let middle = start.midpoint(end);
         if start == end || self.reach[middle] < value {
             return;
         }
-        self.search(start, middle, value, out);
+        self.search(start, middle, value, found);
         let interval = self.sorted[middle];
         if interval.first <= value {
             if value <= interval.last {
-                out.push(interval.route);
+                found(interval);
             }
-            self.search(middle + 1, end, value, out);
+            self.search(middle + 1, end, value, found);
         }
     }
 }
