@@ -21,9 +21,10 @@ pub(crate) const JOBS: usize = 256;
 
 /// A packet to be converted.
 pub(crate) struct Job {
-    /// What is asked; `None` while the buffer lies idle, and where the conversion failed.
-    asked: Option<(Ticket, Converter)>,
-    ticket: Option<Ticket>,
+    /// On the way there.
+    asked: Option<Ticket>,
+    /// On the way back; `None` where the conversion failed.
+    converted: Option<Ticket>,
     pub(crate) buf: [u8; MAX_DATAGRAM + TAILROOM],
 }
 
@@ -50,7 +51,7 @@ impl Workshop {
         let idle = || {
             Box::new(Job {
                 asked: None,
-                ticket: None,
+                converted: None,
                 buf: [0; MAX_DATAGRAM + TAILROOM],
             })
         };
@@ -63,13 +64,13 @@ impl Workshop {
     }
 
     /// Has a packet converted; `false` where too many wait already.
-    pub(crate) fn give(&mut self, ticket: Ticket, converter: Converter, packet: &[u8]) -> bool {
+    pub(crate) fn give(&mut self, ticket: Ticket, packet: &[u8]) -> bool {
         let (Some(worker), Some(mut job)) = (&self.to_worker, self.idle.pop()) else {
             return false;
         };
         job.buf[..packet.len()].copy_from_slice(packet);
-        job.asked = Some((ticket, converter));
-        job.ticket = None;
+        job.asked = Some(ticket);
+        job.converted = None;
         // The queue holds as many as there are buffers: it refuses only when the thread is gone.
         worker.try_send(job).is_ok()
     }
@@ -79,7 +80,7 @@ impl Workshop {
     pub(crate) fn take(&mut self) -> Option<(Ticket, Box<Job>)> {
         loop {
             let job = self.done.try_recv().ok()?;
-            match job.ticket {
+            match job.converted {
                 Some(ticket) => return Some((ticket, job)),
                 None => self.reclaim(job),
             }
@@ -88,7 +89,7 @@ impl Workshop {
 
     /// Takes a buffer back.
     pub(crate) fn reclaim(&mut self, mut job: Box<Job>) {
-        job.ticket = None;
+        job.converted = None;
         self.idle.push(job);
     }
 }
@@ -105,12 +106,14 @@ impl Drop for Workshop {
 }
 
 fn work(jobs: &Receiver<Box<Job>>, back: &SyncSender<Box<Job>>, shard: &EventFd) {
+    let mut converter = Converter::default();
     while let Ok(mut job) = jobs.recv() {
-        if let Some((ticket, converter)) = job.asked.take() {
+        if let Some(ticket) = job.asked.take() {
+            let converter = &mut converter;
             let buf = &mut job.buf;
             let convert = AssertUnwindSafe(|| converter.convert(&ticket, buf));
             match catch_unwind(convert) {
-                Ok(()) => job.ticket = Some(ticket),
+                Ok(()) => job.converted = Some(ticket),
                 Err(_) => tracing::error!(leg = ?ticket.leg(), "speech could not be converted"),
             }
         }

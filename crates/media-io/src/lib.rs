@@ -20,6 +20,7 @@ mod convert;
 mod counters;
 mod ports;
 mod shard;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! One shard: the only loop in which media packets meet sockets and a clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use media_relay::{
     Arrival, DropReason, LegId, MediaCommand, MediaEvent, MovingLeg, Now, PortPairId, Relay,
-    ShardId, TAILROOM, Ticket, Transmit, Verdict,
+    ShardId, TAILROOM, Ticket, Verdict,
 };
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::EventFd;
 
 use crate::convert::Workshop;
 use crate::counters::{ShardCounters, count};
-use crate::ports::{Binder, Pair};
+use crate::ports::Pair;
+use crate::sockets::Sockets;
 use crate::{MediaIoConfig, StartError, wake};
 
 /// Octets of the longest datagram that is carried; a longer one is not media.
@@ -31,8 +32,6 @@ const PER_SOCKET: usize = 16;
 const STEPS: usize = 64;
 /// The longest wait, so that a full event queue is tried again.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
-/// The epoll datum of the wake-up descriptor.
-const WAKE: u64 = u64::MAX;
 
 /// What a shard is told, in order.
 #[derive(Debug)]
@@ -74,10 +73,7 @@ pub(crate) struct Parts {
 pub(crate) struct Shard {
     parts: Parts,
     relay: Relay,
-    epoll: Epoll,
-    binders: Vec<Binder>,
-    pairs: BTreeMap<PortPairId, Pair>,
-    numbers: u32,
+    sockets: Sockets,
     /// Legs that came before their `Adopt`.
     arrived: Vec<Crossing>,
     /// The `Adopt` that is being waited for; nothing is done before.
@@ -90,20 +86,13 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&parts.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
-        let (id, shards) = (parts.id, parts.config.shards);
-        let workshop = Workshop::start(id, Arc::clone(&parts.wake))?;
-        let interfaces = parts.config.interfaces.iter().cloned();
+        let counters = Arc::clone(&parts.counters);
+        let sockets = Sockets::new(parts.id, &parts.config, &parts.wake, counters)?;
+        let workshop = Workshop::start(parts.id, Arc::clone(&parts.wake))?;
         Ok(Self {
             relay: Relay::new(parts.config.relay),
-            binders: interfaces
-                .map(|interface| Binder::new(interface, id, shards, parts.config.dscp))
-                .collect(),
             parts,
-            epoll,
-            pairs: BTreeMap::new(),
-            numbers: 0,
+            sockets,
             arrived: Vec::new(),
             awaited: None,
             news: VecDeque::with_capacity(64),
@@ -121,8 +110,7 @@ impl Shard {
             self.do_what_is_due();
             let _ = self.tell();
             let wait = if more { Duration::ZERO } else { self.wait() };
-            let millis = u16::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
-            match self.epoll.wait(&mut ready, EpollTimeout::from(millis)) {
+            match self.sockets.wait(&mut ready, wait) {
                 Ok(number) => {
                     // What signalling said before the peer could send is done before the peer is
                     // heard: the first packet after an answer finds its legs joined.
@@ -191,13 +179,13 @@ impl Shard {
             MediaCommand::ReleasePorts { pairs } => {
                 for pair in pairs {
                     if self.relay.leg_at(pair).is_none() {
-                        self.forget_pair(pair);
+                        self.sockets.forget(pair);
                     }
                 }
             }
             MediaCommand::OpenLeg { leg, ports, .. }
             | MediaCommand::RestoreLeg { leg, ports, .. }
-                if !self.pairs.contains_key(&ports.id) =>
+                if self.sockets.pair(ports.id).is_none() =>
             {
                 let error = media_relay::MediaError::PortsUnknown;
                 self.news.push_back(MediaEvent::Failed { leg, error });
@@ -214,35 +202,17 @@ impl Shard {
                 let now = self.now();
                 let leg = leg_of(&command);
                 self.guarded(leg, |relay| relay.handle_command(now, command));
-                self.parts
-                    .counters
-                    .legs
-                    .store(self.relay.len() as u64, Ordering::Relaxed);
+                self.count_legs();
                 self.do_what_is_due();
             }
         }
     }
 
     fn bind(&mut self, interface: u16, count: u16) {
-        let mut bound = Vec::new();
-        while bound.len() < usize::from(count) {
-            let binder = self
-                .binders
-                .iter_mut()
-                .find(|binder| binder.interface.id == interface);
-            let Some(pair) = binder.and_then(|binder| binder.bind(self.numbers)) else {
-                break;
-            };
-            let ports = pair.ports;
-            if !self.keep_pair(pair) {
-                break;
-            }
-            self.numbers = self.numbers.wrapping_add(1);
-            bound.push(ports);
-        }
-        let missing = count - bound.len() as u16;
-        if !bound.is_empty() {
-            self.news.push_back(MediaEvent::PortsBound { pairs: bound });
+        let pairs = self.sockets.bind(interface, count);
+        let missing = count - pairs.len() as u16;
+        if !pairs.is_empty() {
+            self.news.push_back(MediaEvent::PortsBound { pairs });
         }
         if missing > 0 {
             let shard = self.parts.id;
@@ -254,43 +224,14 @@ impl Shard {
         }
     }
 
-    fn keep_pair(&mut self, pair: Pair) -> bool {
-        let datum = u64::from(pair.ports.id.0) << 1;
-        for (socket, rtcp) in [(&pair.rtp, 0), (&pair.rtcp, 1)] {
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, datum | rtcp);
-            if let Err(error) = self.epoll.add(socket, event) {
-                tracing::warn!(%error, "a media socket cannot be watched");
-                return false;
-            }
-        }
-        self.pairs.insert(pair.ports.id, pair);
-        self.count_ports();
-        true
-    }
-
-    /// Takes a pair out of this shard; dropping it closes it.
-    fn forget_pair(&mut self, id: PortPairId) -> Option<Pair> {
-        let pair = self.pairs.remove(&id)?;
-        for socket in [&pair.rtp, &pair.rtcp] {
-            if let Err(error) = self.epoll.delete(socket) {
-                tracing::warn!(%error, "a media socket cannot be left unwatched");
-            }
-        }
-        self.count_ports();
-        Some(pair)
-    }
-
-    fn count_ports(&self) {
-        self.parts
-            .counters
-            .ports
-            .store(self.pairs.len() as u64, Ordering::Relaxed);
-    }
-
     fn export(&mut self, leg: LegId, ports: PortPairId, to: ShardId) {
         let moving = self.relay.export_leg(leg);
         let free = self.relay.leg_at(ports).is_none();
-        let pair = if free { self.forget_pair(ports) } else { None };
+        let pair = if free {
+            self.sockets.forget(ports)
+        } else {
+            None
+        };
         self.count_legs();
         let Some((door, event)) = self.parts.doors.get(usize::from(to.0)) else {
             return;
@@ -302,7 +243,7 @@ impl Shard {
 
     fn adopt(&mut self, crossing: Crossing) {
         if let Some(pair) = crossing.pair {
-            self.keep_pair(pair);
+            self.sockets.keep(pair);
         }
         if let Some(moving) = crossing.moving {
             self.relay.import_leg(moving);
@@ -319,15 +260,13 @@ impl Shard {
 
     /// Takes datagrams from a socket and sends what becomes of them.
     fn receive(&mut self, datum: u64) {
-        if datum == WAKE {
+        let Some((ports, rtcp)) = Sockets::named(datum) else {
             // EAGAIN: somebody else's wake-up was read with an earlier one.
             let _ = self.parts.wake.read();
             return;
-        }
-        let ports = PortPairId((datum >> 1) as u32);
-        let rtcp = datum & 1 == 1;
+        };
         for _ in 0..PER_SOCKET {
-            let Some(pair) = self.pairs.get(&ports) else {
+            let Some(pair) = self.sockets.pair(ports) else {
                 return;
             };
             match pair.socket(rtcp).recv_from(&mut self.buf[..MAX_DATAGRAM]) {
@@ -362,7 +301,7 @@ impl Shard {
         let work = AssertUnwindSafe(|| relay.forward(now, arrival, buf, len));
         match catch_unwind(work) {
             Ok(Verdict::Convert(ticket)) => self.convert(ticket),
-            Ok(Verdict::Send(transmit)) => self.send(&transmit, &self.buf[..transmit.len]),
+            Ok(Verdict::Send(transmit)) => self.sockets.send(&transmit, &self.buf[..transmit.len]),
             Ok(Verdict::Drop(reason)) => {
                 count(&counters.dropped);
                 if reason == DropReason::NoLeg {
@@ -389,7 +328,7 @@ impl Shard {
         loop {
             let (relay, buf) = (&mut self.relay, &mut self.buf[..]);
             match catch_unwind(AssertUnwindSafe(|| relay.poll_transmit(now, buf))) {
-                Ok(Some(transmit)) => self.send(&transmit, &self.buf[..transmit.len]),
+                Ok(Some(transmit)) => self.sockets.send(&transmit, &self.buf[..transmit.len]),
                 Ok(None) => return,
                 Err(_) => {
                     let leg = self.relay.working_on();
@@ -402,11 +341,7 @@ impl Shard {
     /// Has the packet in the buffer converted.
     fn convert(&mut self, ticket: Ticket) {
         let packet = &self.buf[..ticket.packet_len()];
-        let given = match self.relay.converter(&ticket) {
-            Some(converter) => self.workshop.give(ticket, converter, packet),
-            None => false,
-        };
-        if !given {
+        if !self.workshop.give(ticket, packet) {
             let _ = self.relay.refuse_conversion(&ticket);
             count(&self.parts.counters.dropped);
             count(&self.parts.counters.unconverted);
@@ -422,31 +357,12 @@ impl Shard {
             match catch_unwind(work) {
                 Ok(Verdict::Send(transmit)) => {
                     count(&self.parts.counters.converted);
-                    self.send(&transmit, &job.buf[..transmit.len]);
+                    self.sockets.send(&transmit, &job.buf[..transmit.len]);
                 }
                 Ok(Verdict::Drop(_) | Verdict::Convert(_)) => count(&self.parts.counters.dropped),
                 Err(_) => self.end_faulty(Some(ticket.leg())),
             }
             self.workshop.reclaim(job);
-        }
-    }
-
-    fn send(&self, transmit: &Transmit, packet: &[u8]) {
-        let counters = &self.parts.counters;
-        let Some(pair) = self.pairs.get(&transmit.ports) else {
-            return count(&counters.send_failed);
-        };
-        match pair.socket(transmit.rtcp).send_to(packet, transmit.to) {
-            Ok(_) => count(&counters.sent),
-            Err(error) => {
-                let full = error.kind() == ErrorKind::WouldBlock
-                    || error.raw_os_error() == Some(Errno::ENOBUFS as i32);
-                count(if full {
-                    &counters.send_full
-                } else {
-                    &counters.send_failed
-                });
-            }
         }
     }
 
@@ -490,10 +406,7 @@ impl Shard {
         if catch_unwind(AssertUnwindSafe(|| relay.fail_leg(leg))).is_err() {
             tracing::error!(?leg, "the leg could not be ended cleanly");
         }
-        self.parts
-            .counters
-            .legs
-            .store(self.relay.len() as u64, Ordering::Relaxed);
+        self.count_legs();
     }
 
     fn close_all(&mut self) {

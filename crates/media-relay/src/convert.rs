@@ -6,14 +6,12 @@
 //! octet a sample and an RTP clock of 8000 Hz, so lengths and timestamps stay as they are, and the
 //! place of a packet in what the leg is sent follows from where it stood in its own stream: packets
 //! that overtake each other on the way stay in order.
-
-#![expect(
-    clippy::disallowed_types,
-    reason = "state of a conversion is taken by the one thread that converts, never by the relay"
-)]
+//!
+//! The state of the streams of speech is no part of the relay: it is the [`Converter`], one value
+//! for a shard, owned by the thread that converts. The relay gives each stream a number and a place
+//! in it, which travel with the ticket.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ambient::Now;
 use voice::{Speech, Transcoder};
@@ -48,6 +46,10 @@ pub struct Ticket {
     pub(crate) accepted: Accepted,
     pub(crate) codecs: (Speech, Speech),
     pub(crate) payload_type: u8,
+    /// The slot of the leg that is sent the packet.
+    pub(crate) slot: u32,
+    /// Which of that leg's conversions this is: another one is another stream.
+    pub(crate) epoch: u32,
 }
 
 impl Ticket {
@@ -72,30 +74,55 @@ impl Ticket {
     }
 }
 
-/// What converts the speech towards one leg. Clones share their state; it lives as long as the
-/// longest of them.
-#[derive(Clone, Debug, Default)]
-pub struct Converter(Arc<Mutex<Transcoder>>);
+/// What converts the speech of one relay, and the state of each stream of it.
+///
+/// A stream stands where its leg stands in the relay, so there are never more than the relay has
+/// had legs at a time, of about 300 octets each, and a stream is forgotten when the next leg in its
+/// place has speech to convert. Memory is taken when a place is used for the first time.
+///
+/// A leg that moves to another shard begins anew there, which is heard like a lost packet.
+#[derive(Debug, Default)]
+pub struct Converter {
+    streams: Vec<Option<Box<Stream>>>,
+}
+
+/// Speech towards one leg, for as long as what is signalled for it stays the same.
+#[derive(Debug)]
+struct Stream {
+    to: LegId,
+    epoch: u32,
+    transcoder: Transcoder,
+}
 
 impl Converter {
-    /// Converts the payload of the packet in `buf` where it lies. Waits for another conversion for
-    /// the same leg, so it belongs to the one thread that converts for that leg, and to no other.
-    pub fn convert(&self, ticket: &Ticket, buf: &mut [u8]) {
-        let mut transcoder = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Converts the payload of the packet in `buf` where it lies. The packets of one leg are to
+    /// come in the order in which [`Relay::forward`] gave out their tickets.
+    pub fn convert(&mut self, ticket: &Ticket, buf: &mut [u8]) {
         if let Some(payload) = buf.get_mut(ticket.payload()) {
             let (from, to) = ticket.codecs;
-            transcoder.convert(from, to, payload);
+            self.stream(ticket).transcoder.convert(from, to, payload);
         }
+    }
+
+    fn stream(&mut self, ticket: &Ticket) -> &mut Stream {
+        let place = ticket.slot as usize;
+        if self.streams.len() <= place {
+            self.streams.resize_with(place + 1, || None);
+        }
+        let begin = || Stream {
+            to: ticket.to,
+            epoch: ticket.epoch,
+            transcoder: Transcoder::default(),
+        };
+        let stream = self.streams[place].get_or_insert_with(|| Box::new(begin()));
+        if (stream.to, stream.epoch) != (ticket.to, ticket.epoch) {
+            **stream = begin();
+        }
+        stream
     }
 }
 
 impl Relay {
-    /// What converts the packet of `ticket`; `None` if its legs are no longer joined.
-    #[must_use]
-    pub fn converter(&self, ticket: &Ticket) -> Option<Converter> {
-        self.leg(ticket.to)?.converter.clone()
-    }
-
     /// Carries on with a converted packet, which lies in `buf` in the clear with
     /// [`TAILROOM`](crate::TAILROOM) octets behind it. Never asks for another conversion.
     pub fn handle_converted(&mut self, now: Now, ticket: &Ticket, buf: &mut [u8]) -> Verdict {

@@ -289,12 +289,15 @@ impl Leg {
             (None, ..) => {
                 let conversion = peer.conversion_of(header.payload_type);
                 let (codecs, payload_type) = conversion.ok_or(DropReason::PayloadType)?;
+                let slot = self.peer.ok_or(DropReason::NotJoined)?;
                 return Ok(Verdict::Convert(Ticket {
                     from: self.id,
                     to: peer.id,
                     accepted: *accepted,
                     codecs,
                     payload_type,
+                    slot,
+                    epoch: peer.conversion_epoch,
                 }));
             }
         };

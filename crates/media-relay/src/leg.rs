@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use ambient::Moment;
 
-use crate::convert::Converter;
 use crate::dtmf::{Detector, Held, Sender};
 use crate::event::LegCheckpoint;
 use crate::listen::Ear;
@@ -33,8 +32,8 @@ pub(crate) struct Leg {
     pub(crate) detector: Detector,
     pub(crate) ear: Ear,
     pub(crate) digits: Sender,
-    /// What converts the joined leg's speech, where it must be.
-    pub(crate) converter: Option<Converter>,
+    /// Tells one conversion of the joined leg's speech from the next.
+    pub(crate) conversion_epoch: u32,
     /// The slot of the joined leg.
     pub(crate) peer: Option<u32>,
     pub(crate) source: OwnSource,
@@ -106,7 +105,7 @@ impl Leg {
             detector: Detector::default(),
             ear: Ear::default(),
             digits: Sender::default(),
-            converter: None,
+            conversion_epoch: 0,
             peer: None,
             source: OwnSource {
                 source: Source::Off,
@@ -188,7 +187,7 @@ impl Leg {
         }
         self.ear.attend(&params.listen);
         if params.conversion != self.params.conversion {
-            self.converter = params.conversion.as_ref().map(|_| Converter::default());
+            self.conversion_epoch = self.conversion_epoch.wrapping_add(1);
         }
         params.remotes.clear(); // `self.remotes` holds what is needed, the keys once
         params.outbound = None;

@@ -114,6 +114,7 @@ pub(super) fn header(packet: &[u8]) -> Header {
 /// A relay and its clock.
 pub(super) struct World {
     pub(super) relay: Relay,
+    pub(super) converter: Converter,
     pub(super) now: Now,
 }
 
@@ -129,6 +130,7 @@ impl World {
         };
         Self {
             relay: Relay::new(config),
+            converter: Converter::default(),
             now,
         }
     }

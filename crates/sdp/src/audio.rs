@@ -74,18 +74,6 @@ impl Format {
         self.encoding.eq_ignore_ascii_case("telephone-event")
     }
 
-    /// Events 0 to 16 (RFC 4733 §3.2) at 8000 Hz under this payload type.
-    #[must_use]
-    pub fn events(pt: u8) -> Self {
-        Self {
-            pt,
-            encoding: "telephone-event".to_owned(),
-            clock: 8000,
-            channels: 1,
-            fmtp: Some("0-16".to_owned()),
-        }
-    }
-
     /// RFC 3389 comfort noise: carried beside speech, never instead of it.
     #[must_use]
     pub fn is_comfort_noise(&self) -> bool {

@@ -11,8 +11,8 @@ use b2bua::record::CallRecord;
 use b2bua::trace::TraceEntry;
 use b2bua::{B2bua, CallKey, Checkpoint, CheckpointUpdate, Input, Output};
 use media_relay::{
-    Arrival, LegId, MediaCommand, MediaEvent, PortPair, PortPairId, Relay, RelayConfig, ShardId,
-    Verdict,
+    Arrival, Converter, LegId, MediaCommand, MediaEvent, PortPair, PortPairId, Relay, RelayConfig,
+    ShardId, Verdict,
 };
 use routing::Snapshot;
 use sip_msg::dns::Query;
@@ -29,12 +29,18 @@ pub(crate) struct MediaPacket {
     pub(crate) octets: Vec<u8>,
 }
 
+/// A media shard: its packets, and the speech that its other thread converts.
+struct Shard {
+    relay: Relay,
+    converter: Converter,
+}
+
 /// The core with everything around it that has no clock of its own.
 pub(crate) struct Gateway {
     core: B2bua,
     config: CoreConfig,
     snapshot: Arc<Snapshot>,
-    relays: BTreeMap<ShardId, Relay>,
+    shards: BTreeMap<ShardId, Shard>,
     shard_of: BTreeMap<LegId, ShardId>,
     bound: BTreeMap<PortPairId, PortPair>,
     at: BTreeMap<SocketAddr, (PortPairId, bool)>,
@@ -64,12 +70,12 @@ impl Gateway {
         mut chance: TokenRng,
     ) -> Self {
         let core = new_core(now, &config, &snapshot, &mut chance);
-        let relays = new_relays(&config);
+        let shards = new_shards(&config);
         let mut gateway = Self {
             core,
             config,
             snapshot,
-            relays,
+            shards,
             shard_of: BTreeMap::new(),
             bound: BTreeMap::new(),
             at: BTreeMap::new(),
@@ -127,13 +133,14 @@ impl Gateway {
 
     /// When it wants to be woken.
     pub(crate) fn next_wake(&self) -> Option<Moment> {
-        let relays = self.relays.values().filter_map(Relay::poll_timeout);
-        relays.chain(self.wake).min()
+        let shards = self.shards.values();
+        let wakes = shards.filter_map(|shard| shard.relay.poll_timeout());
+        wakes.chain(self.wake).min()
     }
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
-        for relay in self.relays.values_mut() {
+        for Shard { relay, .. } in self.shards.values_mut() {
             if relay.poll_timeout().is_some_and(|at| at <= now.moment) {
                 relay.handle_timeout(now);
             }
@@ -157,15 +164,13 @@ impl Gateway {
         let mut buffer = [0; PACKET];
         let len = octets.len().min(PACKET - 128);
         buffer[..len].copy_from_slice(&octets[..len]);
-        let holds = |relay: &&mut Relay| relay.leg_at(ports).is_some();
-        let Some(relay) = self.relays.values_mut().find(holds) else {
+        let holds = |shard: &&mut Shard| shard.relay.leg_at(ports).is_some();
+        let Some(Shard { relay, converter }) = self.shards.values_mut().find(holds) else {
             return;
         };
         let mut verdict = relay.forward(now, &arrival, &mut buffer, len);
         if let Verdict::Convert(ticket) = verdict {
-            if let Some(converter) = relay.converter(&ticket) {
-                converter.convert(&ticket, &mut buffer);
-            }
+            converter.convert(&ticket, &mut buffer);
             verdict = relay.handle_converted(now, &ticket, &mut buffer);
         }
         if let Verdict::Send(transmit) = verdict {
@@ -195,7 +200,7 @@ impl Gateway {
     fn collect(&mut self, now: Now) {
         let mut sent = Vec::new();
         let mut buffer = [0; PACKET];
-        for relay in self.relays.values_mut() {
+        for Shard { relay, .. } in self.shards.values_mut() {
             while let Some(transmit) = relay.poll_transmit(now, &mut buffer) {
                 sent.push((transmit, buffer[..transmit.len].to_vec()));
             }
@@ -247,8 +252,8 @@ impl Gateway {
 
     fn relay(&mut self, now: Now, leg: LegId, command: MediaCommand) {
         let shard = self.shard_of.get(&leg).copied().unwrap_or_default();
-        if let Some(relay) = self.relays.get_mut(&shard) {
-            relay.handle_command(now, command);
+        if let Some(shard) = self.shards.get_mut(&shard) {
+            shard.relay.handle_command(now, command);
         }
     }
 
@@ -261,11 +266,11 @@ impl Gateway {
             return;
         }
         let moving = self
-            .relays
+            .shards
             .get_mut(&away)
-            .and_then(|relay| relay.export_leg(b));
-        if let (Some(moving), Some(relay)) = (moving, self.relays.get_mut(&home)) {
-            relay.import_leg(moving);
+            .and_then(|shard| shard.relay.export_leg(b));
+        if let (Some(moving), Some(shard)) = (moving, self.shards.get_mut(&home)) {
+            shard.relay.import_leg(moving);
             self.shard_of.insert(b, home);
         }
     }
@@ -310,7 +315,7 @@ impl Gateway {
         // What is stored stays stored until the core says otherwise.
         let checkpoints: Vec<Checkpoint> = self.saved.values().cloned().collect();
         self.core = new_core(now, &self.config, &self.snapshot, &mut self.chance);
-        self.relays = new_relays(&self.config);
+        self.shards = new_shards(&self.config);
         self.shard_of.clear();
         self.events.clear();
         self.drain(now);
@@ -342,7 +347,7 @@ impl Gateway {
 
     /// Legs that the shards carry now.
     pub(crate) fn legs(&self) -> usize {
-        self.relays.values().map(Relay::len).sum()
+        self.shards.values().map(|shard| shard.relay.len()).sum()
     }
 }
 
@@ -366,9 +371,11 @@ fn new_core(
     )
 }
 
-fn new_relays(config: &CoreConfig) -> BTreeMap<ShardId, Relay> {
+fn new_shards(config: &CoreConfig) -> BTreeMap<ShardId, Shard> {
+    let new_shard = || Shard {
+        relay: Relay::new(RelayConfig::default()),
+        converter: Converter::default(),
+    };
     let shards = config.media.shards.iter();
-    shards
-        .map(|&shard| (shard, Relay::new(RelayConfig::default())))
-        .collect()
+    shards.map(|&shard| (shard, new_shard())).collect()
 }

@@ -23,7 +23,7 @@ use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, Session, agreed, policy};
 use crate::passlist::{self, Taken};
-use crate::profile::{HoldMusic, TrunkProfile};
+use crate::profile::HoldMusic;
 
 /// What the caller is told in the 2xx.
 enum ToldCaller {
@@ -93,7 +93,7 @@ impl Setup {
         let fork = answer_of(&trying, dialog, &response.body);
         let told = fork
             .as_ref()
-            .and_then(|fork| self.answer_caller(head, &trying.trunk, fork).ok());
+            .and_then(|fork| self.answer_caller(head, fork).ok());
         let (Some(fork), Some(told)) = (fork, told) else {
             core.bye(dialog, Cause::BEARER_NOT_IMPLEMENTED.into());
             self.trying = Some(trying);
@@ -113,14 +113,9 @@ impl Setup {
     }
 
     /// What the caller is told in the 2xx.
-    fn answer_caller(
-        &mut self,
-        head: &Head,
-        called: &TrunkProfile,
-        fork: &Fork,
-    ) -> Result<ToldCaller, Unanswerable> {
+    fn answer_caller(&mut self, head: &Head, fork: &Fork) -> Result<ToldCaller, Unanswerable> {
         let policy = policy(&head.trunk);
-        let other = agreed(&fork.negotiated, fork.negotiated.remote.direction, called);
+        let other = agreed(&fork.negotiated, fork.negotiated.remote.direction);
         match (&self.offer, std::mem::take(&mut self.early.session)) {
             (_, EarlySession::Agreed(early)) => Ok(ToldCaller::Before(Box::new(early))),
             (_, EarlySession::Previewed(early)) => {

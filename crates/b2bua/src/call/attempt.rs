@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Flows, LegMedia, default_codecs, policy, spoken};
+use crate::leg::{Flows, LegMedia, default_codecs, policy};
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -108,10 +108,7 @@ impl Trying {
             sdp_policy = sdp_policy.narrowed_to(&policy(origin.trunk));
         }
         let offer = match origin.audio {
-            Some(caller) => {
-                let caller = spoken(caller.clone(), origin.trunk);
-                offer_for(&caller, &mut media.local, &sdp_policy)
-            }
+            Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),
             None => offer_from_codecs(&default_codecs(), &mut media.local, &sdp_policy),
         };
         let Ok((offered, offer)) = offer else {

@@ -233,7 +233,7 @@ impl Setup {
         let other = match (fork, &self.offer) {
             (Some(fork), _) => {
                 let negotiated = &fork.negotiated;
-                agreed(negotiated, negotiated.remote.direction, trunk)
+                agreed(negotiated, negotiated.remote.direction)
             }
             (None, Some(offer)) if trunk.early.ring_here => {
                 let Some(audio) = offer.audio() else { return };
@@ -308,9 +308,7 @@ impl Setup {
         };
         let fork = self.trying.as_ref().and_then(|trying| trying.forks.first());
         let other = fork.map_or(&before.negotiated, |fork| &fork.negotiated);
-        let called = self.trying.as_ref().map(|trying| &trying.trunk);
-        let called = called.unwrap_or(&head.trunk);
-        let other = agreed(other, other.remote.direction, called);
+        let other = agreed(other, other.remote.direction);
         let refusal = |code| StatusCode::new(code).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE);
         let offer = SessionDescription::parse(body).map_err(|error| refusal(error.status()))?;
         let policy = policy(&head.trunk);

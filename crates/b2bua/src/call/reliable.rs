@@ -202,12 +202,12 @@ impl Setup {
         ) {
             (Some(caller), _) => {
                 let negotiated = &caller.negotiated;
-                crate::leg::agreed(negotiated, negotiated.remote.direction, &head.trunk)
+                crate::leg::agreed(negotiated, negotiated.remote.direction)
             }
-            (None, Some(audio)) => crate::leg::spoken(audio.clone(), &head.trunk),
+            (None, Some(audio)) => audio.clone(),
             (None, None) => {
                 let negotiated = &fork.negotiated;
-                crate::leg::agreed(negotiated, negotiated.remote.direction, &trying.trunk)
+                crate::leg::agreed(negotiated, negotiated.remote.direction)
             }
         };
         let mut local = fork.negotiated.local.clone();

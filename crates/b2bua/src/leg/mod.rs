@@ -9,7 +9,7 @@ mod media;
 mod session;
 
 pub(crate) use media::{Flows, LegMedia};
-pub(crate) use session::{Exchange, Session, agreed, default_codecs, policy, spoken};
+pub(crate) use session::{Exchange, Session, agreed, default_codecs, policy};
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl Leg {
 
     /// What the party across said, as this one is told it.
     pub(crate) fn told_of(&self, across: &Self) -> Audio {
-        across.session.said(self.hears_of(across), &across.trunk)
+        across.session.said(self.hears_of(across))
     }
 
     /// What the party should hear from us in the place of the one across.

@@ -73,41 +73,25 @@ pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
     }
 }
 
-/// What the party of `trunk` said, as another leg's is to hear it. Where its digits are no events,
-/// they are made ones here: the other party may be offered events although this one has none.
-pub(crate) fn spoken(mut audio: Audio, trunk: &TrunkProfile) -> Audio {
-    let has_events = audio.formats.iter().any(sdp::Format::is_telephone_event);
-    if trunk.dtmf.mode != DtmfMode::Rfc4733 && !has_events {
-        let free = |pt: &u8| audio.formats.iter().all(|format| format.pt != *pt);
-        let events = (101..=127)
-            .chain(96..=100)
-            .find(free)
-            .map(sdp::Format::events);
-        audio.formats.extend(events);
-    }
-    audio
-}
-
-/// What the party of a leg of `trunk` said, in terms of the formats both agreed on.
-pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction, trunk: &TrunkProfile) -> Audio {
+/// What the party of a leg said, in terms of the formats both agreed on.
+pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
     let formats = negotiated.formats.iter();
     let formats = formats.map(|common| sdp::Format {
         pt: common.their_pt,
         ..common.format.clone()
     });
-    let audio = Audio {
+    Audio {
         formats: formats.collect(),
         direction: intends,
         ..negotiated.remote.clone()
-    };
-    spoken(audio, trunk)
+    }
 }
 
 impl Session {
     /// What the party said, as the other leg's is to hear it: the basis of what that one is offered
     /// or answered. `wants` is what it is told that this party wants to send and receive.
-    pub(crate) fn said(&self, wants: Direction, trunk: &TrunkProfile) -> Audio {
-        agreed(&self.negotiated, wants, trunk)
+    pub(crate) fn said(&self, wants: Direction) -> Audio {
+        agreed(&self.negotiated, wants)
     }
 
     /// Answers an offer of the party; `across` is what the other leg's party said.

@@ -146,6 +146,13 @@ fn captures_cross_payload_for_payload() {
             }
         }
     }
+    if total.carried > 0 {
+        corpora::tally("pcaps", "packets carried", total.carried as usize);
+        for (reason, count) in &total.dropped {
+            let verdict = format!("packets dropped as {reason}");
+            corpora::tally("pcaps", &verdict, *count as usize);
+        }
+    }
     // 4952 packets of 22 files, of which 26 were captured twice or are no packets.
     let dropped: u64 = total.dropped.values().sum();
     let whole = !captures().is_empty();
@@ -153,4 +160,35 @@ fn captures_cross_payload_for_payload() {
         (total.carried, dropped),
         if whole { (4926, 26) } else { (0, 0) }
     );
+}
+
+/// RFC 5769's messages and others': no ICE is offered, so whoever sends them is no party of a call.
+#[test]
+fn stun_messages_are_dropped_and_heard_by_nobody() {
+    for (corpus, folder) in [
+        ("media-vectors, STUN", "media-vectors"),
+        ("fuzz-seeds, STUN", "fuzz-seeds/pjproject/fuzz-stun"),
+    ] {
+        let Some(folder) = corpora::folder(folder) else {
+            return;
+        };
+        let files = std::fs::read_dir(folder).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let is_message = |file: &PathBuf| {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            name.ends_with(".stun") || name.starts_with("stun") && name.ends_with(".bin")
+        };
+        let messages: Vec<_> = files.filter(is_message).collect();
+        assert!(messages.len() >= 4, "{corpus}");
+        let mut world = World::joined(plain(1), secure(2, 10, 20));
+        for (count, file) in (1..).zip(&messages) {
+            let message = std::fs::read(file).unwrap();
+            for (party, leg) in [(1, A), (2, B)] {
+                let dropped = world.rtp(party, &message).unwrap_err();
+                assert_eq!(dropped, DropReason::NotRtp, "{}", file.display());
+                assert_eq!(world.stats(leg).dropped.total(), count);
+            }
+        }
+        corpora::tally(corpus, "dropped as no RTP", messages.len());
+    }
 }

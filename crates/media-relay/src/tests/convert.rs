@@ -1,6 +1,9 @@
 //! Speech that is converted on its way, as a shell does it.
 
+use std::ops::Range;
+
 use rtp::ExtendedSequence;
+use voice::Transcoder;
 
 use super::*;
 
@@ -66,8 +69,7 @@ impl World {
 
     /// Converts and carries on.
     fn converted(&mut self, ticket: &Ticket, buf: &mut Vec<u8>) -> Result<Transmit, DropReason> {
-        let converter = self.relay.converter(ticket).unwrap();
-        converter.convert(ticket, buf);
+        self.converter.convert(ticket, buf);
         match self.relay.handle_converted(self.now, ticket, buf) {
             Verdict::Send(transmit) => {
                 buf.truncate(transmit.len);
@@ -162,16 +164,16 @@ fn what_comes_back_too_late_is_dropped_and_counted() {
     assert_eq!(world.converted(&held, &mut buf), Err(DropReason::Direction));
     world.update(B, b.clone());
     let (other, mut buf) = ticket(&mut world, 2);
-    let converter = world.relay.converter(&other).unwrap();
     let shared = LegParams {
         conversion: None,
         pt_map: PtMap::identity(),
         ..b.clone()
     };
     world.update(B, shared);
-    converter.convert(&other, &mut buf);
-    let verdict = world.relay.handle_converted(world.now, &other, &mut buf);
-    assert_eq!(verdict, Verdict::Drop(DropReason::PayloadType));
+    assert_eq!(
+        world.converted(&other, &mut buf),
+        Err(DropReason::PayloadType)
+    );
     assert!(
         world.rtp(1, &sound(0, 3, &[0xff; 160])).is_ok(),
         "nothing to convert now"
@@ -194,4 +196,109 @@ fn what_comes_back_too_late_is_dropped_and_counted() {
     world.command(MediaCommand::CloseLeg { leg: A });
     assert_eq!(world.converted(&gone, &mut buf), Err(DropReason::NoLeg));
     assert_eq!(world.relay.dropped()[DropReason::NoLeg], 1);
+}
+
+/// Packet `n` of a stream of µ-law.
+fn payload(n: u64) -> Vec<u8> {
+    let samples = sine(n);
+    samples.iter().map(|s| Law::Ulaw.encode(*s)).collect()
+}
+
+/// What packets become in one stream, of which the first is the beginning.
+fn stream(packets: Range<u64>) -> Vec<Vec<u8>> {
+    let mut transcoder = Transcoder::default();
+    let convert = |n| {
+        let mut octets = payload(n);
+        transcoder.convert(ULAW, Speech::G722, &mut octets);
+        octets
+    };
+    packets.map(convert).collect()
+}
+
+/// Legs as [`legs`] makes them, without SRTP, for the parties `n` and `n + 1`.
+fn plain_legs(n: u64) -> (LegParams, LegParams) {
+    let (a, b) = legs();
+    let with = |n, params: LegParams| LegParams {
+        conversion: params.conversion,
+        pt_map: params.pt_map,
+        ..plain(n)
+    };
+    (with(n, a), with(n + 1, b))
+}
+
+impl World {
+    /// What packets of leg `n` become.
+    fn carried(&mut self, n: u64, packets: Range<u64>) -> Vec<Vec<u8>> {
+        let carry = |packet| {
+            self.pass_ms(20);
+            let (ticket, mut buf) = self.ticket(n, &sound(0, packet, &payload(packet)));
+            self.converted(&ticket, &mut buf).unwrap();
+            buf[12..172].to_vec()
+        };
+        packets.map(carry).collect()
+    }
+}
+
+#[test]
+fn a_stream_goes_on_until_something_else_is_signalled_or_another_leg_takes_its_place() {
+    let (a, b) = plain_legs(1);
+    let mut world = World::joined(a, b.clone());
+    assert_eq!(world.carried(1, 0..10), stream(0..10));
+    // The same again, and a hold in between, are no new stream.
+    let held = LegParams {
+        send: false,
+        ..b.clone()
+    };
+    world.update(B, held);
+    world.update(B, b.clone());
+    assert_eq!(world.carried(1, 10..20), stream(0..20)[10..]);
+    // Another codec and back is.
+    let shared = LegParams {
+        conversion: None,
+        ..b.clone()
+    };
+    world.update(B, shared);
+    world.update(B, b.clone());
+    assert_eq!(world.carried(1, 20..30), stream(20..30));
+    // So is another leg where that one was.
+    world.command(MediaCommand::CloseLeg { leg: B });
+    for (n, packets) in [(3, 30..40), (4, 40..50)] {
+        let next = LegId(n);
+        world.open(next, b.clone());
+        world.command(MediaCommand::Join { a: A, b: next });
+        assert_eq!(world.carried(1, packets.clone()), stream(packets));
+        world.command(MediaCommand::CloseLeg { leg: next });
+    }
+}
+
+#[test]
+fn a_leg_that_moves_to_another_shard_is_converted_for_there() {
+    let (a, b) = plain_legs(1);
+    let mut here = World::joined(a.clone(), b);
+    here.carried(1, 0..10);
+    let mut there = World::new();
+    there.open(A, a);
+    let moving = here.relay.export_leg(B).unwrap();
+    there.relay.import_leg(moving);
+    there.command(MediaCommand::Join { a: A, b: B });
+    assert_eq!(there.carried(1, 10..20), stream(10..20));
+}
+
+#[test]
+fn streams_of_several_calls_do_not_mix() {
+    let (a, b) = plain_legs(1);
+    let mut world = World::joined(a, b);
+    let (c, d) = plain_legs(3);
+    world.open(LegId(3), c);
+    world.open(LegId(4), d);
+    world.command(MediaCommand::Join {
+        a: LegId(3),
+        b: LegId(4),
+    });
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for n in 0..20 {
+        first.extend(world.carried(1, n..n + 1));
+        second.extend(world.carried(3, 50 + n..51 + n));
+    }
+    assert_eq!((first, second), (stream(0..20), stream(50..70)));
 }

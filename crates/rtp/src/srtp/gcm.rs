@@ -199,6 +199,11 @@ mod tests {
             assert_eq!(text, plain[clear..]);
             seen += 1;
         }
+        corpora::tally(
+            "media-vectors, RFC 7714",
+            "sealed and opened to the octet",
+            seen,
+        );
         assert_eq!(seen, 6);
     }
 }

@@ -38,7 +38,7 @@ impl Talking {
             crate::key::Side::A => (&self.a, &self.b),
             crate::key::Side::B => (&self.b, &self.a),
         };
-        let audio = stays.session.said(stays.session.intends, &stays.trunk);
+        let audio = stays.session.said(stays.session.intends);
         while let Some(attempt) = transfer.plan.pop_front() {
             let origin = Origin {
                 trunk: &stays.trunk,

@@ -151,7 +151,7 @@ impl Talking {
         let prefer = Some(stays.media.pair.shard);
         let media = LegMedia::open(core, trunk, (head.key, side), prefer, permit);
         let mut media = media.ok_or(plain(StatusCode::SERVICE_UNAVAILABLE))?;
-        let audio = stays.session.said(stays.session.intends, &stays.trunk);
+        let audio = stays.session.said(stays.session.intends);
         let answered = answer_for(&offer, &audio, &mut media.local, &policy(trunk));
         let Ok((answer, negotiated)) = answered else {
             media.close(core);

@@ -46,6 +46,11 @@ fn packets_of_the_vectors_are_exact() {
             );
         }
     }
+    corpora::tally(
+        "media-vectors, libsrtp",
+        "protected and unprotected to the octet",
+        seen,
+    );
     assert_eq!(seen, 2);
 }
 
@@ -141,5 +146,10 @@ fn packets_of_the_longer_keys_and_of_gcm_are_exact() {
             assert_eq!(unprotect(&mut inbound, &protected).unwrap(), (plain, 1));
         }
     }
+    corpora::tally(
+        "media-vectors, libsrtp GCM and AES 256",
+        "protected and unprotected to the octet",
+        seen,
+    );
     assert_eq!(seen, 2);
 }
