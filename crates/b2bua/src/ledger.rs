@@ -63,10 +63,7 @@ impl Account {
         self.begin_day(now.wall);
         Remaining {
             calls: self.calls.map(|most| most.saturating_sub(self.in_use)),
-            starts: self
-                .starts
-                .as_mut()
-                .map(|bucket| bucket.tokens(now.moment)),
+            starts: self.starts.as_mut().map(|bucket| bucket.tokens(now.moment)),
             seconds: self
                 .seconds
                 .map(|most| most.saturating_sub(self.seconds_used)),

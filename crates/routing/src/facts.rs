@@ -51,7 +51,7 @@ pub struct Facts {
 }
 
 /// The version of written questions and facts.
-const VERSION: u32 = 1;
+pub const FACTS_VERSION: u32 = 1;
 
 /// Written by a version that this one does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -59,7 +59,7 @@ const VERSION: u32 = 1;
 pub struct UnknownVersion(u32);
 
 fn known(version: u32) -> Result<(), UnknownVersion> {
-    (version == VERSION)
+    (version == FACTS_VERSION)
         .then_some(())
         .ok_or(UnknownVersion(version))
 }
@@ -78,7 +78,7 @@ struct WrittenQuestion {
 impl From<Question> for WrittenQuestion {
     fn from(question: Question) -> Self {
         Self {
-            v: VERSION,
+            v: FACTS_VERSION,
             trunk: question.trunk.to_string(),
             called: question.called,
             calling: question.calling,
@@ -120,7 +120,7 @@ impl From<Facts> for WrittenFacts {
         let room = facts.room.into_iter();
         let limits = facts.limits.into_iter();
         Self {
-            v: VERSION,
+            v: FACTS_VERSION,
             peers: peers
                 .map(|((trunk, peer), up)| (trunk.to_string(), peer, up))
                 .collect(),

@@ -37,7 +37,7 @@ pub use document::{
     Document, EmergencyDoc, NumberConditions, NumberOf, NumberRule, PeerDoc, Pick, Portability,
     RouteDoc, TrunkDoc, TrunkGroup, Way,
 };
-pub use facts::{Facts, Question, UnknownVersion};
+pub use facts::{FACTS_VERSION, Facts, Question, UnknownVersion};
 pub use limits::{LimitDoc, LimitRule, Remaining};
 pub use lines::{LineError, LineFault};
 pub use list::{NumberList, NumberOwners, Owner};

@@ -125,3 +125,8 @@ pub(crate) fn column(header: &[&str], name: &str) -> Option<usize> {
         .iter()
         .position(|known| known.eq_ignore_ascii_case(name))
 }
+
+/// The beginning of a content hash, as people compare it.
+pub(crate) fn short(hash: &[u8; 32]) -> String {
+    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}

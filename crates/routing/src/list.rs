@@ -1,20 +1,28 @@
 //! Lists of numbers that are too long for a route, and who owns which number.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::lines::{LineError, LineErrors, LineFault, column, fields, telling};
+use crate::lines::{LineError, LineErrors, LineFault, column, fields, short, telling};
 use crate::pattern::{Kind, Pattern};
 
 /// Most lines of one file.
 const MOST_LINES: usize = 1_000_000;
 
 /// Numbers, prefixes and ranges, one a line. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NumberList {
     pub(crate) patterns: Arc<[Pattern]>,
     pub(crate) hash: [u8; 32],
+}
+
+impl fmt::Debug for NumberList {
+    // Numbers do not show.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NumberList({} lines, {})", self.len(), short(&self.hash))
+    }
 }
 
 impl PartialEq for NumberList {
@@ -96,7 +104,7 @@ impl Owner {
 }
 
 /// Who owns which numbers. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NumberOwners {
     pub(crate) entries: Arc<[(Pattern, Owner)]>,
     pub(crate) hash: [u8; 32],
@@ -108,6 +116,14 @@ impl Default for NumberOwners {
             entries: Arc::new([]),
             hash: hash(std::iter::empty()),
         }
+    }
+}
+
+impl fmt::Debug for NumberOwners {
+    // Numbers do not show.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.entries.len();
+        write!(f, "NumberOwners({count} lines, {})", short(&self.hash))
     }
 }
 

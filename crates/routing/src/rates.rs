@@ -7,7 +7,7 @@ use ambient::WallTime;
 use fst::raw::Output;
 use sha2::{Digest as _, Sha256};
 
-use crate::lines::{LineError, LineErrors, LineFault, column, fields, telling};
+use crate::lines::{LineError, LineErrors, LineFault, column, fields, short, telling};
 use crate::money::{Currency, Money, Tariff, micros};
 use crate::schedule::start_of;
 
@@ -60,7 +60,18 @@ impl Eq for RateTable {}
 
 impl fmt::Debug for RateTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RateTable({} rates)", self.0.rates.len())
+        write!(
+            f,
+            "RateTable({} rates, {})",
+            self.len(),
+            short(&self.0.hash)
+        )
+    }
+}
+
+impl Default for RateTable {
+    fn default() -> Self {
+        Self::compile(Vec::new(), None)
     }
 }
 

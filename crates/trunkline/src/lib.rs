@@ -12,4 +12,5 @@ pub mod demo;
 pub mod explain;
 pub mod operate;
 pub mod output;
+pub mod replay;
 pub mod sim;

@@ -258,7 +258,12 @@ impl Trying {
 impl Core {
     /// Counts an attempt against the limits that hold for it; their names.
     fn count(&mut self, head: &Head, to: &TrunkName) -> Result<Vec<String>, AttemptFailure> {
-        let Some(route) = head.record.route.as_ref().filter(|_| !head.record.emergency) else {
+        let Some(route) = head
+            .record
+            .route
+            .as_ref()
+            .filter(|_| !head.record.emergency)
+        else {
             return Ok(Vec::new());
         };
         let limits = self.snapshot.counting(&head.trunk.name, route, to);
@@ -269,12 +274,7 @@ impl Core {
     }
 }
 
-fn record(
-    core: &Core,
-    attempt: &Attempt,
-    limits: Vec<String>,
-    headers: &Headers,
-) -> AttemptRecord {
+fn record(core: &Core, attempt: &Attempt, limits: Vec<String>, headers: &Headers) -> AttemptRecord {
     let call_id = headers.call_id().unwrap_or_default().to_owned();
     let called = Number::new(attempt.request_uri.user().unwrap_or_default());
     let record = AttemptRecord::begin(

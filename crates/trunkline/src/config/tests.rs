@@ -3,6 +3,7 @@
 mod accounts;
 mod calls;
 mod policies;
+mod policy_routing;
 mod setup;
 
 use std::path::PathBuf;
