@@ -54,6 +54,7 @@ pub struct World {
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
+    policy: Option<Box<dyn Fn(&mut Document)>>,
     /// The gateway has media on IPv6, too.
     ipv6: bool,
     announcements: BTreeMap<Box<str>, Arc<Clip>>,
@@ -74,6 +75,7 @@ impl World {
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
+            policy: None,
             ipv6: false,
             announcements: BTreeMap::new(),
         };
@@ -129,6 +131,13 @@ impl World {
     #[must_use]
     pub fn numbers(mut self, trunk: &str, change: impl Fn(&mut TrunkDoc) + 'static) -> Self {
         self.documents.insert(trunk.to_owned(), Box::new(change));
+        self
+    }
+
+    /// Changes what routing knows: routes, limits, rates.
+    #[must_use]
+    pub fn policy(mut self, change: impl Fn(&mut Document) + 'static) -> Self {
+        self.policy = Some(Box::new(change));
         self
     }
 
@@ -330,11 +339,15 @@ impl World {
             }
             doc
         });
-        let document = Document {
+        let mut document = Document {
             trunks: trunks.collect(),
             routes: self.routes.clone(),
             emergency: self.emergency.clone(),
+            ..Document::default()
         };
+        if let Some(change) = &self.policy {
+            change(&mut document);
+        }
         Arc::new(Snapshot::compile(&document).expect("the routes of a test compile"))
     }
 
