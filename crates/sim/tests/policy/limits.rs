@@ -74,7 +74,7 @@ fn what_calls_cost_is_recorded_and_runs_out() {
             ..LimitDoc::default()
         },
     );
-    for (talk, cost) in [(61, 120_000), (1, 0)] {
+    for (talk, cost) in [(30, 60_000), (45, 60_000), (0, 0)] {
         let call = dial(&mut sim, "pbx", SUBSCRIBER, None, &[]);
         if cost > 0 {
             assert!(sim.view(call).is_up(), "{}", sim.ladder());
