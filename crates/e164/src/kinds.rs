@@ -149,6 +149,11 @@ pub fn country_of_numbers(iso: &str) -> Option<&'static str> {
     TABLE.countries.get(upper.as_str()).copied()
 }
 
+/// Compiles the table now, where it was not asked yet: a few milliseconds that no call is to wait.
+pub fn prepare() {
+    LazyLock::force(&TABLE);
+}
+
 static RANGES: &str = include_str!("kinds/ranges.txt");
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::compile(RANGES));
 

@@ -230,6 +230,7 @@ impl Snapshot {
         if !errors.is_empty() {
             return Err(errors);
         }
+        e164::prepare();
         let lists = check::names(&document.lists, Place::List, &mut errors);
         let rates = check::names(&document.rates, Place::Rates, &mut errors);
         let trunks = check::trunks(document, &rates, &mut errors);
