@@ -20,4 +20,5 @@ mod run;
 mod scanners;
 mod strangers;
 mod stunnel;
+mod telephones;
 mod tls_peers;

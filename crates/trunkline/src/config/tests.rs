@@ -2,6 +2,7 @@
 
 mod accounts;
 mod calls;
+mod figures;
 mod policies;
 mod policy_routing;
 mod setup;
