@@ -76,7 +76,9 @@ pub(crate) fn lengths_of(code: &str) -> RangeInclusive<usize> {
         .parse::<usize>()
         .ok()
         .and_then(|code| LENGTHS.get(code));
-    known.map_or(1..=0, |(shortest, longest)| *shortest..=*longest)
+    // What is no code has numbers of no length.
+    let (shortest, longest) = known.copied().unwrap_or((usize::MAX, 0));
+    shortest..=longest
 }
 
 fn bounds_of(code: &str) -> RangeInclusive<usize> {

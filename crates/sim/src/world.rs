@@ -35,6 +35,9 @@ const CARRIER_LISTENER: ListenerId = ListenerId(1);
 const PBX_LISTENER: ListenerId = ListenerId(2);
 const TLS_LISTENER: ListenerId = ListenerId(3);
 
+/// What a test changes in the whole routing document.
+type Policy = Box<dyn Fn(&mut Document)>;
+
 /// What a test changes in a trunk as routing sees it.
 type Alteration = Box<dyn Fn(&mut TrunkDoc)>;
 
@@ -55,7 +58,7 @@ pub struct World {
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
-    policy: Option<Box<dyn Fn(&mut Document)>>,
+    policy: Option<Policy>,
     /// The gateway has media on IPv6, too.
     ipv6: bool,
     announcements: BTreeMap<Box<str>, Arc<Clip>>,

@@ -239,7 +239,7 @@ impl Code {
 
     /// Digits tell nothing more, only length does.
     fn write_by_length(
-        &mut self,
+        &self,
         prefix: &str,
         joint: &Joint,
         around: Option<&Verdict>,

@@ -65,7 +65,7 @@ fn policy_route(index: usize) -> impl Strategy<Value = RouteDoc> {
                         Pick::ByWeight(weights)
                     }
                     Pick::LeastCost { .. } if !to.contains(&"carrier".into()) => Pick::InOrder,
-                    other => other,
+                    other @ (Pick::InOrder | Pick::LeastCost { .. }) => other,
                 };
                 RouteDoc {
                     name: format!("r{index}"),
