@@ -19,6 +19,7 @@ use crate::health::TrunkMonitor;
 use crate::index::{Index, Owner};
 use crate::io::{Input, Output};
 use crate::key::CallKey;
+use crate::ledger::Ledger;
 use crate::limits::Gate;
 use crate::metrics::Counts;
 use crate::ports::{InterfacePorts, PortPool};
@@ -76,6 +77,8 @@ impl B2bua {
             profiles.limits,
             profiles.trunks.iter().map(|(name, t)| (name, t.limits)),
         );
+        let mut ledger = Ledger::default();
+        ledger.reload(snapshot.limits());
         let monitor = TrunkMonitor::new(now, &profiles, Arc::clone(&software), tokens.fork());
         let mut ua = UserAgent::new(ua, tokens.fork());
         for trunk in profiles.trunks.values() {
@@ -92,6 +95,7 @@ impl B2bua {
             doors: Doors::default(),
             bans: Bans::new(bans),
             gate,
+            ledger,
             ports: PortPool::new(now.moment, &media),
             interfaces: media.interfaces,
             profiles,

@@ -16,7 +16,7 @@ use crate::daemon::names;
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
-use crate::{daemon, explain, operate, output, report};
+use crate::{daemon, explain, operate, output, replay, report};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -113,6 +113,11 @@ enum RouteCommand {
         after_help = "Example:  trunkline route explain +14255550123 --via office-pbx -c config/trunkline.toml"
     )]
     Explain(explain::ExplainArgs),
+    /// Decide recorded calls again, by this configuration and another one: what would change
+    #[command(
+        after_help = "Example:  trunkline route replay calls.jsonl --with new.toml -c config/trunkline.toml"
+    )]
+    Replay(replay::ReplayArgs),
 }
 
 /// Runs the command line of this process.
@@ -130,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Sim(SimCommand::Acs(args)) => sim::acs(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
+        Command::Route(RouteCommand::Replay(args)) => replay::run(&args),
     }
 }
 

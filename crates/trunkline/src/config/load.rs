@@ -50,11 +50,21 @@ pub struct Document {
     pub announcements: Vec<raw::Announcement>,
     /// `[[route]]`.
     pub routes: Vec<raw::Route>,
+    /// `[[number_list]]`.
+    pub number_lists: Vec<raw::NumberList>,
+    /// `[inventory]`.
+    pub inventory: raw::Inventory,
+    /// `[[schedule]]`.
+    pub schedules: Vec<raw::Schedule>,
+    /// `[[rates]]`.
+    pub rates: Vec<raw::Rates>,
+    /// `[[limit]]`.
+    pub named_limits: Vec<raw::Limit>,
     /// `[hosts]`: names answered without DNS, for laboratories and tests.
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 23] = [
     "bans",
     "emergency",
     "gateway",
@@ -72,6 +82,11 @@ const SECTIONS: [&str; 18] = [
     "trunk",
     "announcement",
     "route",
+    "number_list",
+    "inventory",
+    "schedule",
+    "rates",
+    "limit",
     "hosts",
 ];
 
@@ -116,6 +131,11 @@ pub fn load(
             "trunk" => document.trunks = many(&name, value, findings),
             "announcement" => document.announcements = many(&name, value, findings),
             "route" => document.routes = many(&name, value, findings),
+            "number_list" => document.number_lists = many(&name, value, findings),
+            "inventory" => document.inventory = one(&name, value, findings).unwrap_or_default(),
+            "schedule" => document.schedules = many(&name, value, findings),
+            "rates" => document.rates = many(&name, value, findings),
+            "limit" => document.named_limits = many(&name, value, findings),
             "hosts" => document.hosts = hosts(value, findings),
             other => {
                 findings

@@ -4,6 +4,7 @@ mod accounts;
 mod calls;
 mod figures;
 mod policies;
+mod policy_routing;
 mod setup;
 mod store;
 

@@ -25,6 +25,7 @@ pub fn line(record: &CallRecord) -> String {
         "ended": record.ended.to_string(),
         "post_dial_delay_ms": record.post_dial_delay().map(millis),
         "talk_ms": millis(record.talk_time()),
+        "cost": record.price().map(|price| price.to_string()),
         "ended_by": ended_by(record.ended_by),
         "status": record.status,
         "cause": record.cause,
@@ -32,8 +33,10 @@ pub fn line(record: &CallRecord) -> String {
         "route": record.route,
         "snapshot": hex(&record.snapshot),
         "facts": {
+            "v": routing::FACTS_VERSION,
             "peers": record.facts.peers,
             "room": record.facts.room,
+            "limits": record.facts.limits,
             "wall_us": record.facts.wall_us,
             "draw": record.facts.draw,
         },
@@ -68,6 +71,8 @@ fn attempt(attempt: &AttemptRecord) -> Value {
         "status": attempt.status,
         "cause": attempt.cause,
         "failure": attempt.failure.map(|class| class.as_str()),
+        "cost_per_minute": attempt.tariff.map(|tariff| tariff.per_minute.to_string()),
+        "limits": attempt.limits,
     })
 }
 

@@ -12,6 +12,7 @@ mod features;
 mod headers;
 mod hold;
 mod identity;
+mod limits;
 mod media;
 pub mod network;
 mod numbers;
@@ -22,6 +23,7 @@ mod register;
 mod routes;
 mod session;
 mod sip;
+mod tables;
 mod transfer;
 mod trunk;
 
@@ -254,7 +256,7 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
     config.media = media::plane(&document.media, findings);
     trunk::resolve(document, &mut config, findings);
     announcements::resolve(document, base, &mut config, findings);
-    routes::resolve(document, &mut config, findings);
+    routes::resolve(document, base, &mut config, findings);
     hosts(document, &mut config, findings);
     admin(document, base, &mut config, findings);
     log(document, &mut config, findings);

@@ -44,6 +44,8 @@ pub struct Trunk {
     pub numbers: raw::Numbers,
     /// The customer it belongs to; `None` for the operator's own.
     pub customer: Option<String>,
+    /// Name of the rates of calls towards it.
+    pub rates: Option<String>,
     /// How its connections are kept.
     pub flow: TrunkFlow,
     /// Everything else the core is told: the preset's values with the file's put over them. Only
@@ -122,6 +124,7 @@ fn one(
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
         customer,
+        rates: raw.rates.as_ref().map(|name| name.get_ref().clone()),
         flow,
         profile,
         span: raw.name.span(),
