@@ -90,7 +90,7 @@ fn shipped_configurations_are_fine_and_route() {
 #[test]
 fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_told() {
     let lab = Lab::new();
-    let file = lab.write("trunkline.toml", &plain(&lab));
+    let file = lab.write("trunkline.toml", &Plan::over("udp").text(&lab));
     let mut gateway = Process::start(
         "trunkline",
         Command::new("prlimit")
