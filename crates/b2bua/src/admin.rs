@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ambient::WallTime;
-use routing::Snapshot;
+use ambient::{Now, WallTime};
+use routing::{Decision, Facts, Question, Snapshot};
 use sip_msg::wire::TrunkName;
 
 use crate::b2bua::B2bua;
@@ -126,6 +126,19 @@ impl B2bua {
     #[doc(hidden)]
     pub fn plant_fault(&mut self, call: CallKey) {
         self.fault_at = Some(call);
+    }
+
+    /// What routing says of a call that came now, every route with the reason why it does not
+    /// match, and the facts it says so by. No call is placed, and nothing is counted.
+    pub fn explain(&mut self, now: Now, draw: u64, question: &Question) -> (Decision, Facts) {
+        self.core.now = now;
+        self.core.explain(draw, question)
+    }
+
+    /// The routes in use.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.core.snapshot
     }
 
     /// How many calls there are.

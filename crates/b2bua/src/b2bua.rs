@@ -100,6 +100,7 @@ impl B2bua {
             interfaces: media.interfaces,
             profiles,
             snapshot,
+            shadow: None,
             software,
             attempts_per_call: bounds.attempts_per_call,
             forks_per_leg: bounds.forks_per_leg,
@@ -150,6 +151,8 @@ impl B2bua {
             Input::Dns(answer) => self.core.ua.handle_dns(now, answer),
             Input::Media(event) => self.handle_media(event),
             Input::Reload(profiles, snapshot) => self.reload(profiles, snapshot),
+            Input::Shadow(snapshot) => self.core.shadow = snapshot,
+            Input::Spent(spent) => self.core.ledger.refill(now, &spent),
             Input::Restore(checkpoint) => self.restore(*checkpoint),
             Input::Drain => {
                 self.core.draining = true;

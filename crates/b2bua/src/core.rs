@@ -115,6 +115,8 @@ pub(crate) struct Core {
     pub(crate) profiles: Arc<Profiles>,
     pub(crate) interfaces: Vec<MediaInterface>,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// Asked beside the snapshot, and not followed.
+    pub(crate) shadow: Option<Arc<Snapshot>>,
     pub(crate) software: Arc<str>,
     pub(crate) attempts_per_call: usize,
     pub(crate) forks_per_leg: usize,

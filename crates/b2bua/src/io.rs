@@ -12,6 +12,7 @@ use sip_msg::{Message, Rejected};
 use crate::admin;
 use crate::checkpoint::Checkpoint;
 use crate::key::CallKey;
+use crate::ledger::Spent;
 use crate::profile::Profiles;
 use crate::record::CallRecord;
 use crate::trace::TraceEntry;
@@ -32,6 +33,10 @@ pub enum Input {
     Media(MediaEvent),
     /// A new configuration. Running calls keep the profiles they began with.
     Reload(Arc<Profiles>, Arc<Snapshot>),
+    /// Other routes, which are asked about every call and not followed; `None` asks no more.
+    Shadow(Option<Arc<Snapshot>>),
+    /// What named limits were charged today by earlier processes.
+    Spent(Vec<Spent>),
     /// Refuse new calls from now on; running calls end on their own.
     Drain,
     /// Continue a call written down by an earlier process.

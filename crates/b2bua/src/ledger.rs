@@ -2,7 +2,8 @@
 //!
 //! A call counts from its first attempt to its end, against the limits of the attempt that is under
 //! way or was answered. Minutes and money are charged when it ends, to the day (of UTC) it ends
-//! on. What a process has counted of the day goes with it; calls that are restored count on.
+//! on. What a process has counted of the day goes with it, unless its successor is told by
+//! [`Spent`]; calls that are restored count on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +60,11 @@ impl Account {
         }
     }
 
+    fn charge(&mut self, seconds: u64, micros: u64) {
+        self.seconds_used = self.seconds_used.saturating_add(seconds);
+        self.spent = self.spent.saturating_add(micros);
+    }
+
     fn remaining(&mut self, now: Now) -> Remaining {
         self.begin_day(now.wall);
         Remaining {
@@ -87,7 +93,33 @@ impl Account {
     }
 }
 
+/// What a limit was charged on one day by calls that have ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// The limit.
+    pub limit: Arc<str>,
+    /// The day (of UTC), in days since the Unix epoch.
+    pub day: u64,
+    /// Time talked, in seconds.
+    pub seconds: u64,
+    /// Money, in millionths of the limit's currency.
+    pub micros: u64,
+}
+
 impl Ledger {
+    /// Charges what earlier processes have counted of this day; sums of other days are over.
+    pub(crate) fn refill(&mut self, now: Now, spent: &[Spent]) {
+        for one in spent {
+            let Some(account) = self.accounts.get_mut(&one.limit) else {
+                continue;
+            };
+            account.begin_day(now.wall);
+            if account.day == one.day {
+                account.charge(one.seconds, one.micros);
+            }
+        }
+    }
+
     /// Takes over the limits of a snapshot; what counts against one goes on under its name.
     pub(crate) fn reload<'a>(&mut self, limits: impl Iterator<Item = &'a LimitDoc>) {
         let mut before = std::mem::take(&mut self.accounts);
@@ -169,9 +201,8 @@ impl Ledger {
         for name in &names {
             if let Some(account) = self.accounts.get_mut(name) {
                 account.begin_day(now.wall);
-                account.seconds_used += record.talk_time().as_secs();
                 let price = record.price().map_or(0, |price| price.micros);
-                account.spent = account.spent.saturating_add(price);
+                account.charge(record.talk_time().as_secs(), price);
             }
         }
     }
@@ -277,6 +308,23 @@ mod tests {
         let refused = ledger.take(at(301), CallKey(3), names.clone());
         assert_eq!(refused, Err(Refused::NamedLimit));
         ledger.take(at(86_400), CallKey(3), names).unwrap();
+    }
+
+    #[test]
+    fn what_an_earlier_process_charged_counts_on_that_day() {
+        let (mut ledger, names) = ledger();
+        let spent = |limit: &str, day| Spent {
+            limit: limit.into(),
+            day,
+            seconds: 130,
+            micros: 200_000,
+        };
+        let told = [spent("l", 1), spent("l", 0), spent("gone", 1)];
+        ledger.refill(at(86_400), &told);
+        let left = ledger.remaining(at(86_400), &names)[&names[0]];
+        assert_eq!((left.seconds, left.spend), (Some(50), Some(300_000)));
+        let left = ledger.remaining(at(2 * 86_400), &names)[&names[0]];
+        assert_eq!((left.seconds, left.spend), (Some(180), Some(500_000)));
     }
 
     #[test]

@@ -42,7 +42,9 @@ mod tracing;
 
 pub use audit::Disagreement;
 pub use b2bua::B2bua;
+pub use call::preview;
 pub use checkpoint::{Checkpoint, RestoreError};
 pub use io::{CheckpointUpdate, Input, Output};
 pub use key::{CallKey, Side};
+pub use ledger::Spent;
 pub use registrar::BindingView;

@@ -38,6 +38,9 @@ pub struct Counts {
     pub unexpected: u64,
     /// REGISTERs that were refused, though their sender proved who it is.
     pub registers_refused: u64,
+    /// Calls of which the configuration beside this one would have made this, in the order of
+    /// [`routing::Difference::ALL`].
+    pub shadowed: [u64; 4],
     /// Requests of nobody known.
     pub unidentified: identify::Counts,
 }
@@ -49,6 +52,9 @@ impl Counts {
             None => self.unanswered += 1,
         }
         self.attempts += record.attempts.len() as u64;
+        if let Some(shadow) = record.shadow_difference() {
+            self.shadowed[shadow as usize] += 1;
+        }
     }
 }
 

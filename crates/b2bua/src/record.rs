@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ambient::WallTime;
-use routing::{Money, Remaining, Tariff};
+use routing::{DecisionRecord, Difference, Money, Question, Remaining, Tariff};
 use serde::{Deserialize, Serialize};
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
@@ -75,9 +75,18 @@ pub struct CallRecord {
     pub route: Option<String>,
     /// SHA-256 of the routing snapshot that decided.
     pub snapshot: [u8; 32],
+    /// What was asked of routing; `None` of a call that never came to be routed.
+    #[serde(default)]
+    pub question: Option<Question>,
     /// What the decision knew.
     pub facts: FactsRecord,
-    /// Why it decided so, step by step.
+    /// What it decided, and why.
+    #[serde(default)]
+    pub decision: Option<Box<DecisionRecord>>,
+    /// What the configuration beside this one would have decided, where there is one.
+    #[serde(default)]
+    pub shadow: Option<Box<DecisionRecord>>,
+    /// What was decided after it, as redirections asked for, step by step.
     pub steps: Vec<String>,
     /// Every attempt, in the order they were made.
     pub attempts: Vec<AttemptRecord>,
@@ -125,7 +134,10 @@ impl CallRecord {
             failure: None,
             route: None,
             snapshot: [0; 32],
+            question: None,
             facts: FactsRecord::default(),
+            decision: None,
+            shadow: None,
             steps: Vec::new(),
             attempts: Vec::new(),
             media_a: None,
@@ -133,6 +145,18 @@ impl CallRecord {
             transfers: Vec::new(),
             restored: false,
         }
+    }
+
+    /// How the other configuration's choice differs, where there is one.
+    #[must_use]
+    pub fn shadow_difference(&self) -> Option<Difference> {
+        Some(self.decision.as_ref()?.compare(self.shadow.as_ref()?))
+    }
+
+    /// Why the call went where it went, step by step: the decision, and what redirections led to.
+    pub fn why(&self) -> impl Iterator<Item = &str> {
+        let decision = self.decision.iter().flat_map(|decision| &decision.steps);
+        decision.chain(&self.steps).map(String::as_str)
     }
 
     /// Most notes of one call.

@@ -151,6 +151,20 @@ pub(crate) fn usable(path: &std::path::Path, certificates: bool) -> Result<Readi
     Ok(reading)
 }
 
+/// The routes of a file for whoever asks about nothing else: neither secrets nor certificates need
+/// be there.
+pub(crate) fn routes(path: &std::path::Path) -> Result<Reading, ExitCode> {
+    let reading = config::read_routes(path).map_err(|error| {
+        output::error(format_args!("error: {}: {error}", path.display()));
+        ExitCode::from(2)
+    })?;
+    if reading.findings.has_errors() {
+        report(&reading);
+        return Err(ExitCode::from(2));
+    }
+    Ok(reading)
+}
+
 fn check(args: &CheckArgs) -> ExitCode {
     let mut reading = match usable(&args.config, !args.no_certificates) {
         Ok(reading) => reading,

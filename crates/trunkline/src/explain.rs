@@ -4,15 +4,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ambient::WallTime;
+use b2bua::limits::GateLimits;
+use b2bua::preview::{self, Shown};
+use b2bua::profile::Profiles;
 use clap::Args;
-use routing::{Decision, Facts, Outcome, Question, Remaining, Snapshot};
-use serde_json::{Value, json};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use routing::{
+    Decision, DecisionRecord, Facts, Outcome, Question, Rejection, Remaining, Snapshot, Verdict,
+};
+use serde_json::json;
+use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 
-use crate::cli::usable;
+use crate::config::Config;
 use crate::config::diagnostic::nearest;
 use crate::daemon::clock::Clock;
-use crate::{cli, output};
+use crate::daemon::wiring;
+use crate::{cli, operate, output};
 
 /// Arguments of `route explain`.
 #[derive(Debug, Args)]
@@ -48,100 +56,173 @@ pub struct ExplainArgs {
     /// The random draw that targets are picked by where they have weights
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     draw: u64,
+    /// Ask the running daemon, by its trunks' health and what is left of its limits now
+    #[arg(long, conflicts_with_all = ["down", "used_up", "at"])]
+    running: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
+/// Who calls whom, as routing is asked: after the screening that the caller's trunk asks for.
+#[derive(Debug)]
+pub struct Asked {
+    /// The question.
+    pub question: Question,
+    shown: Shown,
+}
+
+impl Asked {
+    /// What the trunk's screening makes of a caller.
+    pub fn screened(profiles: &Profiles, snapshot: &Snapshot, mut question: Question) -> Self {
+        let shown = preview::screened(profiles, snapshot, &question);
+        if let Shown::Replaced(own) = &shown {
+            question.calling = Some(own.clone());
+        }
+        Self { question, shown }
+    }
+
+    /// A decision about it as it is told: with what screening did, and with the header fields of
+    /// each attempt that say who calls.
+    pub fn told(
+        &self,
+        profiles: &Profiles,
+        snapshot: &Snapshot,
+        decision: &Decision,
+    ) -> DecisionRecord {
+        let mut told = DecisionRecord::from(decision);
+        let step = match &self.shown {
+            Shown::Passes => None,
+            Shown::Unscreened => Some("the caller's number is none of its trunk's: passed on"),
+            Shown::Replaced(_) => Some("the caller's number is none of its trunk's: replaced"),
+            Shown::Refused => Some("the caller's number is none of its trunk's: refused"),
+        };
+        if let Some(step) = step {
+            told.steps.insert(0, step.to_owned());
+        }
+        if self.shown == Shown::Refused {
+            told.decision = Verdict::Reject;
+            (told.route, told.announcement) = (None, None);
+            told.attempts.clear();
+            told.reject = Some(Rejection {
+                status: StatusCode::FORBIDDEN.code(),
+                reason: "the caller's number is none of its trunk's".to_owned(),
+            });
+            told.steps.truncate(1);
+            return told;
+        }
+        let replaced = matches!(self.shown, Shown::Replaced(_));
+        if let Outcome::Route(plan) = &decision.outcome {
+            for (told, attempt) in told.attempts.iter_mut().zip(&plan.attempts) {
+                let question = &self.question;
+                told.headers = preview::identity(profiles, snapshot, question, attempt, replaced);
+            }
+        }
+        told
+    }
+}
+
 /// Runs the command. Exit code 0: the call is routed; 1: it is refused; 2: wrong usage.
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let reading = match usable(&args.config, false) {
-        Ok(reading) => reading,
-        Err(code) => return code,
-    };
-    // What is wrong with secrets or certificates says nothing about routes; a document that does
-    // not compile cannot be asked.
-    let Ok(snapshot) = Snapshot::compile(&reading.config.routing) else {
-        cli::report(&reading);
-        return ExitCode::from(2);
-    };
-    let names: Vec<&str> = reading
+    match explained(args) {
+        Ok(told) => {
+            if args.json {
+                output::line(json!(told));
+            } else {
+                print(&told);
+            }
+            ExitCode::from(u8::from(told.decision == Verdict::Reject))
+        }
+        Err(code) => code,
+    }
+}
+
+fn explained(args: &ExplainArgs) -> Result<DecisionRecord, ExitCode> {
+    let reading = cli::routes(&args.config)?;
+    let trunks: Vec<&str> = reading
         .config
         .trunks
         .iter()
         .map(|trunk| trunk.name.as_str())
         .collect();
-    let via = match (&args.via, names.as_slice()) {
+    let question = question(args, &trunks)?;
+    if args.running {
+        return ask(&reading.config, &question, args.draw);
+    }
+    let snapshot = Snapshot::compile(&reading.config.routing).map_err(|_| {
+        cli::report(&reading);
+        ExitCode::from(2)
+    })?;
+    known("trunk", &args.down, &trunks)?;
+    let limits: Vec<&str> = snapshot.limits().map(|limit| limit.name.as_str()).collect();
+    known("limit", &args.used_up, &limits)?;
+    let profiles = wiring::profiles(&reading.config).unwrap_or_else(|error| {
+        output::error(format_args!(
+            "warning: {error:#}: callers are not screened, and no header fields are shown"
+        ));
+        Profiles::new(Vec::new(), GateLimits::default())
+    });
+    let asked = Asked::screened(&profiles, &snapshot, question);
+    let facts = facts(&reading.config, args);
+    let decision = routing::explain(&snapshot, &facts, &asked.question);
+    Ok(asked.told(&profiles, &snapshot, &decision))
+}
+
+fn question(args: &ExplainArgs, trunks: &[&str]) -> Result<Question, ExitCode> {
+    let via = match (&args.via, trunks) {
         (Some(via), _) => via.as_str(),
         (None, [only]) => only,
         (None, _) => {
             output::error(format_args!(
                 "error: which trunk does the call come from? --via {}",
-                names.join(" | ")
+                trunks.join(" | ")
             ));
-            return ExitCode::from(2);
+            return Err(ExitCode::from(2));
         }
     };
-    if let Some(wrong) = std::iter::once(via)
-        .chain(args.down.iter().map(String::as_str))
-        .find(|name| !names.contains(name))
-    {
-        let hint = nearest(wrong, names.iter().copied())
-            .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-        output::error(format_args!("error: there is no trunk `{wrong}`{hint}"));
-        return ExitCode::from(2);
+    known("trunk", &[via.to_owned()], trunks)?;
+    let mut headers = Vec::new();
+    for field in &args.header {
+        headers.push(header(field).ok_or_else(|| {
+            output::error(format_args!(
+                "error: a header field is \"Name: value\", not `{field}`"
+            ));
+            ExitCode::from(2)
+        })?);
     }
-    let question = Question {
+    Ok(Question {
         trunk: TrunkName::from(via),
         called: args.number.clone(),
         calling: args.from.clone(),
-        headers: args
-            .header
-            .iter()
-            .filter_map(|field| header(field))
-            .collect(),
+        headers,
+    })
+}
+
+/// Whether everything named is there; what is not is told with the nearest that is.
+fn known(what: &str, named: &[String], there: &[&str]) -> Result<(), ExitCode> {
+    let Some(wrong) = named.iter().find(|name| !there.contains(&name.as_str())) else {
+        return Ok(());
     };
-    if let Some(wrong) = args.header.iter().find(|field| header(field).is_none()) {
-        output::error(format_args!(
-            "error: a header field is \"Name: value\", not `{wrong}`"
-        ));
-        return ExitCode::from(2);
-    }
-    let limits = || snapshot.limits().map(|limit| limit.name.as_str());
-    if let Some(wrong) = args
-        .used_up
-        .iter()
-        .find(|name| limits().all(|known| known != *name))
-    {
-        let hint = nearest(wrong, limits())
-            .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-        output::error(format_args!("error: there is no limit `{wrong}`{hint}"));
-        return ExitCode::from(2);
-    }
-    let facts = facts(&reading.config, args);
-    let decision = routing::explain(&snapshot, &facts, &question);
-    let mut steps: Vec<String> = decision.steps.iter().map(ToString::to_string).collect();
-    if let Outcome::Route(plan) = &decision.outcome
-        && reading
-            .config
-            .cloud_calling_routes
-            .iter()
-            .any(|route| **route == *plan.route)
-    {
-        steps.push(format!(
-            "route `{}`: cloud-calling is not in this version, passed over",
-            plan.route
-        ));
-    }
-    if args.json {
-        output::line(json_of(&decision, &steps));
-    } else {
-        print(&decision, &steps);
-    }
-    match decision.outcome {
-        Outcome::Route(_) => ExitCode::SUCCESS,
-        Outcome::Reject { .. } => ExitCode::from(1),
-    }
+    let hint = nearest(wrong, there.iter().copied())
+        .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+    output::error(format_args!("error: there is no {what} `{wrong}`{hint}"));
+    Err(ExitCode::from(2))
+}
+
+/// The answer of the daemon that runs with this configuration, by its own facts.
+fn ask(config: &Config, question: &Question, draw: u64) -> Result<DecisionRecord, ExitCode> {
+    let failed = |text: &dyn std::fmt::Display| {
+        output::error(format_args!("error: {text}"));
+        ExitCode::from(2)
+    };
+    let socket = config.admin.socket.as_ref();
+    let socket = socket.ok_or_else(|| failed(&"no `socket` in [admin]: no daemon can be asked"))?;
+    let question = json!(question).to_string();
+    let question = utf8_percent_encode(&question, NON_ALPHANUMERIC);
+    let page = format!("/v1/route?draw={draw}&question={question}");
+    let (status, mut body) = operate::answer(socket, "GET", &page)?;
+    let told = serde_json::from_value(body["decision"].take());
+    told.map_err(|_| failed(&format_args!("the daemon says {status}: {body}")))
 }
 
 fn header(field: &str) -> Option<(String, String)> {
@@ -150,7 +231,7 @@ fn header(field: &str) -> Option<(String, String)> {
 }
 
 /// Offline facts: every peer up but those said to be down, no limit reached but those said to be.
-fn facts(config: &crate::config::Config, args: &ExplainArgs) -> Facts {
+fn facts(config: &Config, args: &ExplainArgs) -> Facts {
     let micros = |at: jiff::Timestamp| u64::try_from(at.as_microsecond()).unwrap_or(0);
     let at = args.at.map(|at| WallTime::from_unix_micros(micros(at)));
     let nothing = Remaining {
@@ -180,63 +261,29 @@ fn facts(config: &crate::config::Config, args: &ExplainArgs) -> Facts {
     facts
 }
 
-/// The decision as one JSON object; an absent half is `null`.
-pub fn json_of(decision: &Decision, steps: &[String]) -> Value {
-    match &decision.outcome {
-        Outcome::Route(plan) => {
-            let attempts: Vec<Value> = plan
-                .attempts
-                .iter()
-                .map(|attempt| {
-                    json!({
-                        "trunk": attempt.trunk.as_str(),
-                        "request_uri": attempt.request_uri.as_str(),
-                        "from": attempt.from_user,
-                        "cost_per_minute": attempt.tariff.map(|tariff| json!({
-                            "amount": routing::decimal(tariff.per_minute.micros),
-                            "currency": tariff.per_minute.currency.as_str(),
-                            "initial": tariff.initial,
-                            "subsequent": tariff.subsequent,
-                        })),
-                    })
-                })
-                .collect();
-            json!({
-                "decision": "route", "route": plan.route.as_ref(), "attempts": attempts,
-                "announcement": plan.announcement.as_deref(),
-                "reject": Value::Null, "steps": steps,
-            })
-        }
-        Outcome::Reject { status, reason, .. } => json!({
-            "decision": "reject", "route": Value::Null, "attempts": [],
-            "announcement": Value::Null,
-            "reject": { "status": status.code(), "reason": reason.to_string() }, "steps": steps,
-        }),
-    }
-}
-
-fn print(decision: &Decision, steps: &[String]) {
-    for step in steps {
+fn print(told: &DecisionRecord) {
+    for step in &told.steps {
         output::line(format_args!("  {step}"));
     }
-    match &decision.outcome {
-        Outcome::Route(plan) => {
-            output::line(format_args!("route: {}", plan.route));
-            for (index, attempt) in plan.attempts.iter().enumerate() {
-                let from = attempt.from_user.as_deref().unwrap_or("(withheld)");
-                let cost = attempt
-                    .tariff
-                    .map_or_else(String::new, |tariff| format!("  {tariff}"));
-                output::line(format_args!(
-                    "  {}. {}  {}  from {from}{cost}",
-                    index + 1,
-                    attempt.trunk.as_str(),
-                    attempt.request_uri.as_str(),
-                ));
-            }
+    if let Some(Rejection { status, reason }) = &told.reject {
+        output::line(format_args!("reject: {status} ({reason})"));
+        return;
+    }
+    let route = told.route.as_deref().unwrap_or_default();
+    output::line(format_args!("route: {route}"));
+    for (number, attempt) in (1..).zip(&told.attempts) {
+        let from = attempt.from.as_deref().unwrap_or("(withheld)");
+        let cost = attempt.cost_per_minute.as_ref();
+        let cost = cost.map_or_else(String::new, |cost| format!("  {cost}"));
+        output::line(format_args!(
+            "  {number}. {}  {}  from {from}{cost}",
+            attempt.trunk, attempt.request_uri,
+        ));
+        for (name, value) in &attempt.headers {
+            output::line(format_args!("       {name}: {value}"));
         }
-        Outcome::Reject { status, reason, .. } => {
-            output::line(format_args!("reject: {} ({reason})", status.code()));
-        }
+    }
+    if let Some(name) = &told.announcement {
+        output::line(format_args!("  announcement: {name}"));
     }
 }

@@ -89,23 +89,30 @@ struct Answer {
     body: Value,
 }
 
+/// Asks the daemon behind a socket; the status and the body of its answer. Whatever stands in the
+/// way has been told.
+pub(crate) fn answer(socket: &Path, method: &str, page: &str) -> Result<(u16, Value), ExitCode> {
+    let unreachable = |error: &dyn std::fmt::Display| {
+        output::error(format_args!("error: {}: {error}", socket.display()));
+        ExitCode::from(2)
+    };
+    let text = exchange(socket, method, page).map_err(|error| {
+        let nobody = [ErrorKind::NotFound, ErrorKind::ConnectionRefused];
+        if nobody.contains(&error.kind()) {
+            unreachable(&"no daemon answers there; is `trunkline run` running?")
+        } else {
+            unreachable(&error)
+        }
+    })?;
+    let Answer { status, body } =
+        read(&text).ok_or_else(|| unreachable(&"the answer cannot be read"))?;
+    Ok((status, body))
+}
+
 impl Target {
     fn ask(&self, method: &str, page: &str) -> Result<Answer, ExitCode> {
-        let unreachable = |socket: &Path, error: &dyn std::fmt::Display| {
-            output::error(format_args!("error: {}: {error}", socket.display()));
-            ExitCode::from(2)
-        };
-        let socket = self.socket()?;
-        let text = exchange(&socket, method, page).map_err(|error| {
-            let nobody = [ErrorKind::NotFound, ErrorKind::ConnectionRefused];
-            if nobody.contains(&error.kind()) {
-                let hint = "no daemon answers there; is `trunkline run` running?";
-                unreachable(&socket, &hint)
-            } else {
-                unreachable(&socket, &error)
-            }
-        })?;
-        read(&text).ok_or_else(|| unreachable(&socket, &"the answer cannot be read"))
+        let (status, body) = answer(&self.socket()?, method, page)?;
+        Ok(Answer { status, body })
     }
 
     fn socket(&self) -> Result<PathBuf, ExitCode> {

@@ -11,9 +11,7 @@ use clap::Args;
 use routing::{Currency, Facts, Money, Outcome, Question, Snapshot, decide};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sip_msg::wire::TrunkName;
 
-use crate::cli::usable;
 use crate::{cli, output};
 
 /// Most broken lines that are told.
@@ -47,28 +45,11 @@ pub struct ReplayArgs {
 /// One line of the file: a call record, or a question and its facts.
 #[derive(Deserialize)]
 struct Line {
+    /// `null` in the record of a call that was refused before it came to be routed.
+    #[serde(deserialize_with = "Option::deserialize")]
     question: Option<Question>,
     facts: Facts,
-    from_trunk: Option<String>,
-    called: Option<String>,
-    calling: Option<String>,
     talk_ms: Option<u64>,
-}
-
-impl Line {
-    fn into_call(self) -> Option<(Question, Facts, u64)> {
-        let recorded = || {
-            Some(Question {
-                trunk: TrunkName::from(self.from_trunk?.as_str()),
-                called: self.called?,
-                calling: self.calling,
-                headers: Vec::new(),
-            })
-        };
-        let question = self.question.or_else(recorded)?;
-        let talked = self.talk_ms.unwrap_or(0).div_ceil(MILLISECONDS);
-        Some((question, self.facts, talked))
-    }
 }
 
 /// Where a call goes: what changes are told by.
@@ -118,6 +99,8 @@ struct Group {
 #[derive(Debug, Default)]
 struct Findings {
     calls: u64,
+    /// Calls that were refused before they came to be routed, by either configuration.
+    unasked: u64,
     moved: u64,
     newly_refused: u64,
     newly_routed: u64,
@@ -130,7 +113,7 @@ struct Findings {
 /// or broken lines.
 pub fn run(args: &ReplayArgs) -> ExitCode {
     let snapshots = [&args.config, &args.with].map(|path| {
-        let reading = usable(path, false)?;
+        let reading = cli::routes(path)?;
         Snapshot::compile(&reading.config.routing).map_err(|_| {
             cli::report(&reading);
             ExitCode::from(2)
@@ -166,16 +149,19 @@ fn replay(path: &PathBuf, old: &Snapshot, new: &Snapshot) -> Result<Findings, Ve
         if line.trim().is_empty() {
             continue;
         }
-        let read = serde_json::from_str::<Line>(&line).map_err(|error| error.to_string());
-        let call = read.and_then(|line| {
-            let missing = || "neither a question nor a call record".to_owned();
-            line.into_call().ok_or_else(missing)
-        });
-        match call {
-            Ok((question, facts, talked)) => findings.add(
-                decided(old, &facts, &question, talked),
-                decided(new, &facts, &question, talked),
-            ),
+        match serde_json::from_str::<Line>(&line) {
+            Ok(Line { question: None, .. }) => findings.unasked += 1,
+            Ok(Line {
+                question: Some(question),
+                facts,
+                talk_ms,
+            }) => {
+                let talked = talk_ms.unwrap_or(0).div_ceil(MILLISECONDS);
+                findings.add(
+                    decided(old, &facts, &question, talked),
+                    decided(new, &facts, &question, talked),
+                );
+            }
             Err(error) => errors.push(format!(":{number}: {error}")),
         }
         if errors.len() == MOST_ERRORS {
@@ -287,6 +273,12 @@ fn print(findings: &Findings) {
         "{calls} calls: {moved} go elsewhere, {newly_refused} are refused that were routed, \
          {newly_routed} are routed that were refused"
     ));
+    if findings.unasked > 0 {
+        let unasked = findings.unasked;
+        output::line(format_args!(
+            "{unasked} more were refused before they came to be routed"
+        ));
+    }
     let (before, after) = (shown(&findings.before), shown(&findings.after));
     output::line(format_args!("cost: {before} → {after}"));
     for ((from, to), group) in findings.sorted() {
@@ -328,6 +320,7 @@ fn json_of(findings: &Findings) -> Value {
         .collect();
     json!({
         "calls": findings.calls,
+        "unasked": findings.unasked,
         "moved": findings.moved,
         "newly_refused": findings.newly_refused,
         "newly_routed": findings.newly_routed,
@@ -383,12 +376,15 @@ mod tests {
     #[test]
     fn what_changes_is_counted_and_priced() {
         let record = format!(
-            r#"{{"from_trunk":"pbx","called":"+14255550100","calling":null,"talk_ms":59500,"route":"x",{FACTS}}}"#
+            r#"{{"from_trunk":"pbx","question":{{"v":1,"trunk":"pbx","called":"+14255550100"}},"talk_ms":59500,"route":"x",{FACTS}}}"#
         );
         let question =
             format!(r#"{{"question":{{"v":1,"trunk":"pbx","called":"+19005550100"}},{FACTS}}}"#);
-        let findings = replayed(&format!("{record}\n{record}\n\n{question}\n")).unwrap();
+        let unasked = format!(r#"{{"question":null,{FACTS}}}"#);
+        let lines = format!("{record}\n{record}\n\n{unasked}\n{question}\n");
+        let findings = replayed(&lines).unwrap();
         assert_eq!((findings.calls, findings.moved), (3, 3));
+        assert_eq!(findings.unasked, 1);
         assert_eq!((findings.newly_refused, findings.newly_routed), (1, 0));
         let json = json_of(&findings);
         assert_eq!(json["cost_before"]["USD"], "0.10");
@@ -403,9 +399,12 @@ mod tests {
         let errors = replayed(&format!("{{}}\nhello\n{{{FACTS}}}\n")).unwrap_err();
         assert_eq!(errors.len(), 3);
         assert!(
-            errors[0].starts_with(":1: missing field `facts`"),
+            errors[0].starts_with(":1: missing field `question`"),
             "{errors:?}"
         );
-        assert!(errors[2].starts_with(":3: neither"), "{errors:?}");
+        assert!(
+            errors[2].starts_with(":3: missing field `question`"),
+            "{errors:?}"
+        );
     }
 }

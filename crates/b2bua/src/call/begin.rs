@@ -1,9 +1,9 @@
 //! The first INVITE of a call: whether it is taken at all, and where it is to go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use routing::{Facts, Outcome, Question, RoutePlan};
+use routing::{Decision, DecisionRecord, Facts, Outcome, Question, RoutePlan};
 use sdp::SessionDescription;
 use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Request, Scheme, StatusCode};
@@ -226,7 +226,13 @@ fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePla
     let decision = routing::decide(&core.snapshot, &facts, &question);
     head.record.snapshot = core.snapshot.hash();
     head.record.facts = FactsRecord::from(&facts);
-    head.record.steps = decision.steps.iter().map(ToString::to_string).collect();
+    let shadow = core.shadow.as_ref();
+    head.record.shadow = shadow.map(|shadow| {
+        let other = routing::decide(shadow, &facts, &question);
+        Box::new(DecisionRecord::from(&other))
+    });
+    head.record.decision = Some(Box::new(DecisionRecord::from(&decision)));
+    head.record.question = Some(question);
     match decision.outcome {
         Outcome::Route(plan) => {
             head.record.route = Some(plan.route.to_string());
@@ -255,28 +261,42 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 impl Core {
     /// What routing may know at this moment about the trunks this call may go to.
     pub(in crate::call) fn facts(&mut self, question: &Question) -> Facts {
-        let moment = Facts {
+        let draw = self.tokens.next_u64();
+        self.facts_by(draw, question)
+    }
+
+    fn facts_by(&mut self, draw: u64, question: &Question) -> Facts {
+        let mut facts = Facts {
             wall: self.now.wall,
-            draw: self.tokens.next_u64(),
+            draw,
             ..Facts::default()
         };
-        let snapshot = Arc::clone(&self.snapshot);
-        let concerned = routing::concerned(&snapshot, &moment, question);
-        let room = concerned
-            .trunks
-            .iter()
-            .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
-        Facts {
-            room: room.collect(),
-            up: self.up(concerned.trunks),
-            limits: self.ledger.remaining(self.now, concerned.limits),
-            ..moment
+        let snapshots = [Some(Arc::clone(&self.snapshot)), self.shadow.clone()];
+        for snapshot in snapshots.iter().flatten() {
+            let concerned = routing::concerned(snapshot, &facts, question);
+            let rooms = concerned
+                .trunks
+                .iter()
+                .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
+            facts.room.extend(rooms);
+            facts.up.extend(self.up(concerned.trunks));
+            let limits = self.ledger.remaining(self.now, concerned.limits);
+            facts.limits.extend(limits);
         }
+        facts
+    }
+
+    /// What routing says of a call now, with the facts it says so by.
+    pub(crate) fn explain(&mut self, draw: u64, question: &Question) -> (Decision, Facts) {
+        let facts = self.facts_by(draw, question);
+        (routing::explain(&self.snapshot, &facts, question), facts)
     }
 
     /// The header fields of a request that routes ask for.
     pub(in crate::call) fn asked_headers(&self, request: &Request) -> Vec<(String, String)> {
-        let asked = self.snapshot.header_names().iter();
+        let shadow = self.shadow.iter().flat_map(|other| other.header_names());
+        let asked: BTreeSet<&String> = self.snapshot.header_names().iter().chain(shadow).collect();
+        let asked = asked.into_iter();
         let given = asked.filter_map(|name| {
             let value = request.headers.get(&HeaderName::parse(name.as_bytes())?)?;
             let text = std::str::from_utf8(value).ok()?;

@@ -37,14 +37,8 @@ pub(crate) fn invite(
     let taken = Taken::new(Phase::Invite, &received.headers, from);
     let snapshot = Arc::clone(&core.snapshot);
     let write = |number: &str| snapshot.rewrite(&from.name, &to.name, number);
-    let known = Known {
-        source: &taken,
-        number: attempt.from_user.as_deref(),
-        replaced: head.record.shown.is_some() || attempt.presented,
-        emergency: head.record.emergency,
-        host: attempt.from_host.as_deref(),
-        write: &write,
-    };
+    let replaced = head.record.shown.is_some();
+    let known = known(&taken, attempt, replaced, head.record.emergency, &write);
     let caller = known.from(to);
     let headers = &mut request.headers;
     headers.push(HeaderName::MaxForwards, hops.saturating_sub(1).to_string());
@@ -65,6 +59,24 @@ pub(crate) fn invite(
     head.record.note(notes);
     request.set_body(SDP, offer);
     core.outgoing(request, to, attempt.peer)
+}
+
+/// What an attempt tells of the caller; `replaced` where screening put another number in its place.
+pub(super) fn known<'a>(
+    source: &'a Taken<'a>,
+    attempt: &'a Attempt,
+    replaced: bool,
+    emergency: bool,
+    write: &'a dyn Fn(&str) -> String,
+) -> Known<'a> {
+    Known {
+        source,
+        number: attempt.from_user.as_deref(),
+        replaced: replaced || attempt.presented,
+        emergency,
+        host: attempt.from_host.as_deref(),
+        write,
+    }
 }
 
 /// The transport that the attempt's hop names.
@@ -97,7 +109,7 @@ fn notes(
 }
 
 /// Whom is called: the Request-URI without what only concerns its transport.
-fn to_party(attempt: &Attempt) -> Uri {
+pub(super) fn to_party(attempt: &Attempt) -> Uri {
     let uri = &attempt.request_uri;
     let to = Uri::sip(Some(&attempt.to_user), uri.host_str(), None);
     match uri.param("user") {

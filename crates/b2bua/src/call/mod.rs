@@ -20,6 +20,7 @@ mod event;
 mod info;
 mod invite;
 mod offered;
+pub mod preview;
 mod redirect;
 mod refresh;
 mod reinvite;

@@ -3,12 +3,13 @@
 //! Caller identities of applications are free text (V-06): a trunk that has a list of numbers of
 //! its own is held to it.
 
+use routing::Snapshot;
 use sip_msg::{Request, Scheme, Subscriber, Uri};
 
 use super::Head;
 use crate::core::Core;
 use crate::passlist::{self, Phase, Taken};
-use crate::profile::Unscreened;
+use crate::profile::{TrunkProfile, Unscreened};
 use crate::record::{Note, Number};
 
 /// The called party of a Request-URI with the parameters of its number (RFC 3966 §3).
@@ -36,18 +37,11 @@ pub(super) fn claimed(invite: &Request) -> Option<String> {
 /// where the trunk may not show the one it claims. Calls for help are not screened.
 pub(super) fn calling(core: &Core, head: &mut Head, invite: &Request) -> Option<Option<String>> {
     let claimed = claimed(invite);
-    let policy = &head.trunk.identity;
-    if policy.screen.is_empty() || head.record.emergency {
+    let is_own = head.record.emergency || shows_its_own(&core.snapshot, &head.trunk, invite);
+    if is_own {
         return Some(claimed);
     }
-    let taken = Taken::new(Phase::Invite, &invite.headers, &head.trunk);
-    let mut shown = passlist::asserted_numbers(&taken);
-    shown.extend(claimed.clone());
-    let owns = |number: &String| policy.owns(&core.snapshot.canonical(&head.trunk.name, number));
-    if shown.iter().all(owns) {
-        return Some(claimed);
-    }
-    match &policy.unscreened {
+    match &head.trunk.identity.unscreened {
         Unscreened::Reject => {
             head.record.note([Note::NumberRefused]);
             None
@@ -63,4 +57,18 @@ pub(super) fn calling(core: &Core, head: &mut Head, invite: &Request) -> Option<
             Some(claimed)
         }
     }
+}
+
+/// Whether every number that the INVITE shows is one of its trunk's, where the trunk is held to
+/// that.
+pub(super) fn shows_its_own(snapshot: &Snapshot, trunk: &TrunkProfile, invite: &Request) -> bool {
+    let policy = &trunk.identity;
+    if policy.screen.is_empty() {
+        return true;
+    }
+    let taken = Taken::new(Phase::Invite, &invite.headers, trunk);
+    let mut shown = passlist::asserted_numbers(&taken);
+    shown.extend(claimed(invite));
+    let owns = |number: &String| policy.owns(&snapshot.canonical(&trunk.name, number));
+    shown.iter().all(owns)
 }

@@ -114,7 +114,8 @@ fn what_is_not_on_the_list_is_not_called_and_the_record_says_so() {
         sim.ladder()
     );
     nothing_is_left(&mut sim);
-    let steps = sim.records()[0].steps.join("\n");
+    let steps: Vec<&str> = sim.records()[0].why().collect();
+    let steps = steps.join("\n");
     assert!(
         steps.contains("203.0.113.99, which is not on its list"),
         "{steps}"

@@ -49,10 +49,7 @@ fn a_call_beyond_a_limit_is_refused_by_its_name_until_one_has_ended() {
     let refused = sim.records().last().expect("a record");
     assert_eq!(refused.status, Some(503));
     let reason = "limit `few`: as many calls at once as it may have";
-    assert!(
-        refused.steps.iter().any(|step| step == reason),
-        "{refused:?}"
-    );
+    assert!(refused.why().any(|step| step == reason), "{refused:?}");
     assert_eq!(refused.facts.limits[0].1.calls, Some(0));
     // A call for help knows no limits.
     let help = dial(&mut sim, "pbx", "911", None, &[]);
@@ -89,7 +86,7 @@ fn what_calls_cost_is_recorded_and_runs_out() {
             assert!(!sim.view(call).is_up(), "{}", sim.ladder());
             let record = sim.records().last().expect("a record");
             let step = "trunk carrier: limit `few`: the money of the day is spent, skipped";
-            assert!(record.steps.iter().any(|found| found == step), "{record:?}");
+            assert!(record.why().any(|found| found == step), "{record:?}");
             end(&mut sim, call);
         }
     }

@@ -28,6 +28,8 @@ pub struct Document {
     pub log: raw::Log,
     /// `[store]`.
     pub store: Option<raw::Store>,
+    /// `[shadow]`.
+    pub shadow: Option<raw::Shadow>,
     /// `[dns]`.
     pub dns: raw::Dns,
     /// `[sip]`.
@@ -64,7 +66,7 @@ pub struct Document {
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 23] = [
+const SECTIONS: [&str; 24] = [
     "bans",
     "emergency",
     "gateway",
@@ -73,6 +75,7 @@ const SECTIONS: [&str; 23] = [
     "admin",
     "log",
     "store",
+    "shadow",
     "dns",
     "sip",
     "limits",
@@ -118,6 +121,7 @@ pub fn load(
             "admin" => document.admin = one(&name, value, findings).unwrap_or_default(),
             "log" => document.log = one(&name, value, findings).unwrap_or_default(),
             "store" => document.store = one(&name, value, findings),
+            "shadow" => document.shadow = one(&name, value, findings),
             "dns" => document.dns = one(&name, value, findings).unwrap_or_default(),
             "sip" => document.sip = one(&name, value, findings).unwrap_or_default(),
             "bans" => document.bans = one(&name, value, findings).unwrap_or_default(),

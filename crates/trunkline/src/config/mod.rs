@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 mod tests;
 
 pub use diagnostic::{Diagnostic, Findings, Severity, Source};
+use load::Document;
 pub use resolve::{Config, resolve};
 
 /// A configuration file read and resolved, with all that was found on the way.
@@ -40,6 +41,23 @@ pub fn read(path: &Path) -> std::io::Result<Reading> {
     }))
 }
 
+/// What stands for a secret that is not set where only routes are asked about; it has the form of
+/// a connection string, the one secret that is looked into.
+const UNSET: &str = "endpoint=https://unset.example/;accesskey=dW5zZXQ=";
+
+/// As [`read`], for a question about routes: secrets may be missing, and `[shadow]` is left out.
+///
+/// # Errors
+/// The file cannot be read. Mistakes in it are [`Reading::findings`].
+pub fn read_routes(path: &Path) -> std::io::Result<Reading> {
+    let text = std::fs::read_to_string(path)?;
+    let environment = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| UNSET.to_owned()));
+    let mut findings = Findings::default();
+    let mut document = load::load(&text, &environment, &mut findings);
+    document.shadow = None;
+    Ok(resolved(path.to_owned(), text, &document, findings))
+}
+
 /// As [`read`], from text; `environment` answers `"${NAME}"`.
 pub fn read_text(
     path: PathBuf,
@@ -48,8 +66,12 @@ pub fn read_text(
 ) -> Reading {
     let mut findings = Findings::default();
     let document = load::load(&text, environment, &mut findings);
+    resolved(path, text, &document, findings)
+}
+
+fn resolved(path: PathBuf, text: String, document: &Document, mut findings: Findings) -> Reading {
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
-    let config = resolve(&document, &base, &mut findings);
+    let config = resolve(document, &base, &mut findings);
     if !findings.has_errors() {
         contradictions::check(&config, &mut findings);
     }

@@ -22,6 +22,7 @@ use b2bua::admin::{CallSummary, Stage};
 use b2bua::health::{PeerState, PeerView, ProbeFailure, ProbeResult, TrunkView};
 use b2bua::limits::Usage;
 use b2bua::trace::{Direction, TraceEntry, TraceVerdict};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::net::unix::UCred;
@@ -77,6 +78,7 @@ pub fn router(socket: &Path) -> Router<Pages> {
         .route("/v1/calls/{id}", get(call))
         .route("/v1/calls/{id}/ladder", get(ladder))
         .route("/v1/calls/{id}/hangup", post(hang_up))
+        .route("/v1/route", get(route))
         .route("/v1/reload", post(reload))
         .route("/v1/drain", post(drain))
         .layer(guard)
@@ -157,6 +159,31 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
         "certificates": operations.names.certificates_json(customer),
         "names": operations.names.json(&status, customer),
     }))
+}
+
+/// What routing would say of a call now: the question as JSON, in the query.
+async fn route(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
+    let query = query.as_deref();
+    let draw = parameter(query, "draw").map_or(Some(0), |draw| draw.parse().ok());
+    let question = parameter(query, "question").and_then(|question| {
+        let text = percent_decode_str(question).decode_utf8().ok()?;
+        serde_json::from_str(&text).ok()
+    });
+    let (Some(draw), Some(question)) = (draw, question) else {
+        let text = "a query is wanted: question={\"v\":1,\"trunk\":…,\"called\":…}, percent-coded";
+        return fault(StatusCode::BAD_REQUEST, text);
+    };
+    let asked = pages::ask(&pages, |answer| {
+        PageRequest::Explain(Box::new(question), draw, answer)
+    });
+    match asked.await {
+        Some(told) => json_page(&json!({
+            "question": told.asked.question,
+            "facts": told.facts,
+            "decision": told.decision,
+        })),
+        None => stuck(),
+    }
 }
 
 async fn trunks(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {

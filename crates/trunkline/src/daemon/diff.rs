@@ -218,6 +218,7 @@ fn routes(before: &Config, after: &Config, found: &mut Vec<Difference>) {
         ("rates", one.rates == other.rates),
         ("schedules", one.schedules == other.schedules),
         ("limits", one.limits == other.limits),
+        ("the shadow", same(&before.shadow, &after.shadow)),
     ] {
         if !equal {
             found.push(Difference::Table(what));

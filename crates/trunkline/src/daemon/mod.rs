@@ -13,6 +13,7 @@ pub mod record_json;
 pub mod records;
 pub mod reload;
 pub mod signalling;
+mod spent;
 pub mod stored;
 pub mod wiring;
 
@@ -23,10 +24,9 @@ use std::time::Duration;
 
 use ambient::{KeyRng, TokenRng};
 use anyhow::{Context as _, Result};
-use b2bua::B2bua;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
-use routing::Snapshot;
+use b2bua::{B2bua, Input};
 use sip_transport::Transport;
 use store::{CallLog, LogOptions};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,6 +35,7 @@ use crate::config::Config;
 use admin::Operations;
 use clock::Clock;
 use names::Names;
+use pages::Decisions;
 use records::RecordWriter;
 use reload::{Outcome, Reloader};
 use signalling::{Inboxes, Signalling, Wish};
@@ -73,8 +74,7 @@ impl Daemon {
     pub async fn start(config: &Config, keys: &Keys, options: Options) -> Result<Self> {
         descriptors::raise(config);
         let clock = Clock::start();
-        let snapshot = Snapshot::compile(&config.routing)
-            .map_err(|errors| anyhow::anyhow!("routes: {} mistakes", errors.len()))?;
+        let Decisions { routes, shadow } = wiring::decisions(config)?;
         let core_config = wiring::core(config)?;
         let mut transport_config = wiring::transport(config, keys);
         transport_config.key_log = options.key_log;
@@ -84,8 +84,10 @@ impl Daemon {
             }
             None => None,
         };
+        let mut charged = Vec::new();
         let call_log = match &config.store {
             Some(file) => {
+                charged = spent::today(&file.path, &routes, clock.now().wall);
                 let options = LogOptions {
                     keep: Some(file.keep),
                     ..LogOptions::default()
@@ -122,7 +124,7 @@ impl Daemon {
             .context("admin pages")?;
         let core = B2bua::new(
             core_config,
-            Arc::new(snapshot),
+            Arc::clone(&routes),
             TokenRng::from_seed(entropy()?),
             KeyRng::from_entropy(entropy()?),
             clock.now(),
@@ -142,13 +144,14 @@ impl Daemon {
             names,
             ready: Some(ready),
         };
+        let first = vec![Input::Shadow(shadow), Input::Spent(charged)];
         let inboxes = Inboxes {
             transport: incoming,
             media: media_events,
             pages,
             wish: wished,
         };
-        let ended = start_signalling(signalling, inboxes)?;
+        let ended = start_signalling(signalling, inboxes, first)?;
         // Without a single port calls are refused one by one, which is said there.
         if tokio::time::timeout(PREPARED_WITHIN, prepared)
             .await
@@ -203,7 +206,11 @@ impl Daemon {
 
 /// Runs the signalling side on a thread of its own, and stops the transport after it; what is given
 /// back is told of its end.
-fn start_signalling(signalling: Signalling, inboxes: Inboxes) -> Result<oneshot::Receiver<()>> {
+fn start_signalling(
+    signalling: Signalling,
+    inboxes: Inboxes,
+    first: Vec<Input>,
+) -> Result<oneshot::Receiver<()>> {
     let (finished, ended) = oneshot::channel();
     let transport = signalling.transport.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -211,7 +218,7 @@ fn start_signalling(signalling: Signalling, inboxes: Inboxes) -> Result<oneshot:
         .build()?;
     let work = move || {
         runtime.block_on(async {
-            signalling.run(inboxes).await;
+            signalling.run(inboxes, first).await;
             transport.stop().await;
         });
         // Whoever waits may have gone away.

@@ -16,13 +16,14 @@ use b2bua::admin::CallSummary;
 use b2bua::metrics::Metrics;
 use b2bua::profile::Profiles;
 use b2bua::trace::TraceEntry;
-use routing::Snapshot;
+use routing::{DecisionRecord, Facts, Question, Snapshot};
 use sip_transport::FlowStatus;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot};
 
 use super::admin::{self, Operations};
 use crate::config::resolve::{Admin, Token};
+use crate::explain::Asked;
 
 /// What a page asks the signalling loop for.
 #[derive(Debug)]
@@ -40,7 +41,29 @@ pub enum PageRequest {
     /// Hang up; whether there was such a call.
     HangUp(CallKey, oneshot::Sender<bool>),
     /// Take these trunks and routes into use.
-    Reload(Arc<Profiles>, Arc<Snapshot>, oneshot::Sender<()>),
+    Reload(Arc<Profiles>, Decisions, oneshot::Sender<()>),
+    /// What routing says of a call that came now, by this random draw.
+    Explain(Box<Question>, u64, oneshot::Sender<Box<Explained>>),
+}
+
+/// What calls are decided by.
+#[derive(Clone, Debug)]
+pub struct Decisions {
+    /// The routes in use.
+    pub routes: Arc<Snapshot>,
+    /// Those that are asked beside them.
+    pub shadow: Option<Arc<Snapshot>>,
+}
+
+/// Answer to [`PageRequest::Explain`].
+#[derive(Debug)]
+pub struct Explained {
+    /// What was asked, after the trunk's screening of callers.
+    pub asked: Asked,
+    /// What is decided, and why.
+    pub decision: DecisionRecord,
+    /// What it was decided by.
+    pub facts: Facts,
 }
 
 /// Answer to [`PageRequest::Status`].

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use b2bua::profile::Profiles;
-use routing::Snapshot;
 use rustls::pki_types::UnixTime;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_transport::{AllowedNetwork, Identities, Transport, TrunkFlow};
@@ -18,7 +17,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::diff::{self, Difference};
 use super::names::Names;
-use super::pages::PageRequest;
+use super::pages::{Decisions, PageRequest};
 use super::wiring::{self, Keys};
 use crate::config::{self, Config, Reading};
 
@@ -144,8 +143,7 @@ impl Reloader {
     /// Everything is made before anything is swapped.
     async fn take(&self, running: &mut Running, config: Config, keys: Keys) -> anyhow::Result<()> {
         let profiles = Arc::new(wiring::profiles(&config)?);
-        let snapshot = Snapshot::compile(&config.routing)
-            .map_err(|errors| anyhow::anyhow!("routes: {} mistakes", errors.len()))?;
+        let decisions = wiring::decisions(&config)?;
         let before = wiring::transport(&running.config, &running.keys);
         let after = wiring::transport(&config, &keys);
         let mut leaving = running.leaving.clone();
@@ -171,7 +169,7 @@ impl Reloader {
             self.set_networks(listener.id, listener.networks, &leaving);
         }
         self.transport.set_identities(identities)?;
-        self.tell(profiles, snapshot).await?;
+        self.tell(profiles, decisions).await?;
         self.names.configure(&config, &keys);
         *running = Running {
             config,
@@ -207,10 +205,10 @@ impl Reloader {
         self.transport.set_networks(listener, networks);
     }
 
-    async fn tell(&self, profiles: Arc<Profiles>, snapshot: Snapshot) -> anyhow::Result<()> {
+    async fn tell(&self, profiles: Arc<Profiles>, decisions: Decisions) -> anyhow::Result<()> {
         let (done, is_done) = oneshot::channel();
         self.signalling
-            .send(PageRequest::Reload(profiles, Arc::new(snapshot), done))
+            .send(PageRequest::Reload(profiles, decisions, done))
             .await
             .map_err(|_| anyhow::anyhow!("the signalling loop has ended"))?;
         is_done

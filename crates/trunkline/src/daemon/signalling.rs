@@ -20,10 +20,11 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::metrics::{self, Reading};
 use super::names::Names;
-use super::pages::{Health, PageRequest, Status};
+use super::pages::{Explained, Health, PageRequest, Status};
 use super::record_json;
 use super::records::RecordWriter;
 use super::stored;
+use crate::explain::Asked;
 
 /// What is wanted of a running daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,8 +84,10 @@ pub struct Inboxes {
 }
 
 impl Signalling {
-    /// Runs until a drain or stop is complete.
-    pub async fn run(mut self, mut inboxes: Inboxes) {
+    /// Runs until a drain or stop is complete. What is told `first` the core knows before any call.
+    pub async fn run(mut self, mut inboxes: Inboxes, first: Vec<Input>) {
+        self.drain();
+        first.into_iter().for_each(|told| self.input(told));
         let mut leave_at: Option<Instant> = None;
         let mut farewell = false;
         loop {
@@ -279,9 +282,25 @@ impl Signalling {
                 }
                 let _ = answer.send(known);
             }
-            PageRequest::Reload(profiles, snapshot, done) => {
-                self.input(Input::Reload(profiles, snapshot));
+            PageRequest::Reload(profiles, decisions, done) => {
+                self.input(Input::Reload(profiles, decisions.routes));
+                self.input(Input::Shadow(decisions.shadow));
                 let _ = done.send(());
+            }
+            PageRequest::Explain(question, draw, answer) => {
+                let now = self.clock.now();
+                let asked = {
+                    let core = &self.core;
+                    Asked::screened(core.profiles(), core.snapshot(), *question)
+                };
+                let (decision, facts) = self.core.explain(now, draw, &asked.question);
+                let core = &self.core;
+                let decision = asked.told(core.profiles(), core.snapshot(), &decision);
+                let _ = answer.send(Box::new(Explained {
+                    asked,
+                    decision,
+                    facts,
+                }));
             }
             PageRequest::Health(answer) => {
                 let draining = self.core.metrics().draining;

@@ -11,6 +11,7 @@ use b2bua::profile::{
 };
 use media_io::{MediaIo, MediaIoConfig};
 use media_relay::{MediaEvent, RelayConfig, ShardId};
+use routing::Snapshot;
 use sha1::{Digest as _, Sha1};
 use sip_msg::TransportKind;
 use sip_transport::{
@@ -21,6 +22,7 @@ use sip_transport::{
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
+use super::pages::Decisions;
 use crate::config::resolve::{Interface, Listener, Trunk};
 use crate::config::{Config, certificates};
 
@@ -149,6 +151,23 @@ pub fn profiles(config: &Config) -> Result<Profiles> {
     });
     let announcements = announcements.collect::<Result<_>>()?;
     Ok(Profiles::new(trunks, limits).with_announcements(announcements))
+}
+
+/// Compiles the routes, and those that are asked beside them.
+///
+/// # Errors
+/// They have mistakes, which the configuration's check tells one by one.
+pub fn decisions(config: &Config) -> Result<Decisions> {
+    let compiled = |what: &str, document| match Snapshot::compile(document) {
+        Ok(snapshot) => Ok(Arc::new(snapshot)),
+        Err(errors) => bail!("{what}: {} mistakes", errors.len()),
+    };
+    let shadow = config.shadow.as_ref();
+    let shadow = shadow.map(|shadow| compiled("the shadow's routes", &shadow.routing));
+    Ok(Decisions {
+        routes: compiled("routes", &config.routing)?,
+        shadow: shadow.transpose()?,
+    })
 }
 
 /// The trunk's profile, with the address that only this machine can tell.

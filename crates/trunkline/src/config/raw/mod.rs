@@ -53,7 +53,7 @@ pub use identity::Identity;
 pub use limit::Limit;
 pub use media::TrunkMedia;
 pub use numbers::{NumberRule, Numbers};
-pub use operation::{Admin, CloudCalling, Log, Store};
+pub use operation::{Admin, CloudCalling, Log, Shadow, Store};
 pub use reasons::Reasons;
 pub use redirect::Redirect;
 pub use register::Register;

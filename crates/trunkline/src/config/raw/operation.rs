@@ -1,4 +1,4 @@
-//! What the operator sees and says: `[admin]`, `[log]`, `[store]`, `[cloud_calling]`.
+//! What the operator sees and says: `[admin]`, `[log]`, `[store]`, `[shadow]`, `[cloud_calling]`.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -29,6 +29,17 @@ pub struct Store {
     pub path: Spanned<String>,
     /// How long a record is kept. Default: `"400d"`.
     pub keep: Option<Span>,
+}
+
+/// `[shadow]`: another configuration, asked beside this one about every call with the same facts.
+/// Its choice is recorded (`shadow` in call records, `trunkline report`, a metric) and never
+/// followed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shadow {
+    /// A configuration file, of which trunks, routes and what these name are read; secrets need
+    /// not be set. Read again on `reload`. Required in this table.
+    pub config: Spanned<String>,
 }
 
 /// `[cloud_calling]`: Microsoft as the carrier. Read, so that a file that has it is understood.

@@ -16,6 +16,7 @@ mod limits;
 mod media;
 pub mod network;
 mod numbers;
+mod operation;
 mod profile;
 mod reasons;
 mod redirect;
@@ -42,17 +43,9 @@ use super::diagnostic::{Findings, nearest};
 use super::load::Document;
 pub use certificate_rules::{CertificateRules, ExpectedRoot};
 pub use media::MediaPlane;
+pub use operation::{Admin, Log, Shadow, StoreFile, Token};
 pub use sip::Signalling;
 pub use trunk::{Peer, Trunk};
-
-/// The database of call records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreFile {
-    /// Its file.
-    pub path: PathBuf,
-    /// How long a record is kept.
-    pub keep: Duration,
-}
 
 /// A configuration in which every name stands for something.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +70,8 @@ pub struct Config {
     pub records: Option<PathBuf>,
     /// The database of call records.
     pub store: Option<StoreFile>,
+    /// The other configuration whose choice is recorded beside this one's.
+    pub shadow: Option<Shadow>,
     /// Addresses the gateway is reached at.
     pub interfaces: Vec<Interface>,
     /// Sockets messages arrive at, each once, shared by the trunks that name it.
@@ -144,58 +139,9 @@ pub struct CertificateFiles {
     pub span: std::ops::Range<usize>,
 }
 
-/// `[admin]`, resolved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Admin {
-    /// Unix socket.
-    pub socket: Option<PathBuf>,
-    /// TCP address.
-    pub listen: Option<SocketAddr>,
-    /// Bearer token of the TCP listener.
-    pub token: Option<Token>,
-}
-
-/// A secret that does not print itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    /// Whether `offered` is the token; takes the same time wherever it differs.
-    pub fn matches(&self, offered: &str) -> bool {
-        let (a, b) = (self.0.as_bytes(), offered.as_bytes());
-        a.len() == b.len() && a.iter().zip(b).fold(0, |bits, (x, y)| bits | (x ^ y)) == 0
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-/// `[log]`, resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// Level of the daemon's own messages.
-    pub level: String,
-    /// JSON lines instead of text.
-    pub json: bool,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            json: false,
-        }
-    }
-}
-
 /// Name of the interface and the certificate that the shorthand sections stand for.
 pub const DEFAULT: &str = "default";
 /// Microsoft's own warnings begin this long before a certificate ends (H-03).
-/// Calls are kept for a year's bills and the month in which the last of them is looked at.
-const KEEP: Duration = Duration::from_secs(400 * 24 * 3600);
 const WARN_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 const SELF_CHECK: Duration = Duration::from_secs(300);
 const DEFAULT_PORTS: RangeInclusive<u16> = 20000..=29999;
@@ -258,12 +204,7 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
     announcements::resolve(document, base, &mut config, findings);
     routes::resolve(document, base, &mut config, findings);
     hosts(document, &mut config, findings);
-    admin(document, base, &mut config, findings);
-    log(document, &mut config, findings);
-    config.store = document.store.as_ref().map(|store| StoreFile {
-        path: base.join(store.path.get_ref()),
-        keep: store.keep.map_or(KEEP, |span| span.0),
-    });
+    operation::resolve(document, base, &mut config, findings);
     config
 }
 
@@ -440,49 +381,6 @@ fn hosts(document: &Document, config: &mut Config, findings: &mut Findings) {
         config
             .hosts
             .insert(name.get_ref().to_ascii_lowercase(), resolved);
-    }
-}
-
-fn admin(document: &Document, base: &Path, config: &mut Config, findings: &mut Findings) {
-    let raw = &document.admin;
-    config.admin.socket = raw.socket.as_ref().map(|path| base.join(path.get_ref()));
-    config.admin.token = raw
-        .token
-        .as_ref()
-        .map(|token| Token(token.get_ref().clone()));
-    let Some(listen) = &raw.listen else { return };
-    match listen.get_ref().parse::<SocketAddr>() {
-        Ok(address) if !address.ip().is_loopback() && raw.token.is_none() => {
-            findings
-                .error(
-                    listen.span(),
-                    "admin: `listen` on this address needs a `token`",
-                )
-                .help("add token = \"${TRUNKLINE_ADMIN_TOKEN}\", or listen on 127.0.0.1");
-        }
-        Ok(address) => config.admin.listen = Some(address),
-        Err(_) => {
-            findings.error(
-                listen.span(),
-                "admin: an address and port are written 127.0.0.1:9090",
-            );
-        }
-    }
-}
-
-fn log(document: &Document, config: &mut Config, findings: &mut Findings) {
-    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-    const FORMATS: [&str; 2] = ["text", "json"];
-    if let Some(level) = choice(document.log.level.as_ref(), "log: level", &LEVELS, findings) {
-        config.log.level = level;
-    }
-    if let Some(format) = choice(
-        document.log.format.as_ref(),
-        "log: format",
-        &FORMATS,
-        findings,
-    ) {
-        config.log.json = format == "json";
     }
 }
 
