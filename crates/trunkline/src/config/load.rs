@@ -36,6 +36,8 @@ pub struct Document {
     pub bans: raw::Bans,
     /// `[emergency]`.
     pub emergency: raw::Emergency,
+    /// `[acs]` and where it stands.
+    pub acs: Option<(Range<usize>, raw::Acs)>,
     /// `[cloud_calling]` and where it stands.
     pub cloud_calling: Option<(Range<usize>, raw::CloudCalling)>,
     /// `[[interface]]`.
@@ -52,7 +54,8 @@ pub struct Document {
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
+    "acs",
     "bans",
     "emergency",
     "gateway",
@@ -104,6 +107,7 @@ pub fn load(
             "bans" => document.bans = one(&name, value, findings).unwrap_or_default(),
             "limits" => document.limits = one(&name, value, findings).unwrap_or_default(),
             "emergency" => document.emergency = one(&name, value, findings).unwrap_or_default(),
+            "acs" => document.acs = one(&name, value, findings).map(|read| (at, read)),
             "cloud_calling" => {
                 document.cloud_calling = one(&name, value, findings).map(|read| (at, read));
             }
