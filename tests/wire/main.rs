@@ -18,6 +18,7 @@ mod registrations;
 mod reload;
 mod run;
 mod scanners;
+mod sdk;
 mod strangers;
 mod stunnel;
 mod tls_peers;

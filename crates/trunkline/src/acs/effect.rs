@@ -9,7 +9,7 @@ const NOWHERE: &str = "Microsoft, where the caller id was bought from it, and el
 
 /// The routes before and after a change, judged.
 #[derive(Debug)]
-pub struct Effects {
+pub(super) struct Effects {
     before: Side,
     after: Side,
 }
@@ -75,7 +75,7 @@ impl Side {
 
 impl Effects {
     /// Judges both sides of a change.
-    pub fn new(before: &SipConfiguration, after: &SipConfiguration) -> Self {
+    pub(super) fn new(before: &SipConfiguration, after: &SipConfiguration) -> Self {
         Self {
             before: Side::new(before),
             after: Side::new(after),
@@ -83,12 +83,12 @@ impl Effects {
     }
 
     /// What the route at this place of the new list does.
-    pub fn comes(&self, at: usize) -> String {
+    pub(super) fn comes(&self, at: usize) -> String {
         self.told(self.after.example(at))
     }
 
     /// What it does that the route at this place of the old list goes.
-    pub fn goes(&self, at: usize) -> String {
+    pub(super) fn goes(&self, at: usize) -> String {
         self.told(self.before.example(at))
     }
 

@@ -27,7 +27,7 @@ struct Saved {
 pub(super) fn write(
     folder: &Path,
     endpoint: &str,
-    at: String,
+    at: Timestamp,
     configuration: &SipConfiguration,
 ) -> io::Result<PathBuf> {
     let folder = if folder.as_os_str().is_empty() {
@@ -67,7 +67,10 @@ pub(super) fn read(file: &Path, endpoint: &str) -> Result<SipConfiguration, Stri
         return Err(format!("version {} is not known here", saved.version));
     }
     if saved.endpoint != endpoint {
-        return Err(format!("it was saved from {}, not {endpoint}", saved.endpoint));
+        return Err(format!(
+            "it was saved from {}, not {endpoint}",
+            saved.endpoint
+        ));
     }
     Ok(saved.configuration)
 }

@@ -13,8 +13,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use acs_client::ConnectionString;
 use acs_client::sip_routing::{LONGEST_NAME, LONGEST_PATTERN, MOST};
-use acs_client::{ConnectionError, ConnectionString};
 use b2bua::profile::Preset;
 use sip_msg::TransportKind;
 
@@ -112,7 +112,10 @@ pub(super) fn resolve(
     }
     let routes = voice_routes(document, &own, &partners, findings);
     if routes.len() > MOST {
-        let why = format!("acs: Azure takes {MOST} voice routes, these are {}", routes.len());
+        let why = format!(
+            "acs: Azure takes {MOST} voice routes, these are {}",
+            routes.len()
+        );
         findings
             .error(at.clone(), why)
             .help("put the numbers of several routes into one");
@@ -148,7 +151,11 @@ fn connection(
         Ok(connection) => Some(Secret(connection)),
         Err(why) => {
             // A variable that is not set was told already.
-            if !(why == ConnectionError::NoEndpoint && text.get_ref().is_empty()) {
+            let told = findings
+                .0
+                .iter()
+                .any(|known| known.span == Some(text.span()));
+            if !told {
                 findings.error(text.span(), format!("acs: connection_string: {why}"));
             }
             None
@@ -175,9 +182,8 @@ fn partners(
             None => Some((text.get_ref().as_str(), 5061)),
             Some((fqdn, port)) => port.parse().ok().map(|port: u16| (fqdn, port)),
         };
-        let known = read.filter(|(fqdn, port)| {
-            *port != 0 && fqdn.contains('.') && network::is_host_name(fqdn)
-        });
+        let known = read
+            .filter(|(fqdn, port)| *port != 0 && fqdn.contains('.') && network::is_host_name(fqdn));
         let Some((fqdn, port)) = known else {
             findings.error(
                 text.span(),
@@ -187,7 +193,10 @@ fn partners(
         };
         let fqdn = fqdn.to_ascii_lowercase();
         if trunks.insert(fqdn.clone(), port).is_some() {
-            findings.error(text.span(), format!("acs: partners: {fqdn} is there already"));
+            findings.error(
+                text.span(),
+                format!("acs: partners: {fqdn} is there already"),
+            );
         }
         partners.push(fqdn);
     }
@@ -206,14 +215,24 @@ fn voice_routes(
     for raw in &document.routes {
         let from: Vec<&&Trunk> = own
             .iter()
-            .filter(|trunk| raw.from.0.iter().any(|name| name.get_ref() == trunk.name.as_str()))
+            .filter(|trunk| {
+                raw.from
+                    .0
+                    .iter()
+                    .any(|name| name.get_ref() == trunk.name.as_str())
+            })
             .collect();
         // What needs a trunk group takes no call of Azure's: its numbers name none.
         let (Some(first), true) = (from.first(), raw.trunk_group.0.is_empty()) else {
             continue;
         };
         let numbers = numbers(raw, findings);
-        if raw.to.0.first().is_some_and(|to| to.get_ref() == CLOUD_CALLING) {
+        if raw
+            .to
+            .0
+            .first()
+            .is_some_and(|to| to.get_ref() == CLOUD_CALLING)
+        {
             kept.extend(numbers);
             continue;
         }
@@ -266,7 +285,10 @@ fn voice_routes(
 /// Azure's rules for names.
 fn named(raw: &raw::Route, name: &str, names: &mut BTreeSet<String>, findings: &mut Findings) {
     if raw.name.get_ref().chars().count() > LONGEST_NAME - PART {
-        let why = format!("route: a name Azure is told has at most {} characters", LONGEST_NAME - PART);
+        let why = format!(
+            "route: a name Azure is told has at most {} characters",
+            LONGEST_NAME - PART
+        );
         findings.error(raw.name.span(), why);
     } else if !names.insert(name.to_lowercase()) {
         let why = format!("route: there are two voice routes named `{name}` for Azure");
