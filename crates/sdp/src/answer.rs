@@ -235,7 +235,7 @@ pub fn answerable(
 
 /// The media description that a leg carries which is `secure` or is not.
 fn carried(offer: &SessionDescription, secure: bool) -> Result<&Audio, AnswerError> {
-    if let Some(offered) = offer.audio_secured(secure) {
+    if let Some(offered) = offer.audio_for(secure) {
         return Ok(offered);
     }
     offer.usable_audio().map_err(AnswerError::Offer)?;

@@ -320,12 +320,18 @@ fn parameters_of(value: &str, pt: u8) -> Option<&str> {
         .filter(|rest| !rest.is_empty())
 }
 
+/// RFC 8866 §9: a name that is none would be passed on to the other leg.
+fn is_token(name: &str) -> bool {
+    let other = |byte| b"!#$%&'*+-.^_`{|}~".contains(&byte);
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || other(byte))
+}
+
 fn read_rtpmap(value: &str, pt: u8) -> Option<(String, u32, u8)> {
     let mut fields = parameters_of(value, pt)?.split('/');
-    let encoding = fields
-        .next()
-        .map(str::trim)
-        .filter(|name| !name.is_empty())?;
+    let encoding = fields.next().map(str::trim).filter(|name| is_token(name))?;
     let clock = fields
         .next()?
         .trim()

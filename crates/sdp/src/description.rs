@@ -114,8 +114,10 @@ impl SessionDescription {
         self.audios.first().ok_or(self.unusable)
     }
 
-    /// The first usable audio media description that is secure, or that is not.
-    pub(crate) fn audio_secured(&self, secure: bool) -> Option<&Audio> {
+    /// The audio media description that a leg answers which is `secure` (SRTP), or is not: the first
+    /// usable one of its kind. An offer may have one of each.
+    #[must_use]
+    pub fn audio_for(&self, secure: bool) -> Option<&Audio> {
         self.audios
             .iter()
             .find(|audio| audio.profile.is_secure() == secure)

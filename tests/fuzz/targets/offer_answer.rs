@@ -56,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let policy = Policy::default();
     let (mut a, mut b) = (local(flags & 1 != 0), local(flags & 2 != 0));
-    let Ok(offered) = offer.usable_audio() else {
+    let Some(offered) = offer.audio_for(flags & 1 != 0) else {
         return;
     };
     let Ok((onward, pending)) = offer_for(offered, &mut b, &policy) else {

@@ -236,7 +236,9 @@ impl Setup {
                 agreed(negotiated, negotiated.remote.direction)
             }
             (None, Some(offer)) if trunk.early.ring_here => {
-                let Some(audio) = offer.audio() else { return };
+                let Some(audio) = offer.audio_for(head.trunk.srtp) else {
+                    return;
+                };
                 Audio {
                     formats: Ringback::formats(audio),
                     ..audio.clone()

@@ -198,7 +198,9 @@ impl Setup {
         let offer = SessionDescription::parse(&update.body).map_err(|e| refusal(e.status()))?;
         let other = match (
             caller,
-            self.offer.as_ref().and_then(SessionDescription::audio),
+            self.offer
+                .as_ref()
+                .and_then(|offer| offer.audio_for(head.trunk.srtp)),
         ) {
             (Some(caller), _) => {
                 let negotiated = &caller.negotiated;

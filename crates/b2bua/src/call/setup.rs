@@ -231,7 +231,8 @@ impl Setup {
             let caller = Arc::clone(&head.trunk);
             let concession = self.concession.take();
             let converted = concession.as_ref().and_then(Concession::speech);
-            let spoken = self.offer.as_ref().and_then(SessionDescription::audio);
+            let offer = self.offer.as_ref();
+            let spoken = offer.and_then(|offer| offer.audio_for(caller.srtp));
             let origin = Origin {
                 trunk: &caller,
                 shard: self.media.pair.shard,

@@ -105,3 +105,20 @@ fn an_answer_has_as_many_media_as_the_offer() {
     let before = pending().answered(&other).unwrap();
     assert_eq!(pending().over(before.clone()).rejected(), Some(before));
 }
+
+/// What is offered onward is of the line that will be answered.
+#[test]
+fn a_leg_answers_the_line_of_its_kind() {
+    let offer = sdp("m=audio 4000 RTP/SAVP 9\n\
+         a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5\n\
+         m=audio 4002 RTP/AVP 8\n");
+    let types = |secure| -> Vec<u8> {
+        let audio = offer.audio_for(secure).unwrap();
+        audio.formats.iter().map(|format| format.pt).collect()
+    };
+    assert_eq!((types(true), types(false)), (vec![9], vec![8]));
+    let remote = offer.audio_for(false).unwrap();
+    let (answer, _) = answer_for(&offer, remote, &mut plain(), &Policy::default()).unwrap();
+    assert!(text(&answer).contains("m=audio 0 RTP/SAVP 9\r\n"));
+    assert!(text(&answer).contains("m=audio 20000 RTP/AVP 8\r\n"));
+}

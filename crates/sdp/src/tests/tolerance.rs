@@ -66,3 +66,15 @@ fn duplicate_formats_are_used_once() {
         .collect();
     assert_eq!(types, [0, 8, 101]);
 }
+
+#[test]
+fn a_name_that_is_no_token_goes_no_further() {
+    let description = sdp(
+        "m=audio 4000 RTP/AVP 0 96 97 101\na=rtpmap:96 op\u{1}us/8000\n\
+         a=rtpmap:97 c\u{f6}dec/8000\na=rtpmap:101 telephone-event/8000\n",
+    );
+    let audio = description.audio().unwrap();
+    let types: Vec<_> = audio.formats.iter().map(|format| format.pt).collect();
+    assert_eq!(types, [0, 101]);
+    assert_eq!(audio.unnamed, [96, 97]);
+}

@@ -42,7 +42,7 @@ pub const ROWS: &[Row] = &[
                 }
                 Fate::Pass
             }),
-            group: &["CK-38", "CK-41", "CK-77"],
+            group: &["CK-38", "CK-41", "CK-77", "CK-85"],
         }]
     ),
     row!(
