@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod azure_away;
+mod azure_routing;
 mod baresip;
 mod calls;
 mod check;

@@ -14,8 +14,8 @@ use regex_automata::util::syntax;
 
 /// States of one automaton, in octets.
 const LARGEST: usize = 4 << 20;
-/// States of a search.
-const MOST: usize = 200_000;
+/// Places that a search keeps, over all automata.
+const MOST: usize = 2_000_000;
 /// E.164's longest number.
 const DIGITS: u8 = 15;
 
@@ -100,7 +100,9 @@ fn automata(judge: &Judge) -> impl Iterator<Item = &Dfa> {
 fn begin(judge: &Judge, places: &mut Vec<Place>) {
     for dfa in automata(judge) {
         let start = start::Config::new().anchored(regex_automata::Anchored::No);
-        let state = dfa.start_state(&start).expect("no byte stops these automata");
+        let state = dfa
+            .start_state(&start)
+            .expect("no byte stops these automata");
         places.push(Place {
             state,
             matched: dfa.is_match_state(state),
@@ -116,9 +118,9 @@ fn step(judge: &Judge, places: &mut [Place], octet: u8) {
 }
 
 fn accepts(judge: &Judge, places: &[Place]) -> bool {
-    let mut ends = automata(judge).zip(places).map(|(dfa, place)| {
-        place.matched || dfa.is_match_state(dfa.next_eoi_state(place.state))
-    });
+    let mut ends = automata(judge)
+        .zip(places)
+        .map(|(dfa, place)| place.matched || dfa.is_match_state(dfa.next_eoi_state(place.state)));
     let yes = ends.next().unwrap_or(false);
     yes && !ends.next().unwrap_or(false)
 }
@@ -151,6 +153,7 @@ pub fn find(judges: &[&Judge], shortest: u8, wanted: impl Fn(&[bool]) -> bool) -
     for judge in judges {
         begin(judge, &mut first);
     }
+    let most = MOST / first.len().max(1);
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([(String::new(), 0_u8, first)]);
     while let Some((number, digits, places)) = waiting.pop_front() {
@@ -172,7 +175,7 @@ pub fn find(judges: &[&Judge], shortest: u8, wanted: impl Fn(&[bool]) -> bool) -
                 rest = others;
             }
             let count = digits + u8::from(octet != b'+');
-            if seen.len() >= MOST {
+            if seen.len() >= most {
                 return Found::Unknown;
             }
             if seen.insert((count, octet == b'+', next.clone())) {
@@ -240,7 +243,10 @@ mod tests {
             find(&judges.iter().collect::<Vec<_>>(), 1, wanted)
         };
         let only = |of: &[bool]| of[0];
-        assert_eq!(found(&[r"^\+1425\d{2}$"], only), Found::Number("+142500".to_owned()));
+        assert_eq!(
+            found(&[r"^\+1425\d{2}$"], only),
+            Found::Number("+142500".to_owned())
+        );
         for never in [r"^+1$", r"^sip:", r"^\+1\d{20}$", r"^\+0", "^$", "[a-z]"] {
             let judged = Judge::new(never).map(|judge| find(&[&judge], 1, |of| of[0]));
             // .NET refuses what repeats nothing; here it matches nothing or is not judged.

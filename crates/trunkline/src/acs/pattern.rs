@@ -130,6 +130,12 @@ fn between(low: &str, high: &str) -> Vec<String> {
     let rest = low.len() - 1;
     let lowest = low.bytes().skip(1).all(|digit| digit == b'0');
     let highest = high.bytes().skip(1).all(|digit| digit == b'9');
+    if first == b'0' && last == b'9' && lowest && highest {
+        let mut any = low.len();
+        let mut all = String::new();
+        flush(&mut all, &mut any);
+        return vec![all];
+    }
     if first == last {
         let digit = char::from(first);
         let inner = between(&low[1..], &high[1..]);

@@ -119,13 +119,13 @@ fn what_azure_would_refuse_is_told_here() {
         ),
         (
             kept + &route("rest", "called = [\"+1*\"]\nto = [\"carrier\"]"),
-            section + 7,
+            section + 8,
             "1024 are the most",
         ),
         (
             route("a", "called = [\"+1*\"]\nto = [\"carrier\"]")
                 + &route("A", "called = [\"+2*\"]\nto = [\"carrier\"]"),
-            section + 7,
+            section + 8,
             "two voice routes named",
         ),
     ] {
