@@ -104,6 +104,7 @@ fn config() -> CoreConfig {
         },
         software: Arc::from("Trunkline"),
         bans: BanPolicy::default(),
+        drain: b2bua::profile::DrainPolicy::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A gateway between one carrier on UDP and Microsoft on TLS, on a lab's addresses.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::certificates::{Authority, Leaf};
@@ -38,9 +38,21 @@ pub fn microsoft(lab: &Lab) -> SocketAddr {
     SocketAddr::new(lab.host(3), 5061)
 }
 
-/// The configuration: whatever Microsoft calls goes to the carrier and the other way round.
+/// The configuration on a lab's addresses, with one of Microsoft's names for a peer.
 #[must_use]
 pub fn configuration(lab: &Lab) -> String {
+    let names = [(MICROSOFT, lab.host(3))];
+    let preset = "preset = \"acs\"\n";
+    let peers = format!("{preset}peers = [\"tls:{MICROSOFT}:5061\"]\n");
+    between(lab.host(1), carrier(lab), &names).replacen(preset, &peers, 1)
+}
+
+/// The configuration of a gateway at this address: whatever Microsoft calls goes to the carrier
+/// and the other way round. Microsoft's names are where `names` says.
+#[must_use]
+pub fn between(gateway: IpAddr, carrier: SocketAddr, names: &[(&str, IpAddr)]) -> String {
+    let host = |(name, place): &(&str, IpAddr)| format!("\"{name}\" = \"{place}\"\n");
+    let hosts: String = names.iter().map(host).collect();
     format!(
         r#"
 [gateway]
@@ -52,13 +64,12 @@ certificate = "sbc1.pem"
 private_key = "sbc1.key"
 roots = "roots.pem"
 [media]
-ports = "20000-20199"
+ports = "20000-20399"
 shards = 1
 [[trunk]]
 name = "acs"
 preset = "acs"
 listen = "tls:{gateway}:5061"
-peers = ["tls:{MICROSOFT}:5061"]
 allow = ["127.0.0.0/8"]
 [[trunk]]
 name = "carrier"
@@ -77,14 +88,11 @@ to = "carrier"
 [admin]
 listen = "{gateway}:9090"
 socket = "admin.sock"
-[hosts]
-"{MICROSOFT}" = "{microsoft}"
 [log]
 level = "debug"
-"#,
-        gateway = lab.host(1),
-        carrier = carrier(lab),
-        microsoft = lab.host(3),
+[hosts]
+{hosts}
+"#
     )
 }
 

@@ -105,22 +105,25 @@ impl Process {
     /// # Panics
     /// The program ended or `patience` ran out; the output so far is shown.
     pub fn wait_for(&mut self, wanted: &str, patience: Duration) -> String {
-        if let Some(line) = self.seen.iter().find(|line| line.contains(wanted)) {
-            return line.clone();
-        }
+        self.wait_for_nth(1, wanted, patience)
+    }
+
+    /// Waits until so many lines hold `wanted`, counted from 1, and gives the last of these.
+    ///
+    /// # Panics
+    /// As [`wait_for`](Self::wait_for).
+    pub fn wait_for_nth(&mut self, nth: usize, wanted: &str, patience: Duration) -> String {
         let until = Instant::now() + patience;
         loop {
+            let mut holding = self.seen.iter().filter(|line| line.contains(wanted));
+            if let Some(line) = holding.nth(nth - 1) {
+                return line.clone();
+            }
             match self
                 .lines
                 .recv_timeout(until.saturating_duration_since(Instant::now()))
             {
-                Ok(line) => {
-                    self.seen.push(line);
-                    let line = &self.seen[self.seen.len() - 1];
-                    if line.contains(wanted) {
-                        return line.clone();
-                    }
-                }
+                Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Timeout) => {
                     panic!(
                         "{} did not say `{wanted}`:\n{}",

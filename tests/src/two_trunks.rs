@@ -44,35 +44,20 @@ impl Plan {
             tables: String::new(),
         }
     }
-}
 
-/// The running daemon of a test.
-#[derive(Debug)]
-pub struct Gateway {
-    /// Its process.
-    pub process: Process,
-    /// Its configuration file.
-    pub file: PathBuf,
-    address: IpAddr,
-    records: PathBuf,
-}
-
-impl Gateway {
-    /// Starts one: the carrier is `host(2)`, the exchange `host(3)`, the gateway `host(1)`, where
-    /// the carrier's side listens at 5060 and the exchange's at 5070.
+    /// The configuration on a lab's addresses.
     #[must_use]
-    pub fn start(lab: &Lab, plan: &Plan) -> Self {
-        let records = lab.path("records.jsonl");
-        let peers = if plan.pbx_peers.is_empty() {
+    pub fn text(&self, lab: &Lab) -> String {
+        let peers = if self.pbx_peers.is_empty() {
             vec![SocketAddr::new(lab.host(3), 5060)]
         } else {
-            plan.pbx_peers.clone()
+            self.pbx_peers.clone()
         };
         let peers: Vec<String> = peers
             .iter()
-            .map(|peer| format!("\"{}:{peer}\"", plan.transport))
+            .map(|peer| format!("\"{}:{peer}\"", self.transport))
             .collect();
-        let text = format!(
+        format!(
             r#"
 [gateway]
 bind = "{gateway}"
@@ -112,26 +97,49 @@ socket = "admin.sock"
 "#,
             gateway = lab.host(1),
             carrier = lab.host(2),
-            records = records.display(),
-            gateway_lines = plan.gateway,
-            trunk_lines = plan.trunks,
-            transport = plan.transport,
+            records = records(lab).display(),
+            gateway_lines = self.gateway,
+            trunk_lines = self.trunks,
+            transport = self.transport,
             carrier_listen = listen(lab, 5060),
             pbx_listen = listen(lab, 5070),
-            pbx_lines = if plan.pbx.is_empty() {
+            pbx_lines = if self.pbx.is_empty() {
                 format!("peers = [{}]", peers.join(", "))
             } else {
                 String::new()
             },
-            pbx_tables = plan.pbx,
-            carrier_lines = plan.carrier,
-            tables = plan.tables,
-        );
+            pbx_tables = self.pbx,
+            carrier_lines = self.carrier,
+            tables = self.tables,
+        )
+    }
+}
+
+fn records(lab: &Lab) -> PathBuf {
+    lab.path("records.jsonl")
+}
+
+/// The running daemon of a test.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Its process.
+    pub process: Process,
+    /// Its configuration file.
+    pub file: PathBuf,
+    address: IpAddr,
+    records: PathBuf,
+}
+
+impl Gateway {
+    /// Starts one: the carrier is `host(2)`, the exchange `host(3)`, the gateway `host(1)`, where
+    /// the carrier's side listens at 5060 and the exchange's at 5070.
+    #[must_use]
+    pub fn start(lab: &Lab, plan: &Plan) -> Self {
         Self {
-            process: daemon::start(lab, &text),
+            process: daemon::start(lab, &plan.text(lab)),
             file: lab.path("trunkline.toml"),
             address: lab.host(1),
-            records,
+            records: records(lab),
         }
     }
 

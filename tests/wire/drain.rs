@@ -1,46 +1,13 @@
 //! How the daemon leaves, and that it places calls as it explains them.
 
-use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use trunkline_tests::daemon;
 use trunkline_tests::lab::Lab;
-use trunkline_tests::telephone::{Dialog, Telephone};
-use trunkline_tests::two_trunks::{self, Gateway, Plan};
+use trunkline_tests::two_trunks::{self, Plan};
 
-const CALLED: &str = "+14255550123";
-const CALLING: &str = "+14255550177";
-
-struct Stage {
-    gateway: Gateway,
-    carrier: Telephone,
-    pbx: Telephone,
-    media: [SocketAddr; 2],
-}
-
-impl Stage {
-    fn start(lab: &Lab, plan: &Plan) -> Self {
-        let gateway = Gateway::start(lab, plan);
-        let at = |host| SocketAddr::new(lab.host(host), 5060);
-        Self {
-            carrier: Telephone::at(at(2), gateway.carrier_side()),
-            pbx: Telephone::at(at(3), gateway.pbx_side()),
-            media: [2, 3].map(|host| SocketAddr::new(lab.host(host), 6000)),
-            gateway,
-        }
-    }
-
-    fn call(&mut self) -> Dialog {
-        self.carrier.call(CALLING, CALLED, self.media[0]);
-        let invite = self.pbx.request("INVITE");
-        let _ = self.pbx.pick_up(&invite, self.media[1]);
-        let ok = self.carrier.response("INVITE", 200);
-        let dialog = self.carrier.acknowledge(&ok);
-        self.pbx.request("ACK");
-        dialog
-    }
-}
+use crate::telephones::{CALLED, CALLING, Stage};
 
 #[test]
 fn a_drain_refuses_new_calls_and_waits_for_the_old_ones() {

@@ -42,10 +42,8 @@ fn kamailio(lab: &Lab, authority: &Authority, invite: &str) -> Process {
             profile("far")
         ),
     );
-    let configuration = lab.write(
-        "kamailio.cfg",
-        &format!(
-            r#"#!KAMAILIO
+    let configuration = format!(
+        r#"#!KAMAILIO
 debug=1
 log_stderror=yes
 children=1
@@ -80,9 +78,14 @@ request_route {{
 }}
 onreply_route {{ xlog("L_ALERT", "REPLY $rs $rm\n"); }}
 "#,
-            tls = file("tls.cfg")
-        ),
+        tls = file("tls.cfg")
     );
+    run(lab, &configuration)
+}
+
+/// Starts Kamailio with this configuration, which prints READY.
+pub(crate) fn run(lab: &Lab, configuration: &str) -> Process {
+    let configuration = lab.write("kamailio.cfg", configuration);
     let mut kamailio = Process::start(
         "kamailio",
         Command::new("kamailio")

@@ -22,4 +22,5 @@ mod scanners;
 mod sdk;
 mod strangers;
 mod stunnel;
+mod telephones;
 mod tls_peers;

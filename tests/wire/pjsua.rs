@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CARRIER_TONE: u32 = 400;
 /// What the exchange's telephone plays, hertz.
 const PBX_TONE: u32 = 1000;
+/// How long the telephones play: they have clocks of their own, so there is nothing else to await.
+const TALK: Duration = Duration::from_secs(3);
 
 fn program() -> Option<PathBuf> {
     let named = std::env::var_os("TRUNKLINE_PJSUA");
@@ -79,8 +81,7 @@ fn call(more: &[&str]) {
     assert!(carrier.say(&target), "it listens");
     carrier.wait_for("Call 0 state changed to CONFIRMED", PATIENCE);
     pbx.wait_for("state changed to CONFIRMED", PATIENCE);
-    // Its own clock plays: there is nothing to await but time.
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(TALK);
     assert!(carrier.say("H\n"), "it listens");
     pbx.wait_for("status is Remote hold", PATIENCE);
     assert!(carrier.say("v\n"), "it listens");
@@ -142,8 +143,7 @@ fn registers(transport: &str) {
     assert!(carrier.say(&target), "it listens");
     carrier.wait_for("Call 0 state changed to CONFIRMED", PATIENCE);
     pbx.wait_for("state changed to CONFIRMED", PATIENCE);
-    // Its own clock plays: there is nothing to await but time.
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(TALK);
     assert!(pbx.say("h\n"), "it listens");
     carrier.wait_for("is DISCONNECTED", PATIENCE);
     gateway.await_no_calls(PATIENCE);

@@ -2,7 +2,6 @@
 //! that wants the gateway to register there.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use trunkline_tests::lab::Lab;
@@ -26,6 +25,7 @@ fn await_metric(gateway: &Gateway, name: &str, value: u64) {
     while gateway.metric(name) != value {
         let page = gateway.page("/metrics");
         assert!(Instant::now() < until, "{name} is not {value}:\n{page}");
+        // The page tells no one when it changes.
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -89,10 +89,8 @@ fn an_exchange_registers_with_its_password_and_is_called() {
 /// Kamailio at the carrier's address, which lets nobody register or call without the password.
 fn kamailio(lab: &Lab, algorithm: &str) -> Process {
     let at = lab.host(2);
-    let configuration = lab.write(
-        "kamailio.cfg",
-        &format!(
-            r#"#!KAMAILIO
+    let configuration = format!(
+        r#"#!KAMAILIO
 debug=1
 log_stderror=yes
 children=1
@@ -134,21 +132,8 @@ request_route {{
     sl_send_reply("200", "OK");
 }}
 "#
-        ),
     );
-    let mut kamailio = Process::start(
-        "kamailio",
-        Command::new("kamailio")
-            .args(["-DD", "-E", "-m", "32", "-M", "8", "-f"])
-            .arg(configuration)
-            .arg("-Y")
-            .arg(lab.folder())
-            .arg("-P")
-            .arg(lab.path("kamailio.pid")),
-    )
-    .ending_gently();
-    kamailio.wait_for("READY", PATIENCE);
-    kamailio
+    crate::kamailio::run(lab, &configuration)
 }
 
 #[test]
@@ -175,12 +160,7 @@ fn the_gateway_registers_and_calls_with_its_password() {
             .succeed();
         carrier.wait_for("CALLED +14255550123 by acme", PATIENCE);
         // It is renewed before the 20 seconds are over, and taken back at the end.
-        let second = |output: &str| output.matches("for 3600").count() > 1;
-        let until = Instant::now() + PATIENCE;
-        while !second(&carrier.output()) {
-            assert!(Instant::now() < until, "{}", carrier.output());
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        carrier.wait_for_nth(2, "REGISTERED +14255550100 for 3600", PATIENCE);
         gateway.process.signal("TERM");
         carrier.wait_for("REGISTERED +14255550100 for 0", PATIENCE);
     }

@@ -9,42 +9,12 @@ use trunkline_tests::certificates::{Authority, Usage, Wish};
 use trunkline_tests::daemon::{self, operate};
 use trunkline_tests::gateway::{self, FQDN, MICROSOFT};
 use trunkline_tests::lab::Lab;
-use trunkline_tests::telephone::{Dialog, Telephone};
-use trunkline_tests::two_trunks::{Gateway, Plan};
+use trunkline_tests::telephone::Telephone;
+use trunkline_tests::two_trunks::Plan;
 
-const CALLED: &str = "+14255550123";
-const CALLING: &str = "+14255550177";
+use crate::telephones::{CALLED, CALLING, Stage};
+
 const PATIENCE: Duration = Duration::from_secs(10);
-
-struct Stage {
-    gateway: Gateway,
-    carrier: Telephone,
-    pbx: Telephone,
-    media: [SocketAddr; 2],
-}
-
-impl Stage {
-    fn start(lab: &Lab, transport: &'static str) -> Self {
-        let gateway = Gateway::start(lab, &Plan::over(transport));
-        let at = |host| SocketAddr::new(lab.host(host), 5060);
-        Self {
-            carrier: Telephone::at(at(2), gateway.carrier_side()),
-            pbx: Telephone::at(at(3), gateway.pbx_side()),
-            media: [2, 3].map(|host| SocketAddr::new(lab.host(host), 6000)),
-            gateway,
-        }
-    }
-
-    fn call(&mut self) -> Dialog {
-        self.carrier.call(CALLING, CALLED, self.media[0]);
-        let invite = self.pbx.request("INVITE");
-        let _ = self.pbx.pick_up(&invite, self.media[1]);
-        let ok = self.carrier.response("INVITE", 200);
-        let dialog = self.carrier.acknowledge(&ok);
-        self.pbx.request("ACK");
-        dialog
-    }
-}
 
 /// Changes the file of the daemon's configuration.
 fn edit(lab: &Lab, from: &str, to: &str) {
@@ -61,7 +31,7 @@ fn json(text: &str) -> Value {
 #[test]
 fn a_reload_shows_what_changes_and_keeps_calls_of_a_trunk_that_goes() {
     let lab = Lab::new();
-    let mut stage = Stage::start(&lab, "udp");
+    let mut stage = Stage::start(&lab, &Plan::over("udp"));
     let dialog = stage.call();
     // The exchange goes, another takes its socket, and the carrier is limited.
     let other = lab.host(4);
@@ -130,7 +100,7 @@ fn a_reload_shows_what_changes_and_keeps_calls_of_a_trunk_that_goes() {
 #[test]
 fn a_file_with_mistakes_changes_nothing() {
     let lab = Lab::new();
-    let mut stage = Stage::start(&lab, "udp");
+    let mut stage = Stage::start(&lab, &Plan::over("udp"));
     let dialog = stage.call();
     let right = std::fs::read_to_string(lab.path("trunkline.toml")).expect("written");
     let socket = lab.path("admin.sock").display().to_string();
@@ -166,7 +136,7 @@ fn a_file_with_mistakes_changes_nothing() {
 #[test]
 fn the_commands_show_trunks_calls_and_ladders_and_end_a_call() {
     let lab = Lab::new();
-    let mut stage = Stage::start(&lab, "udp");
+    let mut stage = Stage::start(&lab, &Plan::over("udp"));
     let _ = stage.call();
     let (code, said, _) = operate(&lab, &["status", "--json"]);
     assert_eq!(code, 0, "{said}");
@@ -325,6 +295,7 @@ fn each_customer_is_shown_its_own_certificate() {
             break;
         }
         assert!(Instant::now() < until, "{status}");
+        // The daemon tells no one when it has its answer.
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,79 +1,33 @@
 //! The daemon as its operator sees it: it starts, answers its pages, drains, refuses what is wrong.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
 use trunkline_tests::daemon;
 use trunkline_tests::lab::Lab;
 use trunkline_tests::process::Process;
-
-fn plain(lab: &Lab) -> String {
-    format!(
-        r#"
-[gateway]
-bind = "{gateway}"
-[[trunk]]
-name = "carrier"
-preset = "carrier"
-listen = "udp:{gateway}:5060"
-peers = ["udp:{carrier}:5060"]
-options = {{ interval = "0s" }}
-[[trunk]]
-name = "pbx"
-preset = "pbx"
-listen = "udp:{gateway}:5070"
-peers = ["udp:{pbx}:5060"]
-options = {{ interval = "0s" }}
-[[route]]
-name = "in"
-from = "carrier"
-to = "pbx"
-[admin]
-listen = "{gateway}:9090"
-"#,
-        gateway = lab.host(1),
-        carrier = lab.host(2),
-        pbx = lab.host(3),
-    )
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("the pages are served");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .expect("a timeout can be set");
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    answer
-}
+use trunkline_tests::two_trunks::{Gateway, Plan};
 
 #[test]
 fn pages_are_served_and_a_drain_ends_the_daemon() {
     let lab = Lab::new();
-    let mut gateway = daemon::start(&lab, &plain(&lab));
-    let pages = SocketAddr::new(lab.host(1), 9090);
-    assert!(get(pages, "/healthz").ends_with("serving\n"));
-    let metrics = get(pages, "/metrics");
+    let mut gateway = Gateway::start(&lab, &Plan::over("udp"));
+    assert!(gateway.page("/healthz").ends_with("serving\n"));
+    let metrics = gateway.page("/metrics");
     assert!(
         metrics.contains("trunkline_calls{stage=\"established\"} 0"),
         "{metrics}"
     );
     assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
-    gateway.signal("TERM");
-    assert!(gateway.wait(Duration::from_secs(10)).success());
+    gateway.process.signal("TERM");
+    assert!(gateway.process.wait(Duration::from_secs(10)).success());
 }
 
 #[test]
 fn a_wrong_configuration_never_starts() {
     let lab = Lab::new();
-    let text = plain(&lab)
+    let text = Plan::over("udp")
+        .text(&lab)
         .replace("to = \"pbx\"", "to = \"pxb\"")
         .replace("preset = \"pbx\"", "present = \"pbx\"");
     let file = lab.write("wrong.toml", &text);

@@ -76,7 +76,7 @@ struct Envelope {
 struct Inside {
     code: String,
     message: String,
-    innererror: Option<Box<Inside>>,
+    innererror: Option<Box<Self>>,
 }
 
 impl Inside {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use sip_msg::{HeaderName, Message, Request, Response, StatusCode};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::client::Clients;
@@ -73,13 +73,14 @@ impl Agent {
         for (index, bind) in config.binds.iter().enumerate() {
             locals.push(wire.listen(index, config.transport, *bind).await?);
         }
+        let log = Log::new(wire.connections.news());
         let agent = Arc::new(Self {
             wire,
             manner: manner(&locals),
             timers: config.timers,
             media: config.media,
             tap: config.tap,
-            log: Log::default(),
+            log,
             clients: Mutex::default(),
             servers: Mutex::default(),
             dialogs: Mutex::default(),
@@ -98,6 +99,11 @@ impl Agent {
         }
         locked(&self.dialogs).clear();
         self.wire.shutdown();
+    }
+
+    /// Changes with each message sent or received, and with each connection.
+    pub(crate) fn activity(&self) -> watch::Receiver<()> {
+        self.wire.connections.news().subscribe()
     }
 
     /// Remembers a task to be ended with the engine.

@@ -1,11 +1,12 @@
 //! Every connection a simulated peer made or took, whether it came to be or not.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, ProtocolVersion, SupportedCipherSuite};
+use tokio::sync::watch;
 
 /// Connections kept; later ones are not.
 const KEPT: usize = 50_000;
@@ -65,27 +66,41 @@ impl Connection {
 }
 
 #[derive(Default)]
-pub(crate) struct Connections(Mutex<Vec<Connection>>);
+pub(crate) struct Connections {
+    kept: Mutex<Vec<Connection>>,
+    /// Told of each change once it is made.
+    news: watch::Sender<()>,
+}
 
 impl Connections {
     pub(crate) fn note(&self, connection: Connection) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.locked();
         if all.len() < KEPT {
             all.push(connection);
         }
+        drop(all);
+        self.news.send_replace(());
     }
 
     pub(crate) fn ended(&self, id: u64) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.locked();
         if let Some(one) = all.iter_mut().rev().find(|one| one.id == Some(id)) {
             one.closed = Some(SystemTime::now());
         }
+        drop(all);
+        self.news.send_replace(());
     }
 
     pub(crate) fn all(&self) -> Vec<Connection> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.locked().clone()
+    }
+
+    /// What is told of every change; others of the same peer may tell through it as well.
+    pub(crate) fn news(&self) -> watch::Sender<()> {
+        self.news.clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

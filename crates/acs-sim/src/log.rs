@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::wire::{Link, Transport};
 
@@ -43,12 +44,22 @@ impl Logged {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct Log(Mutex<VecDeque<Logged>>);
+pub(crate) struct Log {
+    kept: Mutex<VecDeque<Logged>>,
+    /// Told of each message once it is here.
+    news: watch::Sender<()>,
+}
 
 impl Log {
+    pub(crate) fn new(news: watch::Sender<()>) -> Self {
+        Self {
+            kept: Mutex::default(),
+            news,
+        }
+    }
+
     pub(crate) fn note(&self, sent: bool, link: &Link, bytes: &Bytes) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() == KEPT {
             entries.pop_front();
         }
@@ -61,10 +72,12 @@ impl Log {
             connection: link.id,
             bytes: bytes.clone(),
         });
+        drop(entries);
+        self.news.send_replace(());
     }
 
     pub(crate) fn all(&self) -> Vec<Logged> {
-        self.0
+        self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use sip_msg::{HeaderName, Headers, Method, Request, Uri};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::agent::{Agent, AgentConfig, locked};
 use crate::call::CallHandle;
 use crate::caller::{self, Destination};
 use crate::client::Reply;
+use crate::connections::Connection;
 use crate::log::Logged;
 use crate::manner::{Manner, Occasion, supply};
 use crate::media::MediaConfig;
@@ -253,6 +254,17 @@ impl Party {
     /// Every message sent and received, in order.
     pub fn messages(&self) -> Vec<Logged> {
         self.agent.log.all()
+    }
+
+    /// Every connection so far, in the order they ended their handshakes, failed ones included.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.agent.wire.connections.all()
+    }
+
+    /// Changes whenever [`messages`](Self::messages) or [`connections`](Self::connections) do: what
+    /// was looked for in vain is worth another look.
+    pub fn activity(&self) -> watch::Receiver<()> {
+        self.agent.activity()
     }
 
     /// Ends every call without a word and closes every socket.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
 use media_relay::MediaEvent;
 use routing::Snapshot;
-use sip_msg::Message;
 use sip_msg::wire::Arrival;
-use sip_ua::{Limits, UaConfig, UaEvent, UserAgent};
+use sip_msg::{Message, Response};
+use sip_ua::{ClientFailure, ClientKey, DialogKey, Limits, UaConfig, UaEvent, UserAgent};
 
 use crate::bans::Bans;
 use crate::call::{Call, Event};
@@ -57,6 +57,7 @@ impl B2bua {
             timers,
             software,
             bans,
+            drain,
             ..
         } = config;
         let ua = UaConfig {
@@ -109,6 +110,7 @@ impl B2bua {
             leaving: None,
             metrics: Counts::default(),
             draining: false,
+            drain,
         };
         let mut b2bua = Self {
             core,
@@ -286,46 +288,49 @@ impl B2bua {
                 client,
                 dialog,
                 response,
-            } => match self.core.index.clients.get(&client) {
-                Some(&Owner::Call(key)) => {
-                    self.tell(
-                        key,
-                        Event::Final {
-                            client,
-                            dialog,
-                            response,
-                        },
-                    );
-                }
-                Some(&Owner::Probe(probe)) => {
-                    self.core
-                        .monitor
-                        .handle_answer(self.core.now, probe, &response);
-                }
-                Some(&Owner::Nobody { keep }) => {
-                    self.core.unwanted_answer(dialog, keep, &response);
-                }
-                Some(&Owner::Notice(dialog)) => {
-                    self.core.notified(dialog, Some(response.status));
-                }
-                Some(&Owner::Registration(id)) => {
-                    let now = self.core.now;
-                    self.core.registrations.handle_answer(now, id, &response);
-                }
-                None => self.core.metrics.unexpected += 1,
-            },
-            UaEvent::Failed { client, error } => match self.core.index.clients.get(&client) {
-                Some(&Owner::Call(key)) => self.tell(key, Event::Failed { client, error }),
-                Some(&Owner::Probe(probe)) => self.core.probe_failed(probe, error),
-                Some(&Owner::Notice(dialog)) => self.core.notified(dialog, None),
-                Some(&Owner::Registration(id)) => {
-                    self.core.registrations.handle_failure(self.core.now, id);
-                }
-                Some(Owner::Nobody { .. }) | None => {}
-            },
+            } => self.handle_final(client, dialog, response),
+            UaEvent::Failed { client, error } => self.handle_failed(client, error),
             UaEvent::ClientDone { client } => {
                 self.core.index.client_done(client);
             }
+        }
+    }
+
+    /// A request of ours has its final response.
+    fn handle_final(&mut self, client: ClientKey, dialog: Option<DialogKey>, response: Response) {
+        match self.core.index.clients.get(&client) {
+            Some(&Owner::Call(key)) => {
+                let event = Event::Final {
+                    client,
+                    dialog,
+                    response,
+                };
+                self.tell(key, event);
+            }
+            Some(&Owner::Probe(probe)) => {
+                let now = self.core.now;
+                self.core.monitor.handle_answer(now, probe, &response);
+            }
+            Some(&Owner::Nobody { keep }) => self.core.unwanted_answer(dialog, keep, &response),
+            Some(&Owner::Notice(dialog)) => self.core.notified(dialog, Some(response.status)),
+            Some(&Owner::Registration(id)) => {
+                let now = self.core.now;
+                self.core.registrations.handle_answer(now, id, &response);
+            }
+            None => self.core.metrics.unexpected += 1,
+        }
+    }
+
+    /// A request of ours has none, and will have none.
+    fn handle_failed(&mut self, client: ClientKey, error: ClientFailure) {
+        match self.core.index.clients.get(&client) {
+            Some(&Owner::Call(key)) => self.tell(key, Event::Failed { client, error }),
+            Some(&Owner::Probe(probe)) => self.core.probe_failed(probe, error),
+            Some(&Owner::Notice(dialog)) => self.core.notified(dialog, None),
+            Some(&Owner::Registration(id)) => {
+                self.core.registrations.handle_failure(self.core.now, id);
+            }
+            Some(Owner::Nobody { .. }) | None => {}
         }
     }
 

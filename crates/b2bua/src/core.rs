@@ -28,7 +28,7 @@ use crate::key::{CallKey, Side};
 use crate::limits::{Gate, Permit};
 use crate::metrics::Counts;
 use crate::ports::{PortLease, PortPool};
-use crate::profile::{MediaInterface, Profiles, TrunkProfile};
+use crate::profile::{DrainPolicy, MediaInterface, Profiles, TrunkProfile};
 use crate::registrar::{self, Registrar};
 use crate::registration::Registrations;
 use crate::subscription::Subscription;
@@ -140,6 +140,7 @@ pub(crate) struct Core {
     pub(crate) leaving: Option<FlowId>,
     pub(crate) metrics: Counts,
     pub(crate) draining: bool,
+    pub(crate) drain: DrainPolicy,
 }
 
 impl Core {
@@ -223,6 +224,7 @@ impl Core {
             pinned_hop: trunk.pinned_hop.clone(),
             named_peer: trunk.peers.first().map(|peer| peer.uri.clone()),
             datagrams: trunk.datagrams,
+            credentials: true,
         }
     }
 

@@ -6,8 +6,6 @@
 
 mod q850;
 
-use std::time::Duration;
-
 use sip_msg::wire::TransportError;
 use sip_msg::{Class, StatusCode};
 use sip_ua::ClientFailure;
@@ -134,24 +132,13 @@ pub struct Verdict {
     pub status: StatusCode,
     /// The Q.850 cause for the `Reason` header field of that response.
     pub cause: Cause,
-    /// How long the peer is put aside, because it asked for that.
-    pub aside: Option<Duration>,
 }
-
-/// The longest that a `Retry-After` puts a peer aside, whatever the peer asks for.
-pub const ASIDE_MAX: Duration = Duration::from_secs(300);
 
 /// Judges a failed attempt. The same for every trunk, in every direction.
 #[must_use]
 pub fn judge(failure: &AttemptFailure) -> Verdict {
     let (class, advances, status) = match *failure {
-        AttemptFailure::Final {
-            status,
-            retry_after,
-            cause,
-        } => {
-            return judge_final(status, retry_after, cause);
-        }
+        AttemptFailure::Final { status, cause, .. } => return judge_final(status, cause),
         AttemptFailure::Silent => (FailureClass::Timeout, true, StatusCode::SERVER_TIMEOUT),
         // A connection that cannot be made is a trunk that is down, whatever the reason; one that
         // does not come up in time differs only in how long the caller has waited.
@@ -202,12 +189,10 @@ pub fn judge(failure: &AttemptFailure) -> Verdict {
         advances,
         status,
         cause,
-        aside: None,
     }
 }
 
-fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause>) -> Verdict {
-    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds)).min(ASIDE_MAX);
+fn judge_final(status: StatusCode, cause: Option<Cause>) -> Verdict {
     let (class, advances, shown) = match status {
         // The peer did not take the call; another one may.
         StatusCode::SERVICE_UNAVAILABLE => (FailureClass::TrunkOverload, true, status),
@@ -255,10 +240,6 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
             ),
         },
     };
-    let aside = match status {
-        StatusCode::SERVICE_UNAVAILABLE => retry_after.map(seconds),
-        _ => None,
-    };
     let cause = if shown == status { cause } else { None };
     let cause = cause.unwrap_or_else(|| cause_from_status(shown));
     Verdict {
@@ -266,7 +247,6 @@ fn judge_final(status: StatusCode, retry_after: Option<u32>, cause: Option<Cause
         advances,
         status: shown,
         cause,
-        aside,
     }
 }
 

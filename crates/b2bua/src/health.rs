@@ -30,9 +30,9 @@ use std::time::Duration;
 
 use ambient::{Deadlines, Moment, Now, TokenRng, WallTime};
 use sip_msg::wire::{TransportError, TrunkName};
-use sip_msg::{HeaderName, Request, Response, StatusCode, Uri};
+use sip_msg::{HeaderName, Request, Response, StatusCode, TransportKind, Uri};
 
-use crate::profile::{Profiles, TrunkProfile};
+use crate::profile::{DrainPolicy, Profiles, TrunkProfile};
 use peer::{Outcome, Peer};
 
 pub use peer::{PeerState, ProbeResult};
@@ -282,14 +282,12 @@ impl TrunkMonitor {
         peer: usize,
         retry_after: Option<u32>,
     ) {
-        let Some(peer) = self
-            .trunks
-            .get_mut(trunk)
-            .and_then(|t| t.peers.get_mut(peer))
-        else {
+        let Some(trunk) = self.trunks.get_mut(trunk) else {
             return;
         };
-        peer.put_aside(now.moment, retry_after);
+        if let Some(peer) = trunk.peers.get_mut(peer) {
+            peer.put_aside(now.moment, retry_after, &trunk.profile.options);
+        }
     }
 
     /// A call to a peer could not be delivered or was never answered. Counts like a lost probe,
@@ -354,8 +352,8 @@ impl TrunkMonitor {
         let Some(index) = trunk.position(&key.uri) else {
             return;
         };
-        let losses = trunk.profile.options.losses.max(1);
-        let changed = trunk.peers[index].settle(now, outcome, result, losses);
+        let policy = &trunk.profile.options;
+        let changed = trunk.peers[index].settle(now, outcome, result, policy);
         if changed == Some(false) {
             // Whether it comes back is asked at the shorter interval from now on.
             let next = now.moment + trunk.profile.options.interval_down;
@@ -373,28 +371,28 @@ impl TrunkMonitor {
         }
     }
 
-    /// OPTIONS came from a trunk. The answer is the gateway's own, whatever the state of anything
+    /// OPTIONS came from a trunk, over `transport` from `remote`. The answer is the gateway's own, whatever the state of anything
     /// behind it.
     pub fn handle_inbound(
         &mut self,
         now: Now,
         trunk: &TrunkProfile,
-        remote: SocketAddr,
-        draining: bool,
+        (transport, remote): (TransportKind, SocketAddr),
+        draining: Option<DrainPolicy>,
     ) -> OptionsAnswer {
         if let Some(state) = self.trunks.get_mut(&trunk.name) {
             state.inbound = Some((now.moment, now.wall, remote));
         }
-        let status = if draining {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::OK
+        let status = match draining {
+            Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+            None => StatusCode::OK,
         };
-        let mut headers = vec![(HeaderName::Contact, format!("<{}>", trunk.contact(None)))];
+        let contact = trunk.contact_over(None, transport);
+        let mut headers = vec![(HeaderName::Contact, format!("<{contact}>"))];
         headers.extend(trunk.capability_headers(&self.software));
         headers.push((HeaderName::Accept, "application/sdp".to_owned()));
-        if draining {
-            headers.push((HeaderName::RetryAfter, "60".to_owned()));
+        if let Some(policy) = draining {
+            headers.push((HeaderName::RetryAfter, policy.retry_after.to_string()));
         }
         OptionsAnswer { status, headers }
     }

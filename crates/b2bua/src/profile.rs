@@ -108,6 +108,21 @@ pub struct CoreConfig {
     pub software: Arc<str>,
     /// When sources that scan or guess are no longer heard.
     pub bans: BanPolicy,
+    /// What those are told who come while the gateway drains.
+    pub drain: DrainPolicy,
+}
+
+/// What a draining gateway says to new calls and to OPTIONS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainPolicy {
+    /// `Retry-After` of the 503, in seconds (RFC 3261 §20.33).
+    pub retry_after: u32,
+}
+
+impl Default for DrainPolicy {
+    fn default() -> Self {
+        Self { retry_after: 60 }
+    }
 }
 
 /// Bounds of the core's tables. Reaching one is answered with 503, never with growth.
@@ -235,6 +250,10 @@ pub struct OptionsPing {
     /// Without an OPTIONS or a TLS handshake for this long, Azure calls a trunk expired (P-07,
     /// H-02).
     pub expired_after: Duration,
+    /// How long a peer is put aside that answered 503 without `Retry-After`.
+    pub aside: Duration,
+    /// The longest that a `Retry-After` puts a peer aside, whatever the peer asks for.
+    pub aside_max: Duration,
 }
 
 /// Time limits of the calls of one trunk.
@@ -390,12 +409,15 @@ impl TrunkProfile {
             .with_param("transport", Some(transport.uri_token()))
     }
 
-    /// Value of the `Allow` header field. REFER is there if transfers are taken.
+    /// Value of the `Allow` header field. REFER is there if transfers are taken, REGISTER if
+    /// the trunk may register here.
     #[must_use]
     pub fn allow_value(&self) -> String {
         let others = self.allow_methods.iter().filter(|m| **m != Method::Refer);
         let refer = self.transfer.refer.then_some(&Method::Refer);
-        let names: Vec<&str> = others.chain(refer).map(Method::as_str).collect();
+        let register = self.registrar.is_some().then_some(&Method::Register);
+        let methods = others.chain(refer).chain(register);
+        let names: Vec<&str> = methods.map(Method::as_str).collect();
         names.join(", ")
     }
 

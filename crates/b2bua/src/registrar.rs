@@ -7,6 +7,7 @@
 //! RFC 3327's Path). What is registered is in memory only: after a restart everybody registers
 //! anew, within the interval that was granted.
 
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 use crate::profile::{Profiles, RegistrarPolicy};
 use crate::record::Number;
+use sources::Sources;
 
 /// Users of one trunk that may be registered at once.
 const USERS_MAX: usize = 10_000;
@@ -133,6 +135,7 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Registrar {
     trunks: BTreeMap<TrunkName, BTreeMap<String, Vec<Binding>>>,
+    sources: Sources,
     /// Contacts that made room for newer ones.
     pub(crate) displaced: u64,
 }
@@ -148,9 +151,14 @@ pub(crate) struct Registering<'a> {
 impl Registrar {
     /// Keeps what is registered on trunks that still take registrations.
     pub(crate) fn reload(&mut self, profiles: &Profiles) {
-        self.trunks.retain(|name, _| {
+        let sources = &mut self.sources;
+        self.trunks.retain(|name, users| {
             let trunk = profiles.trunk(name);
-            trunk.is_some_and(|trunk| trunk.registrar.is_some())
+            let stays = trunk.is_some_and(|trunk| trunk.registrar.is_some());
+            if !stays {
+                users.values().for_each(|gone| sources.remove(name, gone));
+            }
+            stays
         });
     }
 
@@ -177,15 +185,24 @@ impl Registrar {
         let displaced = change(now, &mut bindings, policy, by)?;
         let fields = bindings.iter().map(|binding| binding.field(now)).collect();
         let users = self.trunks.entry(trunk.clone()).or_default();
-        if bindings.is_empty() {
-            users.remove(&user);
-        } else {
-            if users.len() >= USERS_MAX && !users.contains_key(&user) {
-                users.retain(|_, bindings| bindings.iter().any(|binding| now < binding.until));
-                if users.len() >= USERS_MAX {
-                    return Err(Refused::TooManyUsers);
+        let sources = &mut self.sources;
+        if users.len() >= USERS_MAX && !bindings.is_empty() && !users.contains_key(&user) {
+            users.retain(|_, bindings| {
+                let stays = bindings.iter().any(|binding| now < binding.until);
+                if !stays {
+                    sources.remove(trunk, bindings);
                 }
+                stays
+            });
+            if users.len() >= USERS_MAX {
+                return Err(Refused::TooManyUsers);
             }
+        }
+        if let Some(old) = users.remove(&user) {
+            sources.remove(trunk, &old);
+        }
+        if !bindings.is_empty() {
+            sources.add(trunk, &bindings);
             users.insert(user, bindings);
         }
         self.displaced += displaced;
@@ -225,14 +242,8 @@ impl Registrar {
 
     /// The trunk that is registered from where this message came from.
     pub(crate) fn trunk_at(&self, now: Moment, arrival: &Arrival) -> Option<&TrunkName> {
-        let here = |binding: &Binding| {
-            binding.received == arrival.remote
-                && binding.transport == arrival.transport
-                && now < binding.until
-        };
-        let at = |users: &BTreeMap<String, Vec<Binding>>| users.values().flatten().any(here);
-        let found = self.trunks.iter().find(|(_, users)| at(users));
-        found.map(|(name, _)| name)
+        self.sources
+            .trunk_at(now, (arrival.transport, arrival.remote))
     }
 
     /// Whether this is the way to somebody on that trunk.

@@ -140,10 +140,10 @@ impl B2bua {
             core.reply(server, trunk, reply);
             return;
         }
-        let (draining, now) = (core.draining, core.now);
-        let answer = core
-            .monitor
-            .handle_inbound(now, trunk, arrival.remote, draining);
+        let (draining, now) = (core.draining.then_some(core.drain), core.now);
+        let answer =
+            core.monitor
+                .handle_inbound(now, trunk, (arrival.transport, arrival.remote), draining);
         if let Some(mut response) = core.ua.respond_to(server, answer.status) {
             for (name, value) in answer.headers {
                 response.headers.push(name, value);

@@ -1,8 +1,10 @@
 //! What the signalling side tells the media side.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rtp::MasterKey;
 
 use crate::convert::Conversion;
@@ -114,6 +116,9 @@ pub struct LegParams {
     pub receive: bool,
     /// Which sources other than the signalled one may win.
     pub latch: LatchPolicy,
+    /// Networks that packets may come from and be sent to, keys and latching notwithstanding; empty
+    /// means any.
+    pub networks: Arc<[IpNet]>,
     /// The payload type sent to this leg for each payload type the joined leg sends.
     pub pt_map: PtMap,
     /// What of the joined leg's speech is converted for this leg, where they share no codec.
@@ -145,6 +150,13 @@ impl LegParams {
     /// The most remote candidates a leg holds.
     pub const MAX_REMOTES: usize = 8;
 
+    /// Whether packets may come from there and be sent there. An IPv4 address written as IPv6
+    /// (RFC 4291 §2.5.5.2) counts as the IPv4 address it is.
+    pub(crate) fn reaches(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.is_empty() || self.networks.iter().any(|net| net.contains(&address))
+    }
+
     /// A plain leg with no remote yet: both directions, 20 ms at 8000 Hz, payload types unchanged.
     pub fn new(ssrc: u32) -> Self {
         Self {
@@ -154,6 +166,7 @@ impl LegParams {
             send: true,
             receive: true,
             latch: LatchPolicy::Signalled,
+            networks: Arc::default(),
             pt_map: PtMap::identity(),
             conversion: None,
             telephone_event: None,

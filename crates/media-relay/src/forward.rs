@@ -72,6 +72,9 @@ impl Relay {
             crate::PLANTED_FAULT,
             "the fault that a test planted"
         );
+        if !leg.params.reaches(arrival.source.ip()) {
+            return Err(DropReason::Network);
+        }
         match PacketKind::of(&buf[..len]) {
             PacketKind::Rtp if arrival.rtcp => Err(DropReason::WrongPort),
             PacketKind::Rtp => {

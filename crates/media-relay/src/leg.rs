@@ -203,7 +203,7 @@ impl Leg {
     pub(crate) fn destination(&self) -> Option<SocketAddr> {
         self.reachable()
             .map(Remote::destination)
-            .filter(is_destination)
+            .filter(|to| self.is_destination(to))
     }
 
     /// Where RTCP for the leg goes.
@@ -211,7 +211,12 @@ impl Leg {
         let mux = self.params.rtcp_mux;
         self.reachable()
             .map(|remote| remote.rtcp_destination(mux))
-            .filter(is_destination)
+            .filter(|to| self.is_destination(to))
+    }
+
+    /// An old way of holding a call signals 0.0.0.0 (RFC 2543 §B.5), a refused stream port 0.
+    fn is_destination(&self, addr: &SocketAddr) -> bool {
+        !addr.ip().is_unspecified() && addr.port() != 0 && self.params.reaches(addr.ip())
     }
 
     /// The remote end that is sent to, if the keys of both directions are known or neither is.
@@ -383,9 +388,4 @@ impl Leg {
         }
         None
     }
-}
-
-/// An old way of holding a call signals 0.0.0.0 (RFC 2543 §B.5), a refused stream port 0.
-fn is_destination(addr: &SocketAddr) -> bool {
-    !addr.ip().is_unspecified() && addr.port() != 0
 }

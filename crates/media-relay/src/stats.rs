@@ -47,7 +47,9 @@ drop_reasons! {
     Malformed = "malformed",
     /// Not a well-formed RTCP compound packet.
     MalformedRtcp = "malformed_rtcp",
-    /// The joined leg has no address to send to yet.
+    /// From none of the networks that media of the trunk comes from.
+    Network = "network",
+    /// The joined leg has no address to send to, or none that it may be sent to.
     NoDestination = "no_destination",
     /// No leg uses the port.
     NoLeg = "no_leg",

@@ -8,6 +8,7 @@ mod digits;
 mod latch;
 mod link;
 mod model;
+mod networks;
 mod reports;
 mod restore;
 mod sources;

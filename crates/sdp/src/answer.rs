@@ -161,6 +161,7 @@ fn answer(
 ) -> Result<(SessionDescription, Negotiated), AnswerError> {
     let secure = local.profile.is_secure();
     let offered = carried(offer, secure)?;
+    policy.reaches(offered).map_err(AnswerError::Offer)?;
     let mut formats = common_formats(offered, &policy.with_events(accepted), policy);
     if !formats.iter().any(Format::is_voice) {
         let beside = formats.into_iter();
@@ -222,6 +223,7 @@ pub fn answerable(
     policy: &Policy,
 ) -> Result<(), AnswerError> {
     let offered = carried(offer, secure)?;
+    policy.reaches(offered).map_err(AnswerError::Offer)?;
     let speaks = |format: &Format| format.is_voice() && policy.allows(format);
     let opens = |line: &CryptoAttribute| policy.suites.contains(&line.key.suite());
     if !offered.formats.iter().any(speaks) {

@@ -1,8 +1,14 @@
 //! Which formats a leg may use, and in which order.
 
-use crate::audio::Format;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::audio::{Audio, Format};
 use crate::crypto::Suite;
 use crate::direction::HoldDialect;
+use crate::error::Unusable;
 
 /// Names formats: an encoding, at one clock rate or at any.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +73,8 @@ pub struct Policy {
     /// Voice formats that stand in for those of the other leg where none of these may be used,
     /// best first: speech is then converted. Empty: it never is. See [`Policy::converting`].
     pub convert: Vec<Codec>,
+    /// Networks that the peer's media may be in; empty means any.
+    pub networks: Arc<[IpNet]>,
 }
 
 impl Default for Policy {
@@ -82,6 +90,7 @@ impl Default for Policy {
             suites: Suite::ALL.to_vec(),
             ptime: Some(20),
             convert: Vec::new(),
+            networks: Arc::default(),
         }
     }
 }
@@ -96,6 +105,12 @@ impl Format {
 }
 
 impl Policy {
+    /// Whether media described like this is where the peer's may be. The unspecified address of an
+    /// old way to hold (RFC 2543 §B.5) is nowhere, which is no harm.
+    pub(crate) fn reaches(&self, remote: &Audio) -> Result<(), Unusable> {
+        reaches(&self.networks, remote)
+    }
+
     /// This policy, which lets G.711 and G.722 stand in for each other: those that it allows, those
     /// it prefers first.
     #[must_use]
@@ -279,5 +294,19 @@ impl Codec {
             }
         }
         formats
+    }
+}
+
+/// The same for networks alone.
+pub(crate) fn reaches(networks: &[IpNet], remote: &Audio) -> Result<(), Unusable> {
+    let within = |address: IpAddr| {
+        let address = address.to_canonical();
+        networks.is_empty()
+            || address.is_unspecified()
+            || networks.iter().any(|network| network.contains(&address))
+    };
+    match within(remote.addr.ip()) && within(remote.rtcp.ip()) {
+        true => Ok(()),
+        false => Err(Unusable::Network),
     }
 }

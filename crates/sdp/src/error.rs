@@ -67,6 +67,9 @@ pub enum Unusable {
     /// No audio format we can name.
     #[error("no audio format with a known encoding")]
     NoFormat,
+    /// An address in none of [`Policy::networks`](crate::Policy::networks).
+    #[error("media address outside the networks of the peer's media")]
+    Network,
 }
 
 /// Why an offer cannot be passed on or made.
@@ -114,6 +117,7 @@ impl Unusable {
             Self::Address => "Media Address Not Usable",
             Self::Multicast => "Multicast Media Not Supported",
             Self::NoFormat => "No Acceptable Codec",
+            Self::Network => "Media Address Not Allowed",
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Making offers, and the offer in flight.
 
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
 use crate::answer::{Negotiated, name_formats, negotiate};
 use crate::audio::{Audio, Format};
-use crate::codec::{Codec, Policy};
+use crate::codec::{Codec, Policy, reaches};
 use crate::crypto::{CryptoAttribute, LocalCrypto};
 use crate::description::SessionDescription;
 use crate::direction::Direction;
@@ -40,6 +44,7 @@ pub fn offer_for(
         (direction, policy.hold.nulls(direction)),
         (ptime, other.maxptime),
         local,
+        policy,
     )
 }
 
@@ -55,7 +60,7 @@ pub fn offer_from_codecs(
 ) -> Result<(SessionDescription, PendingOffer), OfferError> {
     let formats = policy.ordered(&policy.with_events(&Codec::assign(codecs)));
     let direction = (Direction::SendRecv, false);
-    offer(formats, direction, (policy.ptime, None), local)
+    offer(formats, direction, (policy.ptime, None), local, policy)
 }
 
 fn offer(
@@ -63,6 +68,7 @@ fn offer(
     (direction, null_address): (Direction, bool),
     (ptime, maxptime): (Option<u16>, Option<u16>),
     local: &mut LocalMedia,
+    policy: &Policy,
 ) -> Result<(SessionDescription, PendingOffer), OfferError> {
     if !formats.iter().any(Format::is_voice) {
         return Err(OfferError::NoFormatAllowed);
@@ -92,6 +98,7 @@ fn offer(
         formats,
         direction,
         cryptos,
+        networks: Arc::clone(&policy.networks),
         previous: None,
     };
     Ok((description, pending))
@@ -106,6 +113,7 @@ pub struct PendingOffer {
     formats: Vec<Format>,
     direction: Direction,
     cryptos: Vec<LocalCrypto>,
+    networks: Arc<[IpNet]>,
     previous: Option<Box<Negotiated>>,
 }
 
@@ -122,7 +130,7 @@ impl PendingOffer {
     /// sends the same octets (RFC 4028 §7.4). `agreed` is what holds. `None` if `told` is not a
     /// description of ours on this leg.
     #[must_use]
-    pub fn again(told: &SessionDescription, agreed: &Negotiated) -> Option<Self> {
+    pub fn again(told: &SessionDescription, agreed: &Negotiated, policy: &Policy) -> Option<Self> {
         let audio = told.audio_at(agreed.local.layout.audio)?;
         let own = |line: &CryptoAttribute| LocalCrypto {
             tag: line.tag,
@@ -133,6 +141,7 @@ impl PendingOffer {
             formats: audio.formats.clone(),
             direction: audio.direction,
             cryptos: audio.cryptos.iter().map(own).collect(),
+            networks: Arc::clone(&policy.networks),
             previous: Some(Box::new(agreed.clone())),
         })
     }
@@ -168,6 +177,7 @@ impl PendingOffer {
             };
             return Err(AnswerError::Answer(reason));
         };
+        reaches(&self.networks, audio).map_err(AnswerError::Answer)?;
         let secure = self.local.profile.is_secure();
         match (audio.profile.is_secure(), secure) {
             (false, true) => return Err(AnswerError::NotSecure),
@@ -202,6 +212,7 @@ impl PendingOffer {
             formats: self.formats.clone(),
             direction: self.direction,
             cryptos: self.cryptos.clone(),
+            networks: Arc::clone(&self.networks),
             previous: self.previous.clone(),
         }
     }

@@ -6,6 +6,7 @@ mod events;
 mod formats;
 mod hold;
 mod layout;
+mod networks;
 mod tolerance;
 
 use crate::*;

@@ -11,8 +11,8 @@ use ambient::TokenRng;
 use b2bua::bans::BanPolicy;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
-    Advertised, CoreBounds, CoreConfig, ListenerInfo, MICROSOFT_SIP_PROXIES, MediaConfig,
-    PeerProfile, Profiles, TimerConfig, TrunkProfile,
+    Advertised, CoreBounds, CoreConfig, DrainPolicy, ListenerInfo, MICROSOFT_SIP_PROXIES,
+    MediaConfig, PeerProfile, Profiles, TimerConfig, TrunkProfile,
 };
 use media_relay::{Cadence, Clip, ShardId};
 use routing::{Document, EmergencyDoc, PeerDoc, RouteDoc, Snapshot, TrunkDoc};
@@ -51,6 +51,7 @@ pub struct World {
     pub(crate) shards: u8,
     pub(crate) limits: GateLimits,
     bans: BanPolicy,
+    drain: DrainPolicy,
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
@@ -71,6 +72,7 @@ impl World {
             shards: 2,
             limits: GateLimits::default(),
             bans: BanPolicy::default(),
+            drain: DrainPolicy::default(),
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
@@ -266,6 +268,13 @@ impl World {
         self
     }
 
+    /// What those are told who come while the gateway drains.
+    #[must_use]
+    pub fn draining(mut self, drain: DrainPolicy) -> Self {
+        self.drain = drain;
+        self
+    }
+
     /// Starts the gateway and the clock.
     #[must_use]
     pub fn start(self) -> Sim {
@@ -300,6 +309,7 @@ impl World {
             timers: TimerConfig::default(),
             software: Arc::from("Trunkline/0.0.0"),
             bans: self.bans,
+            drain: self.drain,
         }
     }
 
@@ -392,6 +402,7 @@ impl World {
         };
         let mut profile = TrunkProfile::acs(TrunkName::from("acs"), advertised, TLS_LISTENER);
         profile.allow = vec!["203.0.113.0/24".parse().expect("a network")];
+        profile.media.networks = profile.allow.clone().into();
         self.profiles.insert("acs".to_owned(), profile);
         let regions = [("acs", "us", 41), ("acs2", "eu", 42), ("acs3", "as", 43)];
         for (proxy, (name, region, last)) in MICROSOFT_SIP_PROXIES.iter().zip(regions) {

@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::counters::Counter;
 use crate::flow::{Stream, Wish};
+use crate::outage::Cause;
 use crate::shared::{Shared, Trunk};
 use crate::stream::{self, Clocks, CloseReason, Connected};
 use crate::{tls, udp};
@@ -31,7 +32,10 @@ pub(crate) fn spawn(shared: &Arc<Shared>, hop: Hop, trunk: Arc<Trunk>, flow: Arc
 
 async fn run(shared: Arc<Shared>, hop: Hop, trunk: Arc<Trunk>, flow: Arc<Stream>) {
     let connected = tokio::select! {
-        connected = connect(&shared, &hop, &trunk) => connected,
+        connected = connect(&shared, &hop, &trunk) => connected.map_err(|cause| {
+            shared.outages.begin(&hop, &cause);
+            cause.as_error()
+        }),
         () = shared.stopped() => Err(TransportError::Closed),
     };
     let reason = match connected {
@@ -83,27 +87,28 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> ReadWrite f
 
 type Up = (Io, SocketAddr, Option<Arc<PeerIdentity>>);
 
-async fn connect(shared: &Shared, hop: &Hop, trunk: &Trunk) -> Result<Up, TransportError> {
+async fn connect(shared: &Shared, hop: &Hop, trunk: &Trunk) -> Result<Up, Cause> {
     shared.tally.add(Counter::ConnectAttempts);
-    let attempt = timeout(trunk.flow.connect_timeout, attempt(shared, hop, trunk)).await;
+    let limit = trunk.flow.connect_timeout;
+    let attempt = timeout(limit, attempt(shared, hop, trunk)).await;
     attempt.unwrap_or_else(|_| {
         shared.tally.add(Counter::ConnectTimeouts);
-        Err(TransportError::ConnectTimeout)
+        Err(Cause::Late(limit))
     })
 }
 
-async fn attempt(shared: &Shared, hop: &Hop, trunk: &Trunk) -> Result<Up, TransportError> {
+async fn attempt(shared: &Shared, hop: &Hop, trunk: &Trunk) -> Result<Up, Cause> {
     let tcp = dial(shared, hop, trunk).await.map_err(|error| {
-        tracing::debug!(remote = %hop.addr, %error, "connect failed");
         if error.kind() == io::ErrorKind::ConnectionRefused {
             shared.tally.add(Counter::ConnectRefused);
-            TransportError::Refused
+            Cause::Refused
         } else {
             shared.tally.add(Counter::ConnectUnreachable);
-            TransportError::Unreachable
+            Cause::Unreachable(error)
         }
     })?;
-    let local = tcp.local_addr().map_err(|_| TransportError::Closed)?;
+    let gone = |_| Cause::Ended(CloseReason::Broken);
+    let local = tcp.local_addr().map_err(gone)?;
     if hop.transport == TransportKind::Tcp {
         return Ok((Box::new(tcp), local, None));
     }
@@ -111,15 +116,12 @@ async fn attempt(shared: &Shared, hop: &Hop, trunk: &Trunk) -> Result<Up, Transp
         &trunk.tls,
         ServerName::try_from(hop.server_name.to_string()),
     ) else {
-        tracing::warn!(trunk = %hop.trunk, name = %hop.server_name, "no TLS settings or no name");
-        return Err(TransportError::Tls);
+        return Err(Cause::NoTls);
     };
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, tcp);
     let io = shared.gate.run(handshake).await.map_err(|error| {
         shared.tally.add(tls::classify(&error));
-        tracing::info!(trunk = %hop.trunk, remote = %hop.addr, name = %hop.server_name, %error,
-            "TLS handshake failed");
-        TransportError::Tls
+        Cause::Handshake(error)
     })?;
     let certificates = io.get_ref().1.peer_certificates();
     let identity = certificates.and_then(|chain| tls::peer_identity(chain.first()?));

@@ -33,6 +33,7 @@ mod dns;
 mod flow;
 mod lanes;
 mod network;
+mod outage;
 mod outbox;
 mod reload;
 mod shared;

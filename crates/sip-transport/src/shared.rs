@@ -21,6 +21,7 @@ use crate::dns::Resolver;
 use crate::flow::{Failure, Flows};
 use crate::lanes::Lanes;
 use crate::network::AllowedNetwork;
+use crate::outage::Outages;
 use crate::tls::{self, HandshakeGate, Terms, TlsClientSettings, TlsError};
 use crate::udp::UdpFlow;
 
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) lanes: Lanes,
     pub(crate) tally: Arc<Tally>,
     pub(crate) flows: Flows,
+    pub(crate) outages: Outages,
     pub(crate) admission: Arc<Admission>,
     pub(crate) gate: HandshakeGate,
     pub(crate) trunks: ArcSwap<Trunks>,

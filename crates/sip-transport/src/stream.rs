@@ -13,6 +13,7 @@ use crate::admission::Place;
 use crate::counters::Counter;
 use crate::flow::{Origin, Stream, Wish};
 use crate::lanes::{Incoming, Lane, lane_of};
+use crate::outage::Cause;
 use crate::shared::Shared;
 use crate::shed;
 
@@ -166,7 +167,13 @@ pub(crate) fn finish(shared: &Shared, flow: &Stream, reason: CloseReason) {
     let ending = flow.outbox.close(reason.as_error());
     let failed = reason == CloseReason::Stalled || (!ending.proven && reason.is_failure());
     let failure = match &flow.origin {
-        Origin::Opened(hop) if failed => Some(shared.failure(hop, ending.error)),
+        Origin::Opened(hop) if failed => {
+            // Why one never came up is known better where it was tried.
+            if !matches!(reason, CloseReason::NotConnected(_)) {
+                shared.outages.begin(hop, &Cause::Ended(reason));
+            }
+            Some(shared.failure(hop, ending.error))
+        }
         Origin::Opened(_) | Origin::Accepted(_) => None,
     };
     shared.flows.leave(flow, failure);
@@ -360,6 +367,7 @@ impl Reader<'_> {
             }
             if let Origin::Opened(hop) = &self.flow.origin {
                 self.shared.flows.prove(hop, self.flow.id);
+                self.shared.outages.end(hop);
             }
         }
     }

@@ -26,6 +26,7 @@ use crate::counters::{Counter, Counters, Tally};
 use crate::dns::Resolver;
 use crate::flow::{Choice, Flows, Origin, Stream, Wish};
 use crate::lanes::{Incoming, Lanes, Receiver};
+use crate::outage::Outages;
 use crate::outbox::Unqueued;
 use crate::reload::compile;
 use crate::shared::{Listener, Shared, Trunk};
@@ -103,6 +104,7 @@ impl Transport {
         let shared = Arc::new(Shared {
             lanes,
             flows: Flows::new(limits.outbox_bytes, limits.connections),
+            outages: Outages::new(limits.connections),
             admission: Admission::new(&limits, Arc::clone(&tally)),
             gate: HandshakeGate::new(limits.handshake_workers),
             limits,

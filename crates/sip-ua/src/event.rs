@@ -148,6 +148,7 @@ impl Outgoing {
             pinned_hop: self.pinned_hop.clone(),
             named_peer: self.named_peer.clone(),
             datagrams: self.datagrams,
+            credentials: self.credentials,
         }
     }
 }

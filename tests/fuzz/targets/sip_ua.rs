@@ -85,6 +85,7 @@ impl Net {
             pinned_hop: None,
             named_peer: None,
             datagrams: DatagramPolicy::default(),
+            credentials: true,
         }
     }
 
@@ -154,6 +155,7 @@ impl Net {
             pinned_hop,
             named_peer,
             datagrams,
+            credentials,
         } = Self::settings(side);
         let out = Outgoing {
             request,
@@ -164,7 +166,7 @@ impl Net {
             named_peer,
             policy: HopPolicy::default(),
             datagrams,
-            credentials: true,
+            credentials,
         };
         let now = self.now();
         let client = self.agents[side].send(now, out);

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use acs_sim::{CallHandle, CallOptions, Ending, Exchanged, Logged, MediaConfig, exchange};
+use acs_sim::{
+    CallHandle, CallOptions, CallState, Ending, Exchanged, Logged, MediaConfig, exchange,
+};
 use anyhow::{Context as _, Result, ensure};
 
 use super::stage::{SOON, Stage, connected};
@@ -27,6 +29,20 @@ pub async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> Result<T> {
     tokio::time::timeout(SOON, wait)
         .await
         .with_context(|| format!("not within {SOON:?}: {what}"))
+}
+
+/// Waits until a call is in such a state.
+///
+/// # Errors
+/// It is not within [`SOON`], or the call ends instead.
+pub async fn becomes(
+    what: &str,
+    call: &CallHandle,
+    wanted: impl Fn(&CallState) -> bool,
+) -> Result<()> {
+    let state = soon(what, call.wait(&wanted)).await?;
+    ensure!(wanted(&state), "{what}: the call ended: {:?}", state.ending);
+    Ok(())
 }
 
 impl Stage {

@@ -232,7 +232,6 @@ fn passes(id: &str) -> Result<()> {
 async fn unregistered(trial: Trial) -> Result<String> {
     let stage = trial
         .plan()
-        .replace("[admin]\n", "[admin]\nsocket = \"admin.sock\"\n")
         .acs(|acs| {
             for trunk in &mut acs.trunks {
                 trunk.fqdn = "sbc9.contoso.example".to_owned();
@@ -244,7 +243,7 @@ async fn unregistered(trial: Trial) -> Result<String> {
         let said = trial.command(&["status", "-c", "trunkline.toml"]);
         (said.text.contains("403")).then_some(said.text)
     };
-    let text = stage.until("`status` tells of the 403", told).await?;
+    let text = stage.shown("`status` tells of the 403", told).await?;
     ensure!(
         stage.acs.trunk(FQDN).ping() != PingStatus::Ok,
         "it is taken"

@@ -10,6 +10,7 @@
 //! place of the executable. Where a mutant changes nothing that a row ever sees, the row is not
 //! played again.
 
+mod believing;
 pub mod calls;
 pub mod dial;
 pub mod dns;

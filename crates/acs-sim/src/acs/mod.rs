@@ -227,6 +227,12 @@ impl AcsSim {
         self.agent.wire.connections.all()
     }
 
+    /// Changes whenever [`messages`](Self::messages) or [`connections`](Self::connections) do: what
+    /// was looked for in vain is worth another look.
+    pub fn activity(&self) -> watch::Receiver<()> {
+        self.agent.activity()
+    }
+
     /// Closes every connection in both directions, as Microsoft does in maintenance; calls go on.
     pub fn close_connections(&self) {
         self.agent.wire.close_connections();

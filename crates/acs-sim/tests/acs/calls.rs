@@ -247,15 +247,23 @@ async fn an_idle_connection_is_closed_and_the_next_request_makes_another() {
             .find(|m| m.sent && m.first_line().starts_with("OPTIONS"));
         ours.unwrap().connection
     };
+    let mut activity = stage.sbc.activity();
     assert_eq!(stage.sbc.ping().await, Some(200));
     let first = connection();
+    let open = || {
+        let connections = stage.sbc.connections();
+        connections
+            .iter()
+            .any(|one| one.id == Some(first) && one.closed.is_none())
+    };
     tokio::time::timeout(LIMIT, async {
-        while connection() == first {
-            tokio::time::sleep(idle * 2).await;
-            stage.sbc.ping().await;
+        while open() {
+            activity.changed().await.unwrap();
         }
     })
     .await
     .unwrap();
+    assert_eq!(stage.sbc.ping().await, Some(200));
+    assert_ne!(connection(), first);
     stage.assert_spotless();
 }

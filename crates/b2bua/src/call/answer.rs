@@ -5,7 +5,7 @@ use sdp::{
     AnswerError, Direction, Negotiated, OfferError, PendingOffer, SessionDescription, answer_for,
     offer_for,
 };
-use sip_msg::{Response, StatusCode};
+use sip_msg::{Request, Response, StatusCode};
 use sip_ua::DialogKey;
 
 use super::attempt::{Fork, Trying};
@@ -154,54 +154,16 @@ impl Setup {
         core.disarm_attempt(head.key);
         core.disarm(head.key, Timer::Budget);
         early.ringback.end(core, &media);
-        let Party {
-            mut trying,
-            dialog,
-            fork,
-        } = party;
-        trying.media.local.clone_from(&fork.negotiated.local);
-        let callee_intends = fork.negotiated.remote.direction;
-        let caller_intends = offer.as_ref().and_then(SessionDescription::audio);
+        let callee_intends = party.fork.negotiated.remote.direction;
         let caller_intends = match &caller {
             ToldCaller::Before(early) => early.negotiated.remote.direction,
             ToldCaller::Answer(..) | ToldCaller::Offer(..) => {
-                caller_intends.map_or(Direction::SendRecv, |audio| audio.direction)
+                let audio = offer.as_ref().and_then(SessionDescription::audio);
+                audio.map_or(Direction::SendRecv, |audio| audio.direction)
             }
         };
-        let upkeep = Upkeep::of_answer(response, &trying.trunk.session);
-        let callee = Leg {
-            side: Side::B,
-            trunk: trying.trunk,
-            dialog,
-            media: trying.media,
-            session: Session {
-                told: fork.told,
-                heard: fork.heard,
-                negotiated: fork.negotiated,
-                intends: callee_intends,
-                conveyed: caller_intends,
-            },
-            exchange: Exchange::Idle,
-            recode: false,
-            upkeep,
-            playing: HoldMusic::None,
-        };
-        let mut reply = Reply::new(StatusCode::OK).dialog(&invite);
-        match &caller {
-            ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _) => {
-                reply = reply.body(body.clone());
-            }
-            ToldCaller::Before(_) => {}
-        }
-        let phase = passlist::Phase::Answer;
-        let said = Taken::new(phase, &response.headers, &callee.trunk);
-        passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
-        // An interval that is too short was refused at once.
-        let timer = SessionTimer::answering(&invite.headers, &head.trunk.session);
-        let timer = timer.ok().flatten();
-        if let Some(timer) = timer {
-            timer.write_answer(&mut reply.headers);
-        }
+        let callee = party.into_leg(response, caller_intends);
+        let (reply, timer) = acceptance(&invite, head, &caller, &callee, response);
         let upkeep = Upkeep::of_request(&invite.headers, timer);
         let Some(dialog) = core.reply(server, &head.trunk, reply) else {
             // The caller is gone although nobody said so: there is nobody to talk to.
@@ -218,32 +180,81 @@ impl Setup {
             media,
             upkeep,
         };
-        match caller {
-            ToldCaller::Answer(told, negotiated) => {
-                let session = Session {
-                    told,
-                    heard: invite.body,
-                    negotiated: *negotiated,
-                    intends: caller_intends,
-                    conveyed: callee_intends,
-                };
-                let leg = caller_leg.agreed(&head.trunk, session);
-                Talking::begin(core, head, leg, callee)
+        let session_of = |told, heard, negotiated| Session {
+            told,
+            heard,
+            negotiated,
+            intends: caller_intends,
+            conveyed: callee_intends,
+        };
+        let session = match caller {
+            ToldCaller::Answer(told, negotiated) => session_of(told, invite.body, *negotiated),
+            ToldCaller::Before(early) => session_of(early.told, early.heard, early.negotiated),
+            ToldCaller::Offer(told, offer) => {
+                return Offered::begin(caller_leg, told, *offer, callee);
             }
-            ToldCaller::Before(early) => {
-                let session = Session {
-                    told: early.told,
-                    heard: early.heard,
-                    negotiated: early.negotiated,
-                    intends: caller_intends,
-                    conveyed: callee_intends,
-                };
-                let leg = caller_leg.agreed(&head.trunk, session);
-                Talking::begin(core, head, leg, callee)
-            }
-            ToldCaller::Offer(told, offer) => Offered::begin(caller_leg, told, *offer, callee),
+        };
+        let leg = caller_leg.agreed(&head.trunk, session);
+        Talking::begin(core, head, leg, callee)
+    }
+}
+
+impl Party {
+    /// The leg of the called party, which accepted with this response and was told what the caller
+    /// intends.
+    fn into_leg(self, response: &Response, conveyed: Direction) -> Leg {
+        let Self {
+            mut trying,
+            dialog,
+            fork,
+        } = self;
+        trying.media.local.clone_from(&fork.negotiated.local);
+        let upkeep = Upkeep::of_answer(response, &trying.trunk.session);
+        Leg {
+            side: Side::B,
+            trunk: trying.trunk,
+            dialog,
+            media: trying.media,
+            session: Session {
+                told: fork.told,
+                heard: fork.heard,
+                intends: fork.negotiated.remote.direction,
+                negotiated: fork.negotiated,
+                conveyed,
+            },
+            exchange: Exchange::Idle,
+            recode: false,
+            upkeep,
+            playing: HoldMusic::None,
         }
     }
+}
+
+/// The 2xx to the caller, and the session timer it agrees to, if any.
+fn acceptance(
+    invite: &Request,
+    head: &Head,
+    caller: &ToldCaller,
+    callee: &Leg,
+    response: &Response,
+) -> (Reply, Option<SessionTimer>) {
+    let mut reply = Reply::new(StatusCode::OK).dialog(invite);
+    match caller {
+        ToldCaller::Answer(body, _) | ToldCaller::Offer(body, _) => {
+            reply = reply.body(body.clone());
+        }
+        ToldCaller::Before(_) => {}
+    }
+    let phase = passlist::Phase::Answer;
+    let said = Taken::new(phase, &response.headers, &callee.trunk);
+    passlist::carry(phase, &said, &head.trunk, &mut reply.headers);
+    // An interval that is too short was refused at once.
+    let timer = SessionTimer::answering(&invite.headers, &head.trunk.session);
+    let timer = timer.ok().flatten();
+    if let Some(timer) = timer {
+        timer.write_answer(&mut reply.headers);
+    }
+    (reply, timer)
 }
 
 /// What the called party's answer comes to.

@@ -95,7 +95,8 @@ fn admit(core: &mut Core, head: &mut Head, arrived: &Arrived) -> Result<Box<Setu
     let trunk = &arrived.trunk;
     if core.draining {
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, FailureClass::Policy);
-        return Err(refusal.with(HeaderName::RetryAfter, "60"));
+        let seconds = core.drain.retry_after.to_string();
+        return Err(refusal.with(HeaderName::RetryAfter, seconds));
     }
     understood(trunk, &arrived.invite)?;
     let offer = offer_of(trunk, &arrived.invite)?;

@@ -4,6 +4,7 @@
 use sdp::{Audio, Format, Policy, SessionDescription};
 use sip_msg::{HeaderName, Headers, Response, StatusCode};
 
+use super::attempt::Trying;
 use super::setup::Setup;
 use super::{Head, Phase};
 use crate::core::Core;
@@ -60,6 +61,17 @@ impl Concession {
         })))
     }
 
+    /// What can be conceded to the refusal of an attempt to which nothing was conceded yet;
+    /// `spoken` is what the party that is to be joined to it speaks, where that is known.
+    pub(crate) fn of(trying: &Trying, response: &Response, spoken: Option<&Audio>) -> Option<Self> {
+        if trying.conceded {
+            return None;
+        }
+        let sent = &trying.request.headers;
+        let converting = || Self::converting(response, spoken?, &policy(&trying.trunk));
+        Self::to(response, sent, |tag| trying.trunk.supports(tag)).or_else(converting)
+    }
+
     /// What the caller is made to say.
     pub(crate) fn speech(&self) -> Option<&Audio> {
         match self {
@@ -107,13 +119,9 @@ impl Setup {
         response: Response,
     ) -> Phase {
         let (failure, said) = self.failure_said(&response);
-        let trying = self.trying.as_ref().filter(|trying| !trying.conceded);
         let spoken = self.offer.as_ref().and_then(SessionDescription::audio);
-        let concession = trying.and_then(|trying| {
-            let sent = &trying.request.headers;
-            let converting = || Concession::converting(&response, spoken?, &policy(&trying.trunk));
-            Concession::to(&response, sent, |tag| trying.trunk.supports(tag)).or_else(converting)
-        });
+        let trying = self.trying.as_ref();
+        let concession = trying.and_then(|trying| Concession::of(trying, &response, spoken));
         let Some(concession) = concession else {
             return self.failed(core, head, failure, said);
         };

@@ -13,7 +13,6 @@ use super::refresh::{SessionTimer, takes_updates};
 use super::talking::Talking;
 use super::{Head, upkeep};
 use crate::core::{Core, Reply, SDP};
-use crate::index::Owner;
 use crate::key::Side;
 use crate::leg::{Exchange, Leg, policy};
 
@@ -250,35 +249,22 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg, refresh: bo
         own.session.offer(&mut own.media.local, told, &policy).ok()
     } else if refresh {
         wanted = own.session.conveyed;
-        own.session.offer_again()
+        own.session.offer_again(&policy(&own.trunk))
     } else {
         None
     };
     let Some((body, offer)) = offered else { return };
     own.upkeep.sent();
-    let timers = own.trunk.session;
-    let upkeep = own.upkeep;
-    let capabilities = own.trunk.capability_headers(&core.software);
-    let asked = core
-        .ua
-        .dialog_request(core.now, own.dialog, Method::Invite, |request| {
-            for (name, value) in capabilities {
-                request.headers.push(name, value);
-            }
-            upkeep.write_request(&timers, &mut request.headers);
-            request.set_body(SDP, body.clone());
-        });
+    let asked = upkeep::ask(core, head.key, own, Method::Invite, |request| {
+        request.set_body(SDP, body.clone());
+    });
     own.exchange = match asked {
-        Ok(client) => {
-            core.index.own_client(client, Owner::Call(head.key));
-            let offer = Box::new(offer);
-            Exchange::Offering {
-                client,
-                offer,
-                body,
-                conveying: wanted,
-            }
-        }
+        Ok(client) => Exchange::Offering {
+            client,
+            offer: Box::new(offer),
+            body,
+            conveying: wanted,
+        },
         // The user agent knows of an INVITE of the party that we have not seen yet; what comes of
         // it leads back here.
         Err(DialogError::Glare) => {

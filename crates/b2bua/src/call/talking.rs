@@ -51,6 +51,22 @@ impl Talking {
         Phase::Talking(Box::new(talking))
     }
 
+    /// Counts the time of a call of which one party was replaced: from the answer for the one that
+    /// stays, so that no number of transfers makes a call endless, and from now for the new one.
+    pub(crate) fn limit_duration_anew(&self, core: &mut Core, head: &Head, new: Side) {
+        let since = head.record.answered.unwrap_or(core.now.wall);
+        let spent = core.now.wall.saturating_since(since);
+        let stays = self.leg(new.other()).trunk.timers.max_duration;
+        let longest = [
+            stays.map(|longest| longest.saturating_sub(spent)),
+            self.leg(new).trunk.timers.max_duration,
+        ];
+        match longest.into_iter().flatten().min() {
+            Some(longest) => core.arm(head.key, Timer::Duration, longest),
+            None => core.disarm(head.key, Timer::Duration),
+        }
+    }
+
     pub(crate) fn on(mut self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         self.changed |= !matches!(event, Event::Media { .. } | Event::Timer(_));
         let event = match self.transfer_on(core, head, event) {

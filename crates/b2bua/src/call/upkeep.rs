@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use sip_msg::{Headers, Method, Response, StatusCode};
-use sip_ua::ClientKey;
+use sip_msg::{Headers, Method, Request, Response, StatusCode};
+use sip_ua::{ClientKey, DialogError};
 
 use super::refresh::{self, SessionTimer};
 use super::talking::Talking;
@@ -208,23 +208,35 @@ pub(super) fn refresh(core: &mut Core, call: CallKey, own: &mut Leg) -> bool {
     if !by_update {
         return true;
     }
-    let upkeep = own.upkeep;
-    let capabilities = own.trunk.capability_headers(&core.software);
-    let asked = core
-        .ua
-        .dialog_request(core.now, own.dialog, Method::Update, |request| {
-            for (name, value) in capabilities {
-                request.headers.push(name, value);
-            }
-            upkeep.write_request(&policy, &mut request.headers);
-        });
-    own.upkeep.work = match asked {
-        Ok(client) => {
-            core.index.own_client(client, Owner::Call(call));
-            Work::Updating(client)
-        }
+    own.upkeep.work = match ask(core, call, own, Method::Update, |_| {}) {
+        Ok(client) => Work::Updating(client),
         // No room now: the deadline of the session decides.
         Err(_) => Work::Nothing,
     };
     false
+}
+
+/// A request within the leg's dialog that says what we can do and, as every one does that can
+/// refresh the session, which timer we ask for. `describe` gives it its body.
+pub(super) fn ask(
+    core: &mut Core,
+    call: CallKey,
+    own: &Leg,
+    method: Method,
+    describe: impl FnOnce(&mut Request),
+) -> Result<ClientKey, DialogError> {
+    let (upkeep, policy) = (own.upkeep, own.trunk.session);
+    let capabilities = own.trunk.capability_headers(&core.software);
+    let write = |request: &mut Request| {
+        for (name, value) in capabilities {
+            request.headers.push(name, value);
+        }
+        upkeep.write_request(&policy, &mut request.headers);
+        describe(request);
+    };
+    let client = core
+        .ua
+        .dialog_request(core.now, own.dialog, method, write)?;
+    core.index.own_client(client, Owner::Call(call));
+    Ok(client)
 }

@@ -73,28 +73,6 @@ fn a_used_up_budget_ends_the_call_in_time() {
 }
 
 #[test]
-fn retry_after_puts_the_peer_aside_within_reason() {
-    let busy = |seconds| {
-        judge(&AttemptFailure::Final {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            retry_after: Some(seconds),
-            cause: None,
-        })
-    };
-    assert_eq!(busy(1).aside, Some(Duration::from_secs(1)));
-    assert_eq!(busy(u32::MAX).aside, Some(ASIDE_MAX));
-    let declined = judge(&AttemptFailure::Final {
-        status: StatusCode::DECLINE,
-        retry_after: Some(10),
-        cause: None,
-    });
-    assert_eq!(
-        declined.aside, None,
-        "a called party's wish is not the trunk's"
-    );
-}
-
-#[test]
 fn a_cause_goes_with_the_status_it_came_with() {
     let cause = Cause::new(34);
     let relayed = judge(&AttemptFailure::Final {

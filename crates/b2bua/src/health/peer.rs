@@ -6,11 +6,7 @@ use ambient::{Moment, Now, WallTime};
 use sip_msg::{StatusCode, Uri};
 
 use super::{PeerView, ProbeFailure};
-use crate::failure::ASIDE_MAX;
-use crate::profile::Preset;
-
-/// How long a peer is put aside that answered 503 without `Retry-After`.
-const ASIDE_DEFAULT: Duration = Duration::from_secs(1);
+use crate::profile::{OptionsPing, Preset};
 
 /// Whether a peer takes calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +112,7 @@ impl Peer {
         now: Now,
         outcome: Outcome,
         result: ProbeResult,
-        losses_down: u8,
+        policy: &OptionsPing,
     ) -> Option<bool> {
         self.last = Some((now.wall, result));
         if matches!(result, ProbeResult::Answered { .. }) {
@@ -132,11 +128,11 @@ impl Peer {
             }
             Outcome::Lost => {
                 self.losses = self.losses.saturating_add(1);
-                was_down || self.losses >= losses_down
+                was_down || self.losses >= policy.losses.max(1)
             }
             Outcome::NotTaken => true,
             Outcome::Overloaded { retry_after } => {
-                self.put_aside(now.moment, retry_after);
+                self.put_aside(now.moment, retry_after, policy);
                 true
             }
         };
@@ -153,9 +149,14 @@ impl Peer {
         Some(!down)
     }
 
-    pub(super) fn put_aside(&mut self, now: Moment, retry_after: Option<u32>) {
+    pub(super) fn put_aside(
+        &mut self,
+        now: Moment,
+        retry_after: Option<u32>,
+        policy: &OptionsPing,
+    ) {
         let asked = retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
-        let until = now + asked.unwrap_or(ASIDE_DEFAULT).min(ASIDE_MAX);
+        let until = now + asked.map_or(policy.aside, |asked| asked.min(policy.aside_max));
         self.aside_until = self.aside_until.max(Some(until));
     }
 

@@ -202,6 +202,37 @@ fn retry_after_puts_a_peer_aside_for_so_long() {
 }
 
 #[test]
+fn a_rest_is_as_long_as_the_trunk_grants() {
+    let name = TrunkName::from("carrier");
+    // Without a wish the pause; a wish up to the limit; more than the limit never.
+    for (asked, rests) in [(None, 4_000), (Some(2), 2_000), (Some(30), 20_000)] {
+        let mut trunk = carrier();
+        trunk.options.aside = Duration::from_secs(4);
+        trunk.options.aside_max = Duration::from_secs(20);
+        let mut monitor = monitor(trunk);
+        let (time, probe) = probes(&mut monitor, 500).remove(0);
+        monitor.handle_answer(at(time), probe.id, &answer(&probe, 200));
+        monitor.handle_overload(at(1_000), &name, 0, asked);
+        let up = |milliseconds| facts(&monitor, milliseconds)[&(name.clone(), 0)];
+        assert!(!up(1_000 + rests - 1), "{asked:?}");
+        assert!(up(1_000 + rests), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_trunk_that_says_nothing_grants_a_second_and_five_minutes_at_most() {
+    let name = TrunkName::from("carrier");
+    for (asked, rests) in [(None, 1_000), (Some(u32::MAX), 300_000)] {
+        let mut monitor = monitor(carrier());
+        let (time, probe) = probes(&mut monitor, 500).remove(0);
+        monitor.handle_answer(at(time), probe.id, &answer(&probe, 200));
+        monitor.handle_overload(at(1_000), &name, 0, asked);
+        let up = |milliseconds| facts(&monitor, milliseconds)[&(name.clone(), 0)];
+        assert!(!up(1_000 + rests - 1) && up(1_000 + rests), "{asked:?}");
+    }
+}
+
+#[test]
 fn an_answered_probe_does_not_end_the_rest_that_a_peer_asked_for() {
     let mut monitor = monitor(carrier());
     let (time, probe) = probes(&mut monitor, 500).remove(0);
@@ -244,19 +275,19 @@ fn answered_pings_without_any_from_the_other_side_are_half_a_health() {
         "there was no time for it yet"
     );
     assert_eq!(health(&monitor, time), TrunkHealth::InboundMissing);
-    let remote = "52.114.132.46:40000".parse().unwrap();
-    let reply = monitor.handle_inbound(at(time), &acs(), remote, false);
+    let remote = (TransportKind::Tls, "52.114.132.46:40000".parse().unwrap());
+    let reply = monitor.handle_inbound(at(time), &acs(), remote, None);
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(health(&monitor, time + 1_000), TrunkHealth::Up);
     let view = monitor.views(at(time).moment).next().unwrap();
-    assert_eq!(view.last_inbound.map(|(_, by)| by), Some(remote));
+    assert_eq!(view.last_inbound.map(|(_, by)| by), Some(remote.1));
 }
 
 #[test]
 fn inbound_options_are_answered_here_and_draining_says_so() {
     let mut monitor = monitor(acs());
-    let remote = "52.114.132.46:40000".parse().unwrap();
-    let reply = monitor.handle_inbound(at(0), &acs(), remote, false);
+    let remote = (TransportKind::Tls, "52.114.132.46:40000".parse().unwrap());
+    let reply = monitor.handle_inbound(at(0), &acs(), remote, None);
     let value = |name: &HeaderName| {
         let found = reply.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
@@ -266,8 +297,33 @@ fn inbound_options_are_answered_here_and_draining_says_so() {
         Some("<sip:sbc1.example.com:5061;transport=tls>")
     );
     assert!(value(&HeaderName::Allow).unwrap().contains("NOTIFY"));
-    let reply = monitor.handle_inbound(at(0), &acs(), remote, true);
+    let policy = DrainPolicy { retry_after: 17 };
+    let reply = monitor.handle_inbound(at(0), &acs(), remote, Some(policy));
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    let wait = (HeaderName::RetryAfter, "17".to_owned());
+    assert!(reply.headers.contains(&wait), "{:?}", reply.headers);
+}
+
+#[test]
+fn the_answer_to_options_names_the_transport_they_came_by() {
+    let mut trunk = carrier();
+    trunk.also_at = vec![(TransportKind::Tcp, 5062)];
+    let mut monitor = monitor(trunk.clone());
+    for (transport, contact) in [
+        (
+            TransportKind::Udp,
+            "<sip:sbc1.example.com:5061;transport=udp>",
+        ),
+        (
+            TransportKind::Tcp,
+            "<sip:sbc1.example.com:5062;transport=tcp>",
+        ),
+    ] {
+        let from = (transport, "198.51.100.7:40000".parse().unwrap());
+        let reply = monitor.handle_inbound(at(0), &trunk, from, None);
+        let expected = (HeaderName::Contact, contact.to_owned());
+        assert!(reply.headers.contains(&expected), "{:?}", reply.headers);
+    }
 }
 
 #[test]

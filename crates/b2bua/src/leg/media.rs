@@ -1,6 +1,8 @@
 //! The media of one leg: its ports, key and SSRC, which never change while the leg lives, and the
 //! parameters that the relay is told.
 
+use std::sync::Arc;
+
 use media_relay::{
     Cadence, Conversion, Impairment, Law, LegId, LegParams, Listen, MasterKey, MediaCommand,
     PortPair, PtMap, RemoteCandidate, ShardId, Source, Speech, SrtpParams, Suite, TelephoneEvent,
@@ -130,6 +132,7 @@ impl LegMedia {
             outbound: self.local.cryptos.first().map(outbound),
             rtcp_mux: self.local.rtcp_mux,
             latch: trunk.latch,
+            networks: Arc::clone(&trunk.media.networks),
             pt_map: PtMap::empty(),
             cname: self.cname.clone(),
             ..LegParams::new(self.ssrc)

@@ -65,6 +65,7 @@ pub(crate) fn policy(trunk: &TrunkProfile) -> Policy {
         },
         hold: trunk.hold.dialect,
         suites: trunk.media.suites.clone(),
+        networks: Arc::clone(&trunk.media.networks),
         ..Policy::default()
     };
     match trunk.media.transcode {
@@ -213,9 +214,9 @@ impl Session {
 impl Session {
     /// The description the party was told last, as an offer once more: it refreshes the session
     /// and changes nothing.
-    pub(crate) fn offer_again(&self) -> Option<(Bytes, PendingOffer)> {
+    pub(crate) fn offer_again(&self, policy: &Policy) -> Option<(Bytes, PendingOffer)> {
         let told = SessionDescription::parse(&self.told).ok()?;
-        let pending = PendingOffer::again(&told, &self.negotiated)?;
+        let pending = PendingOffer::again(&told, &self.negotiated, policy)?;
         Some((self.told.clone(), pending))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use sdp::Suite;
 
 /// Media of one trunk.
@@ -18,17 +19,21 @@ pub struct MediaPolicy {
     pub suites: Vec<Suite>,
     /// A held call of which neither RTP nor RTCP was heard for this long is ended.
     pub hold_inactivity: Option<Duration>,
+    /// Networks that the trunk's media comes from and is sent to; empty for any. Packets from
+    /// elsewhere are dropped, and a description that names an address elsewhere is refused (N-08).
+    pub networks: Arc<[IpNet]>,
 }
 
 impl Default for MediaPolicy {
     /// Nothing denied, transcoding where nothing else helps, the one suite every peer speaks
-    /// (D-01, D-03), an hour of silence on hold.
+    /// (D-01, D-03), an hour of silence on hold, media from anywhere.
     fn default() -> Self {
         Self {
             deny: Vec::new(),
             transcode: true,
             suites: vec![Suite::AesCm128HmacSha1_80],
             hold_inactivity: Some(Duration::from_secs(3600)),
+            networks: Arc::default(),
         }
     }
 }

@@ -107,7 +107,10 @@ impl TrunkProfile {
             session: SessionPolicy::default(),
             dtmf: DtmfPolicy::default(),
             codecs: Vec::new(),
-            media: MediaPolicy::default(),
+            media: MediaPolicy {
+                networks: microsoft_nets().into(),
+                ..MediaPolicy::default()
+            },
             media_interface: 0,
             latch: LatchPolicy::Authenticated,
             early: Early::microsoft(),
@@ -253,7 +256,8 @@ impl PeerProfile {
 }
 
 impl Default for OptionsPing {
-    /// Once a minute and peer, spread by six seconds; down after three losses (P-03, P-07).
+    /// Once a minute and peer, spread by six seconds; down after three losses (P-03, P-07). Who has
+    /// too much to do is left alone for a second, or for as long as it asks, up to five minutes.
     fn default() -> Self {
         Self {
             enabled: true,
@@ -263,6 +267,8 @@ impl Default for OptionsPing {
             losses: 3,
             expect_inbound: None,
             expired_after: Duration::from_secs(15 * 60),
+            aside: Duration::from_secs(1),
+            aside_max: Duration::from_secs(300),
         }
     }
 }

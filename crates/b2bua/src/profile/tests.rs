@@ -142,3 +142,11 @@ fn transfers_are_advertised_as_they_are_taken() {
     assert!(!trunk.supports("replaces"));
     assert!(trunk.is_named(&trunk.advertised.host.to_ascii_uppercase()));
 }
+
+#[test]
+fn a_trunk_that_may_register_here_is_told_so() {
+    let mut trunk = acs();
+    assert!(!trunk.allow_value().contains("REGISTER"));
+    trunk.registrar = Some(RegistrarPolicy::default());
+    assert!(trunk.allow_value().ends_with(", REGISTER"));
+}

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
 use sip_msg::Method;
 use sip_msg::wire::{FlowId, ListenerId};
 
@@ -255,4 +256,53 @@ fn a_source_is_known_by_its_registration() {
     );
     assert_eq!(bench.registrar.trunk_at(at(59), &arrival(40_002)), None);
     assert_eq!(bench.registrar.trunk_at(at(60), &arrival(40_001)), None);
+}
+
+/// The trunk that a search through everything finds.
+fn searched(registrar: &Registrar, now: Moment, from: &Arrival) -> Option<TrunkName> {
+    let here = |binding: &Binding| {
+        binding.received == from.remote
+            && binding.transport == from.transport
+            && now < binding.until
+    };
+    let at = |users: &BTreeMap<String, Vec<Binding>>| users.values().flatten().any(here);
+    let found = registrar.trunks.iter().find(|(_, users)| at(users));
+    found.map(|(name, _)| name.clone())
+}
+
+proptest! {
+    /// Users come, move, renew and go, time passes, trunks are reloaded away: a source is found
+    /// where a search through all bindings finds it, and nothing is left when all are gone.
+    #[test]
+    fn the_index_of_sources_finds_what_a_search_finds(
+        steps in prop::collection::vec((0u8..3, 0u8..3, 0u16..4, 0u8..4, 0u64..90), 1..80)
+    ) {
+        let names = ["a", "b", "c"].map(TrunkName::from);
+        let policy = RegistrarPolicy { contacts: 2, ..RegistrarPolicy::default() };
+        let (mut registrar, mut now) = (Registrar::default(), 0);
+        for (seq, (trunk, user, port, kind, passes)) in (1..).zip(steps) {
+            now += passes;
+            let contact = format!("Contact: <sip:u@10.0.0.{port}>");
+            let fields = match kind {
+                0 => ["Contact: *", "Expires: 0"],
+                1 => [contact.as_str(), "Expires: 0"],
+                2 => [contact.as_str(), "Expires: 60"],
+                _ => [contact.as_str(), "Expires: 120"],
+            };
+            let from = arrival(40_000 + port);
+            let by = Registering {
+                request: &request(&format!("u{user}"), "c", seq, &fields),
+                arrival: &from,
+                proven: None,
+            };
+            registrar.register(at(now), &names[usize::from(trunk)], &policy, &by).unwrap();
+            for port in 0..4 {
+                let from = arrival(40_000 + port);
+                let found = registrar.trunk_at(at(now), &from).cloned();
+                prop_assert_eq!(found, searched(&registrar, at(now), &from));
+            }
+        }
+        registrar.reload(&Profiles::default());
+        prop_assert!(registrar.sources.is_empty());
+    }
 }

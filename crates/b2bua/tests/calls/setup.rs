@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use b2bua::profile::DrainPolicy;
 use b2bua::record::EndedBy;
 use sim::{Dial, Reach, Script, Sim, World};
 
@@ -280,12 +281,18 @@ fn a_full_trunk_refuses_and_says_when_to_come_again() {
 
 #[test]
 fn a_draining_gateway_takes_no_call_and_keeps_those_it_has() {
-    let mut sim = World::new(5).start();
+    let policy = DrainPolicy { retry_after: 17 };
+    let mut sim = World::new(5).draining(policy).start();
     let (first, _) = up(&mut sim, "carrier", APPLICATION, "acs");
     sim.input(b2bua::Input::Drain);
     let second = sim.call("carrier", APPLICATION);
     sim.run_until_quiet();
     assert_eq!(sim.view(second).failed_with(), Some(503));
+    let told = sim.trace().iter().any(|entry| {
+        entry.text.starts_with(b"SIP/2.0 503")
+            && String::from_utf8_lossy(&entry.text).contains("\r\nRetry-After: 17\r\n")
+    });
+    assert!(told, "{}", sim.ladder());
     assert!(sim.view(first).is_up());
     sim.hang_up(first);
     nothing_is_left(&mut sim);

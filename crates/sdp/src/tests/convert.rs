@@ -112,7 +112,7 @@ fn what_was_told_once_is_offered_again_with_every_key_of_it() {
     let agreed = pending.answered(&weak).unwrap();
     assert_eq!(agreed.outbound.as_ref().unwrap().tag, 1);
     // A refresh repeats both lines, so the peer may take up the other one now.
-    let again = PendingOffer::again(&told, &agreed).unwrap();
+    let again = PendingOffer::again(&told, &agreed, &Policy::default()).unwrap();
     let strong = answer(&format!("2 AEAD_AES_256_GCM inline:{key}"));
     let outbound = again.answered(&strong).unwrap().outbound.unwrap();
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sip_msg::{Headers, NameAddr, Request, Response, Uri};
+use sip_msg::{HeaderName, Headers, NameAddr, Request, Response, Uri};
 
 use crate::description::{Description, Direction};
 use crate::media::MediaEnd;
@@ -91,6 +91,47 @@ pub struct Call {
 }
 
 impl Call {
+    /// A call of which nothing is known but its INVITE.
+    pub(crate) fn new(role: Role, invite: Request, media: MediaEnd) -> Self {
+        Self {
+            role,
+            state: State::Calling,
+            responses: Vec::new(),
+            reinvites: Vec::new(),
+            refers: Vec::new(),
+            notified: Vec::new(),
+            reinvited: 0,
+            described: Vec::new(),
+            ending: None,
+            refusal: None,
+            pracks: Vec::new(),
+            early_answers: Vec::new(),
+            media,
+            call_id: field(&invite, HeaderName::CallId),
+            invite,
+            local_tag: String::new(),
+            remote_tag: None,
+            local_party: String::new(),
+            remote_party: String::new(),
+            target: None,
+            routes: Vec::new(),
+            local_seq: 0,
+            remote_seq: 0,
+            version: 1,
+            direction: Direction::SendRecv,
+            offered_late: false,
+            acked: false,
+            cancel_wanted: false,
+            given_up: false,
+            script_at: 0,
+            invite_key: String::new(),
+            prack: Prack::default(),
+            progress: None,
+            rseq: 0,
+            reliable: None,
+        }
+    }
+
     /// Whether it is answered and not over.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -146,4 +187,10 @@ impl Call {
             .is_some_and(fork)
             && (self.remote_tag.is_none() || remote == self.remote_tag.as_deref())
     }
+}
+
+/// A header field of a request, as written; empty where it has none.
+pub(super) fn field(request: &Request, name: HeaderName) -> String {
+    let value = request.headers.get_str(&name);
+    value.unwrap_or_default().to_owned()
 }

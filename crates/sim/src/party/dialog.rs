@@ -2,7 +2,7 @@
 
 use sip_msg::{HeaderName, Headers, Method, Request, Response};
 
-use super::call::{Call, Role, State};
+use super::call::{Call, Role, State, field};
 use super::{Dial, Party};
 use crate::description::Direction;
 
@@ -16,50 +16,15 @@ impl Party {
             }
         }
         let media = self.new_media();
-        let text = |name| {
-            request
-                .headers
-                .get_str(&name)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let local_tag = request.headers.from_tag().unwrap_or_default();
         let call = Call {
-            role: Role::Caller,
-            state: State::Calling,
-            responses: Vec::new(),
-            reinvites: Vec::new(),
-            refers: Vec::new(),
-            notified: Vec::new(),
-            reinvited: 0,
-            described: Vec::new(),
-            ending: None,
-            refusal: None,
-            pracks: Vec::new(),
-            early_answers: Vec::new(),
+            local_tag: request.headers.from_tag().unwrap_or_default(),
+            local_party: field(&request, HeaderName::From),
+            remote_party: field(&request, HeaderName::To),
             prack: dial.prack,
-            progress: None,
-            rseq: 0,
-            reliable: None,
-            media,
-            call_id: text(HeaderName::CallId),
-            local_tag,
-            remote_tag: None,
-            local_party: text(HeaderName::From),
-            remote_party: text(HeaderName::To),
-            target: None,
-            routes: Vec::new(),
             local_seq: 1,
-            remote_seq: 0,
-            version: 1,
-            direction: Direction::SendRecv,
             offered_late: dial.late_offer,
             acked: true,
-            cancel_wanted: false,
-            given_up: false,
-            script_at: 0,
-            invite_key: String::new(),
-            invite: request.clone(),
+            ..Call::new(Role::Caller, request.clone(), media)
         };
         self.calls.insert(number, call);
         if !dial.late_offer

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sip_msg::{HeaderName, Message, Method, Request, Response, StatusCode, TransportKind};
 
-use super::call::{Call, Role, State};
+use super::call::{Call, Role, State, field};
 use super::client::key;
 use super::script::{Reply, Step};
-use super::{GIVE_UP, Out, Party, Pong, Prack, Route, T1, T2, Wake};
+use super::{GIVE_UP, Out, Party, Pong, Route, T1, T2, Wake};
 use crate::description::{Direction, EVENTS};
 
 /// A request that came.
@@ -303,13 +303,6 @@ impl Party {
     fn handle_invite(&mut self, key: &str, request: &Request) {
         self.last_called += 1;
         let number = self.last_called;
-        let text = |name| {
-            request
-                .headers
-                .get_str(&name)
-                .unwrap_or_default()
-                .to_owned()
-        };
         let contact = request
             .headers
             .contacts()
@@ -318,41 +311,16 @@ impl Party {
         let local_tag = self.tokens.tag();
         let media = self.new_media();
         let mut call = Call {
-            role: Role::Called,
-            state: State::Calling,
-            responses: Vec::new(),
-            reinvites: Vec::new(),
-            refers: Vec::new(),
-            notified: Vec::new(),
-            reinvited: 0,
-            described: Vec::new(),
-            ending: None,
-            refusal: None,
-            pracks: Vec::new(),
-            early_answers: Vec::new(),
-            prack: Prack::default(),
-            progress: None,
-            rseq: 0,
-            reliable: None,
-            media,
-            call_id: text(HeaderName::CallId),
-            local_party: text(HeaderName::To),
-            remote_party: text(HeaderName::From),
-            remote_tag: request.headers.from_tag(),
             local_tag,
+            remote_tag: request.headers.from_tag(),
+            local_party: field(request, HeaderName::To),
+            remote_party: field(request, HeaderName::From),
             target: contact.map(|contact| contact.uri),
             routes: request.headers.record_routes().unwrap_or_default(),
-            local_seq: 0,
             remote_seq: request.headers.cseq().map_or(0, |cseq| cseq.seq),
-            version: 1,
-            direction: Direction::SendRecv,
             offered_late: request.body.is_empty(),
-            acked: false,
-            cancel_wanted: false,
-            given_up: false,
-            script_at: 0,
             invite_key: key.to_owned(),
-            invite: request.clone(),
+            ..Call::new(Role::Called, request.clone(), media)
         };
         call.describe(&request.body);
         self.calls.insert(number, call);

@@ -11,6 +11,7 @@ mod health;
 mod in_call;
 mod ladders;
 mod late_offer;
+mod networks;
 mod random;
 mod redirect;
 mod reliable;

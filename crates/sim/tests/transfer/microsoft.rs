@@ -463,3 +463,49 @@ fn a_target_that_chatters_is_reported_in_few_words() {
     assert!(told.len() <= 12, "{told:?}");
     assert_eq!((told.first(), told.last()), (Some(&100), Some(&200)));
 }
+
+#[test]
+fn a_target_that_takes_none_of_the_codecs_is_offered_what_can_be_converted() {
+    let mut sim = World::new(44)
+        .without_pings()
+        .party("carrier", |party| party.style.formats = vec![8, 101])
+        .start();
+    let (carrier, old) = up(&mut sim, "carrier", APPLICATION, "acs");
+    sim.party_mut("acs").style.formats = vec![9, 101];
+    sim.refer(old, BACK);
+    sim.run_until_quiet();
+    // It rings before it refuses, and again.
+    assert_eq!(told(&sim, old), [100, 180, 180, 200], "{}", sim.ladder());
+    let ends = sim.ends("acs");
+    let offered = |end: &Handle| sim.view(*end).described[0].formats.clone();
+    let offered: Vec<_> = ends[1..].iter().map(offered).collect();
+    assert_eq!(offered, [vec![8, 101], vec![0, 9, 101]], "{}", sim.ladder());
+    let new = sim.called("acs");
+    for (end, other) in [(carrier, new), (new, carrier)] {
+        // Speech that was converted is none that a party would know again.
+        let strange = |sim: &Sim| sim.heard(other).corrupt + sim.heard(other).tones;
+        let before = strange(&sim);
+        sim.talk(end, 50);
+        sim.run_for(Duration::from_secs(2));
+        assert_eq!(strange(&sim), before + 50, "{}", sim.ladder());
+    }
+    sim.hang_up(carrier);
+    sim.run_until_quiet();
+    assert_eq!(sim.records()[0].attempts.len(), 3);
+    nothing_is_left(&mut sim);
+}
+
+#[test]
+fn a_target_whose_codecs_must_not_be_converted_gives_the_old_call_back() {
+    let mut sim = World::new(45)
+        .without_pings()
+        .party("carrier", |party| party.style.formats = vec![8, 101])
+        .profile("acs", |trunk| trunk.media.transcode = false)
+        .start();
+    let (carrier, old) = up(&mut sim, "carrier", APPLICATION, "acs");
+    sim.party_mut("acs").style.formats = vec![9, 101];
+    sim.refer(old, BACK);
+    sim.run_until_quiet();
+    assert_eq!(told(&sim, old).last(), Some(&488), "{}", sim.ladder());
+    both_hear(&mut sim, [carrier, old]);
+}

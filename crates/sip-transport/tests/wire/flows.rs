@@ -183,12 +183,16 @@ async fn a_host_that_does_not_answer_costs_the_connect_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_peer_is_not_stormed() {
+    /// How often somebody wants to send something to the peer, in the test's own time.
+    const PACE: Duration = Duration::from_millis(100);
+    /// The longest pause between two attempts.
+    const LONGEST: Duration = Duration::from_secs(30);
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = gone.local_addr().unwrap();
     drop(gone);
     let reconnect = ReconnectPolicy {
         first: Duration::from_millis(500),
-        longest: Duration::from_secs(30),
+        longest: LONGEST,
     };
     let trunk = TrunkFlow {
         reconnect,
@@ -201,7 +205,7 @@ async fn a_dead_peer_is_not_stormed() {
         let id = end.send(to_hop(Tcp, address, "peer.example"), options("x"));
         assert_eq!(end.failure().await, (id, TransportError::Refused));
         failures += 1;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(PACE).await;
     }
     let attempts = end.count(Counter::ConnectAttempts);
     assert!(
@@ -215,7 +219,7 @@ async fn a_dead_peer_is_not_stormed() {
 
     // And when it is back, it is found within the longest pause.
     let back = TcpListener::bind(address).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(31)).await;
+    tokio::time::sleep(LONGEST + Duration::from_secs(1)).await;
     end.send(to_hop(Tcp, address, "peer.example"), options("x"));
     back.accept().await.unwrap();
 }

@@ -12,6 +12,7 @@ mod authority;
 mod dns;
 mod flows;
 mod load;
+mod outages;
 mod rig;
 mod streams;
 mod tls;

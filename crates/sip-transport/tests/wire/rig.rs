@@ -107,6 +107,7 @@ impl End {
     /// Waits until something has been counted so often.
     pub(crate) async fn counted(&self, counter: Counter, times: u64) {
         let reached = async {
+            // Counters are read, never waited for: they tell no one when they change.
             while self.count(counter) < times {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

@@ -111,11 +111,13 @@ async fn slow_silent_and_idle_connections_are_closed() {
 
 #[tokio::test]
 async fn line_ends_do_not_keep_a_silent_connection() {
+    /// Between two drops: many fall before the connection is found silent.
+    const DRIP: Duration = Duration::from_millis(20);
     let mut end = End::start(limited(listener(Tcp), short()));
     let mut tcp = TcpStream::connect(end.address()).await.unwrap();
     let drip = async {
         while tcp.write_all(b"\r\n\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(DRIP).await;
         }
     };
     tokio::select! {

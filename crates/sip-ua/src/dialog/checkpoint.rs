@@ -39,6 +39,8 @@ pub struct DialogCheckpoint {
     longest_datagram: usize,
     #[serde(default = "takes_streams")]
     takes_streams: bool,
+    #[serde(default = "shows_credentials")]
+    shows_credentials: bool,
     local_contact: Option<String>,
     local_field: String,
     remote_field: String,
@@ -88,6 +90,7 @@ impl DialogCheckpoint {
             named_peer: dialog.settings.named_peer.as_ref().map(text),
             longest_datagram: dialog.settings.datagrams.longest,
             takes_streams: dialog.settings.datagrams.streams,
+            shows_credentials: dialog.settings.credentials,
             local_contact: dialog.local_contact.clone(),
             local_field: dialog.local_field.clone(),
             remote_field: dialog.remote_field.clone(),
@@ -116,6 +119,7 @@ impl DialogCheckpoint {
                     longest: self.longest_datagram,
                     streams: self.takes_streams,
                 },
+                credentials: self.shows_credentials,
             },
             call_id: self.call_id,
             local_tag: self.local_tag,
@@ -134,6 +138,11 @@ impl DialogCheckpoint {
 
 fn longest_datagram() -> usize {
     DatagramPolicy::default().longest
+}
+
+/// What was written down before it could be otherwise.
+fn shows_credentials() -> bool {
+    true
 }
 
 fn takes_streams() -> bool {

@@ -48,6 +48,8 @@ pub struct DialogSettings {
     pub named_peer: Option<Uri>,
     /// What becomes of those that are long.
     pub datagrams: DatagramPolicy,
+    /// Whether the trunk's credentials may be shown; not to a host that is none of the trunk's.
+    pub credentials: bool,
 }
 
 /// Whether a final response has confirmed the dialog.

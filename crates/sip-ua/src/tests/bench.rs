@@ -179,6 +179,7 @@ pub(super) fn settings() -> DialogSettings {
         pinned_hop: None,
         named_peer: None,
         datagrams: DatagramPolicy::default(),
+        credentials: true,
     }
 }
 
@@ -189,6 +190,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         pinned_hop,
         named_peer,
         datagrams,
+        credentials,
     } = settings();
     Outgoing {
         request: request(method, uri),
@@ -199,7 +201,7 @@ pub(super) fn outgoing(method: Method, uri: &str, next_hop: &str) -> Outgoing {
         named_peer,
         policy: HopPolicy::default(),
         datagrams,
-        credentials: true,
+        credentials,
     }
 }
 

@@ -6,6 +6,7 @@ use sip_msg::{Message, Method};
 use super::bench::{Bench, brief, field, names, outgoing};
 use crate::UaEvent;
 use crate::auth::{Algorithm, Credentials, Password};
+use crate::dialog::DialogCheckpoint;
 
 const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"carrier.example\", nonce=\"abc\", \
                          algorithm=SHA-256, qop=\"auth\"\n";
@@ -144,4 +145,44 @@ fn a_host_that_is_none_of_the_trunk_s_is_shown_nothing() {
     bench.answer_with(&strange, 407, "t1", CHALLENGE);
     assert_eq!(bench.sent_lines(), ["ACK"]);
     assert_eq!(names(&bench.events()), ["Final 407"]);
+}
+
+#[test]
+fn nor_is_it_shown_anything_within_its_dialogs() {
+    let mut bench = bench();
+    bench.send(Method::Options);
+    let first = request(&mut bench);
+    bench.answer_with(&first, 407, "t1", CHALLENGE);
+    let second = request(&mut bench);
+    bench.answer(&second, 200, "t1");
+    bench.events();
+    let mut out = outgoing(Method::Invite, "sip:bob@198.51.100.99", "sip:198.51.100.99");
+    out.credentials = false;
+    bench.ua.send(bench.now(), out);
+    let invite = request(&mut bench);
+    bench.answer(&invite, 200, "t2");
+    let events = bench.events();
+    let [
+        UaEvent::Final {
+            dialog: Some(dialog),
+            ..
+        },
+    ] = events.as_slice()
+    else {
+        panic!("{:?}", names(&events));
+    };
+    bench.ua.ack(bench.now(), *dialog, None).unwrap();
+    bench.sent();
+    let known = bench.ua.dialog(*dialog).unwrap();
+    let restored = DialogCheckpoint::of(known).unwrap().restore().unwrap();
+    assert!(!restored.settings.credentials, "also by another process");
+    bench
+        .ua
+        .dialog_request(bench.now(), *dialog, Method::Bye, |_| {})
+        .unwrap();
+    let bye = request(&mut bench);
+    assert_eq!(field(&bye, "Proxy-Authorization"), "");
+    bench.answer_with(&bye, 407, "t2", CHALLENGE);
+    assert!(bench.sent().is_empty());
+    assert!(names(&bench.events()).contains(&"Final 407".to_owned()));
 }

@@ -59,7 +59,7 @@ impl UserAgent {
             policy,
             dialog: None,
             purpose: Purpose::User,
-            rounds: if credentials { 0 } else { ROUNDS_MAX },
+            rounds: rounds_used(credentials),
             cancel: None,
             forks: Vec::new(),
             answers: Vec::new(),
@@ -231,8 +231,11 @@ impl UserAgent {
             .ok_or(DialogError::Gone)?;
         build(&mut request);
         self.complete_request(&mut request);
-        self.keyring
-            .preempt(&settings.trunk, &mut request, &mut self.rng);
+        if settings.credentials {
+            self.keyring
+                .preempt(&settings.trunk, &mut request, &mut self.rng);
+        }
+        let rounds = rounds_used(settings.credentials);
         let timers = &self.config.timers;
         let phase = match held {
             true => Phase::Held {
@@ -253,7 +256,7 @@ impl UserAgent {
                 policy: HopPolicy::default(),
                 dialog: Some(dialog),
                 purpose,
-                rounds: 0,
+                rounds,
                 cancel: None,
                 forks: Vec::new(),
                 answers: Vec::new(),
@@ -374,4 +377,9 @@ pub(super) fn hop_by_hop(invite: &Request, method: Method) -> Request {
     let cseq = format!("{seq} {}", request.method);
     request.headers.push(HeaderName::CSeq, cseq);
     request
+}
+
+/// How many challenges count as answered before the first: all, where none may be.
+fn rounds_used(credentials: bool) -> u8 {
+    if credentials { 0 } else { ROUNDS_MAX }
 }

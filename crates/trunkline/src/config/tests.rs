@@ -3,6 +3,7 @@
 mod accounts;
 mod acs;
 mod calls;
+mod figures;
 mod policies;
 mod setup;
 

@@ -300,6 +300,10 @@ fn settle_static(running: &Config, new: &mut Config) -> Result<(), Vec<String>> 
         "a change of `shards` in [media]",
     );
     fixed(
+        running.media == new.media,
+        "a change of ports' rest, reserve, alarm or DSCP in [media]",
+    );
+    fixed(
         running.signalling == new.signalling,
         "a change in [sip], [limits], [bans], [dns] or TLS versions and suites",
     );

@@ -103,7 +103,7 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
         media: MediaConfig {
             interfaces,
             shards: (0..shards).map(ShardId).collect(),
-            reserve: 32,
+            reserve: config.media.reserve,
             cool_down: config.media.quarantine,
             cool_down_floor: config.media.quarantine_floor,
             alarm_percent: config.media.ports_alarm,
@@ -112,6 +112,7 @@ pub fn core(config: &Config) -> Result<CoreConfig> {
         timers: config.signalling.timers,
         software: Arc::from(SOFTWARE),
         bans: config.signalling.bans,
+        drain: config.signalling.drain,
     })
 }
 

@@ -8,20 +8,19 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, WantsClientCert};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{Accepted, Acceptor};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, Connection, DigitallySignedStruct,
-    DistinguishedName, Error, ServerConfig, SignatureScheme, SupportedCipherSuite,
+    ClientConfig, ClientConnection, ConfigBuilder, Connection, Error, ServerConfig,
+    SignatureScheme, SupportedCipherSuite,
 };
 
 use super::pump::{self, Span};
 use super::{Desk, Door};
+use crate::conformance::believing::Believing;
 use crate::conformance::dial::connect_from;
 use crate::conformance::mutant::{Change, Hello, Passed, Shown, ShownChange, Side, TlsChange};
 use crate::conformance::trial::{der, locked};
@@ -258,7 +257,8 @@ fn near_connection(
     mut down: &TcpStream,
 ) -> io::Result<Connection> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let anybody = Arc::new(Anybody(Arc::clone(&provider)));
+    // The far end judges.
+    let anybody = Arc::new(Believing::everybody(Arc::clone(&provider)));
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -287,6 +287,7 @@ type Chain = Arc<Mutex<Vec<CertificateDer<'static>>>>;
 #[derive(Default)]
 struct Seen(Chain);
 
+/// Keeps what the far end shows, then goes on or breaks off.
 fn far_config(
     offered: &[rustls::CipherSuite],
     seen: Chain,
@@ -299,68 +300,17 @@ fn far_config(
     let mut versions: Vec<_> = suites.map(|suite| suite.version()).collect();
     versions.dedup();
     let provider = Arc::new(provider);
-    let watcher = Watcher {
-        provider: Arc::clone(&provider),
-        seen,
-        go_on,
+    let look = move |chain| {
+        *locked(&seen) = chain;
+        let broken_off = || Error::General("only looking".to_owned());
+        go_on.then_some(()).ok_or_else(broken_off)
     };
+    let watcher = Believing::looking(Arc::clone(&provider), look);
     Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(watcher)))
-}
-
-/// Keeps what the far end shows and believes it, or breaks off.
-#[derive(Debug)]
-struct Watcher {
-    provider: Arc<CryptoProvider>,
-    seen: Chain,
-    go_on: bool,
-}
-
-impl ServerCertVerifier for Watcher {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let chain = std::iter::once(leaf).chain(intermediates);
-        *locked(&self.seen) = chain.map(|one| one.clone().into_owned()).collect();
-        if self.go_on {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(Error::General("only looking".to_owned()))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
 }
 
 /// Shows the far end what the near one has shown.
@@ -374,52 +324,5 @@ impl ResolvesClientCert for Presented {
 
     fn has_certs(&self) -> bool {
         true
-    }
-}
-
-/// Takes whatever certificate is shown, or none: the far end judges.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ClientCertVerifier for Anybody {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

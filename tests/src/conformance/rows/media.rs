@@ -188,6 +188,9 @@ async fn ringing_of(stage: &Stage, policy: &str) -> Result<String> {
     Ok(heard)
 }
 
+/// How long calls stay on hold: twice the interval of the reports, and a little.
+const HOLD: Duration = Duration::from_secs(11);
+
 async fn control(trial: Trial) -> Result<String> {
     let stage = trial.plan().online().await?;
     let mut calls = Vec::new();
@@ -206,13 +209,16 @@ async fn control(trial: Trial) -> Result<String> {
         let before = caller.media().rtcp_times.len();
         calls.push((mux, before, caller, called));
     }
-    sleep(Duration::from_secs(11)).await;
+    sleep(HOLD).await;
     let mut told = Vec::new();
     for (mux, before, caller, called) in &calls {
         let times = caller.media().rtcp_times;
         let held = &times[(*before).min(times.len())..];
         let reports = held.len();
-        ensure!(reports >= 2, "mux {mux}: {reports} reports in 11 s of hold");
+        ensure!(
+            reports >= 2,
+            "mux {mux}: {reports} reports in {HOLD:?} of hold"
+        );
         let gaps = held
             .windows(2)
             .filter_map(|two| two[1].duration_since(two[0]).ok());

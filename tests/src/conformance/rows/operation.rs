@@ -85,9 +85,6 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// `[admin]` with the socket that commands need.
-const SOCKET: (&str, &str) = ("[admin]\n", "[admin]\nsocket = \"admin.sock\"\n");
-
 /// What `status` says of the first name.
 fn status(trial: &Trial) -> Option<Value> {
     let said = trial.command(&["status", "--json", "-c", "trunkline.toml"]);
@@ -100,7 +97,6 @@ async fn renewed_certificate(trial: Trial) -> Result<String> {
     let stage = trial
         .plan()
         .identity(&old)
-        .replace(SOCKET.0, SOCKET.1)
         .trunk("acs", "options = { interval = \"1s\" }")
         // A connection that is to go is closed once it has been quiet for a second.
         .acs(|acs| acs.options_interval = Duration::from_secs(3))
@@ -163,7 +159,6 @@ async fn renewed_certificate(trial: Trial) -> Result<String> {
 async fn split_health(trial: Trial) -> Result<String> {
     let stage = trial
         .plan()
-        .replace(SOCKET.0, SOCKET.1)
         .trunk(
             "acs",
             "options = { interval = \"1s\", expect_inbound = \"2s\" }",
@@ -177,7 +172,7 @@ async fn split_health(trial: Trial) -> Result<String> {
             .contains("outbound ok, inbound never")
             .then_some(words)
     };
-    let words = stage.until("`status` says so", told).await?;
+    let words = stage.shown("`status` says so", told).await?;
     let page = stage.metrics()?;
     let asked = stage
         .acs
@@ -192,7 +187,6 @@ async fn split_health(trial: Trial) -> Result<String> {
 async fn foretold(trial: Trial) -> Result<String> {
     let stage = trial
         .plan()
-        .replace(SOCKET.0, SOCKET.1)
         .trunk(
             "acs",
             &format!(
@@ -245,7 +239,7 @@ async fn agrees(trial: &Trial, stage: &Stage, wanted: PingStatus) -> Result<Stri
         (trunk.ping() == wanted && same).then(|| format!("{ping} and {portal}"))
     };
     let seen = stage
-        .within(
+        .shown_within(
             Duration::from_secs(20),
             &format!("{wanted:?} on both sides"),
             look,
@@ -261,12 +255,7 @@ async fn agrees(trial: &Trial, stage: &Stage, wanted: PingStatus) -> Result<Stri
 
 async fn own_name(trial: Trial) -> Result<String> {
     let names = NameServer::start(&trial)?;
-    let plan = || {
-        trial
-            .plan()
-            .replace(SOCKET.0, SOCKET.1)
-            .tables(&names.table())
-    };
+    let plan = || trial.plan().tables(&names.table());
     let own = trial.lab.host(1);
     let mut told = Vec::new();
     for (records, words) in [
@@ -306,7 +295,7 @@ async fn own_name(trial: Trial) -> Result<String> {
         };
         told.push(
             stage
-                .until(&format!("`status` says: {words}"), said)
+                .shown(&format!("`status` says: {words}"), said)
                 .await?,
         );
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use acs_sim::{CallOptions, Logged, ProxyMode};
 use anyhow::{Context as _, Result, bail, ensure};
+use tokio::time::{sleep, sleep_until};
 
 use crate::conformance::dial::{Brought, Line, options};
 use crate::conformance::mutant::{Change, Fate, Mutant, Side, TlsChange};
@@ -288,7 +289,7 @@ async fn storm(trial: Trial) -> Result<String> {
     let start = Instant::now();
     for number in 0..COUNT {
         let due = start + Duration::from_millis(5) * u32::try_from(number)?;
-        tokio::time::sleep_until(due.into()).await;
+        sleep_until(due.into()).await;
         let text = options(trial.lab.host(11), &format!("storm-{number}"));
         lines[number % LINES].send(&text)?;
     }
@@ -334,23 +335,27 @@ async fn texture(trial: Trial) -> Result<String> {
     ))
 }
 
+/// How long each fault lasts: OPTIONS must go on meanwhile.
+const SPELL: Duration = Duration::from_secs(2);
+/// How long everything is well in between: a few intervals.
+const CALM: Duration = Duration::from_secs(5);
+
 async fn gaps(trial: Trial) -> Result<String> {
     let stage = trial.plan().trunk("acs", SHORT).online().await?;
     stage.names_up().await?;
     // Five minutes, shortened alike.
     let limit = Duration::from_secs(300) / FACTOR;
-    let wait = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
     // Every connection is closed; one name stays away for a while; all answer 503 to calls.
     stage.acs.close_connections();
-    wait(2).await;
+    sleep(SPELL).await;
     let gone = SystemTime::now();
     stage.acs.set_mode(1, ProxyMode::Down).await?;
-    wait(2).await;
+    sleep(SPELL).await;
     stage.acs.set_mode(1, ProxyMode::Up).await?;
     let back = SystemTime::now();
-    wait(5).await;
+    sleep(CALM).await;
     stage.acs.set_mode(0, ProxyMode::Busy).await?;
-    wait(2).await;
+    sleep(SPELL).await;
     let end = SystemTime::now();
     let mut longest = Duration::ZERO;
     let all = by_name(&stage);

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use acs_sim::{Answer, Behaviour, By, CallOptions, Ending, Provisional};
+use acs_sim::{Answer, Behaviour, By, CallHandle, CallOptions, Ending, Provisional};
 use anyhow::{Context as _, Result, ensure};
-use tokio::time::sleep;
+use tokio::sync::oneshot;
 
 use crate::conformance::calls::{AGENT, APP, CALLER, PHONE, audio, ended, refused, soon};
 use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
-use crate::conformance::stage::{SOON, connected};
+use crate::conformance::stage::{SOON, Stage, connected};
 use crate::conformance::{Row, Trial, row};
 use crate::gateway::FQDN;
 
@@ -222,11 +222,26 @@ async fn declined(trial: Trial) -> Result<String> {
     let status = refused(&call, SOON).await?;
     ensure!(status == 603, "the caller is told {status}");
     // Whoever would try elsewhere does so at once.
-    sleep(Duration::from_secs(2)).await;
-    let invites = stage.requests("INVITE").len();
-    ensure!(invites == 1, "{invites} INVITEs");
+    let invites = || stage.requests("INVITE").len();
+    stage.never("a second INVITE", || invites() > 1).await?;
+    ensure!(invites() == 1, "{} INVITEs", invites());
     stage.keeps(&["I-07"])?;
     Ok("one INVITE".to_owned())
+}
+
+/// A call from the carrier to [`APP`], and what will be its far end.
+async fn placed(stage: &Stage) -> Result<(CallHandle, oneshot::Receiver<CallHandle>)> {
+    let expected = stage.acs.expect(APP);
+    let options = CallOptions::from(CALLER);
+    let call = stage.carrier()?.call(APP, options).await?;
+    Ok((call, expected))
+}
+
+/// Waits for the end of a call and looks at why it came.
+async fn ends(call: &CallHandle, wanted: Ending) -> Result<()> {
+    let ending = ended(call).await?;
+    ensure!(ending == wanted, "{ending:?}");
+    Ok(())
 }
 
 async fn cancelled(trial: Trial) -> Result<String> {
@@ -236,46 +251,27 @@ async fn cancelled(trial: Trial) -> Result<String> {
     stage
         .acs
         .set_behaviour(APP, Behaviour::NeverAnswer { ring: true });
-    let expected = stage.acs.expect(APP);
-    let call = stage
-        .carrier()?
-        .call(APP, CallOptions::from(CALLER))
-        .await?;
+    let (call, expected) = placed(&stage).await?;
     soon("ringing", call.ringing()).await?;
     ensure!(
         call.hang_up().await == Ending::Cancelled(By::Us),
         "no 487 to the caller"
     );
     let far = soon("the call", expected).await??;
-    ensure!(
-        ended(&far).await? == Ending::Cancelled(By::Them),
-        "{:?}",
-        far.ended().await
-    );
+    ends(&far, Ending::Cancelled(By::Them)).await?;
     // Before anything was heard.
     stage
         .acs
         .set_behaviour(APP, Behaviour::Manual { trying: false });
-    let expected = stage.acs.expect(APP);
-    let call = stage
-        .carrier()?
-        .call(APP, CallOptions::from(CALLER))
-        .await?;
+    let (call, expected) = placed(&stage).await?;
     let far = soon("the call", expected).await??;
     let before = cancels();
     call.cancel();
     ended(&call).await?;
-    sleep(Duration::from_millis(500)).await;
-    ensure!(
-        cancels() == before,
-        "CANCEL before any provisional response"
-    );
+    let early = "CANCEL before any provisional response";
+    stage.never(early, || cancels() > before).await?;
     far.progress(Provisional::new(100, Duration::ZERO));
-    ensure!(
-        ended(&far).await? == Ending::Cancelled(By::Them),
-        "{:?}",
-        far.ended().await
-    );
+    ends(&far, Ending::Cancelled(By::Them)).await?;
     // The answer crosses it.
     let crossing = Answer {
         provisionals: vec![Provisional::ringing(Duration::ZERO)],
@@ -284,19 +280,11 @@ async fn cancelled(trial: Trial) -> Result<String> {
         ..Answer::default()
     };
     stage.acs.set_behaviour(APP, Behaviour::Answer(crossing));
-    let expected = stage.acs.expect(APP);
-    let call = stage
-        .carrier()?
-        .call(APP, CallOptions::from(CALLER))
-        .await?;
+    let (call, expected) = placed(&stage).await?;
     soon("ringing", call.ringing()).await?;
     call.cancel();
     let far = soon("the call", expected).await??;
-    ensure!(
-        ended(&far).await? == Ending::HungUp(By::Them),
-        "{:?}",
-        far.ended().await
-    );
+    ends(&far, Ending::HungUp(By::Them)).await?;
     // Microsoft gives up.
     stage
         .carrier()?
@@ -312,20 +300,12 @@ async fn cancelled(trial: Trial) -> Result<String> {
         "no 487 to Microsoft"
     );
     let far = soon("the call", expected).await??;
-    ensure!(
-        ended(&far).await? == Ending::Cancelled(By::Them),
-        "{:?}",
-        far.ended().await
-    );
+    ends(&far, Ending::Cancelled(By::Them)).await?;
     // A call after all that is as any other.
     stage
         .acs
         .set_behaviour(APP, Behaviour::answer_after(Duration::ZERO));
-    let waiting = stage.acs.expect(APP);
-    let call = stage
-        .carrier()?
-        .call(APP, CallOptions::from(CALLER))
-        .await?;
-    connected(&call, waiting).await?;
+    let (call, expected) = placed(&stage).await?;
+    connected(&call, expected).await?;
     Ok("late, early, crossing, from Microsoft".to_owned())
 }

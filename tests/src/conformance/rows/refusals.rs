@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use acs_sim::{Behaviour, CallOptions};
 use anyhow::{Context as _, Result, ensure};
-use tokio::time::sleep;
 
 use crate::conformance::calls::{AGENT, PHONE, audio, ended, refused, soon};
 use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
@@ -203,8 +202,9 @@ async fn again(trial: Trial) -> Result<String> {
         };
         stage.acs.call(PHONE, FQDN, options)
     };
+    let arrived = carrier.expect(PHONE);
     let first = place(0).await?;
-    sleep(Duration::from_millis(100)).await;
+    soon("the first call at the carrier", arrived).await??;
     let second = place(1).await?;
     let mut fates = Vec::new();
     for call in [&first, &second] {

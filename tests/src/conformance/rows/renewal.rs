@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use acs_sim::{By, CallOptions, ProxyMode};
 use anyhow::{Context as _, Result, ensure};
+use tokio::time::sleep;
 
 use super::connections::ended;
 use crate::conformance::dns::NameServer;
@@ -21,6 +22,10 @@ const RENEWAL: Duration = Duration::from_secs(3);
 
 /// How long Microsoft stays away in CK-23.
 const AWAY: Duration = Duration::from_secs(12);
+/// How long each of the calls lasts that are tried meanwhile.
+const CALL_PACE: Duration = Duration::from_millis(400);
+/// How long the addresses of CK-15 may be kept, in seconds: nothing but time ends that.
+const TTL: u32 = 1;
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -86,7 +91,7 @@ async fn resolved_again(trial: Trial) -> Result<String> {
     let names = NameServer::start(&trial)?;
     let mut plan = trial.plan();
     let (first, second) = (plan.places.names[0], plan.further_name(MICROSOFT));
-    names.point(MICROSOFT, first.ip(), 1);
+    names.point(MICROSOFT, first.ip(), TTL);
     let mapped = format!("\"{MICROSOFT}\" = \"{}\"\n", first.ip());
     let stage = plan
         .replace(&mapped, "")
@@ -107,14 +112,14 @@ async fn resolved_again(trial: Trial) -> Result<String> {
         "the first answer is not where OPTIONS goes"
     );
     // The record's time is over when the connection ends.
-    names.point(MICROSOFT, second.ip(), 1);
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    names.point(MICROSOFT, second.ip(), TTL);
+    sleep(Duration::from_secs(TTL.into()) * 3 / 2).await;
     let before = stage.requests("OPTIONS").len();
     stage.acs.close_connections();
     let moved = || asked_at(3, before).then_some(());
     stage.until("OPTIONS at the new address", moved).await?;
     // The new one fails as well, and the answer has changed by then.
-    names.point(MICROSOFT, first.ip(), 1);
+    names.point(MICROSOFT, first.ip(), TTL);
     let before = stage.requests("OPTIONS").len();
     stage.acs.set_mode(3, ProxyMode::Down).await?;
     let back = || asked_at(0, before).then_some(());
@@ -196,7 +201,7 @@ async fn reconnects(trial: Trial) -> Result<String> {
             .carrier()?
             .call(&format!("+142555501{calls:02}"), options)
             .await?;
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        sleep(CALL_PACE).await;
         call.cancel();
         calls += 1;
     }
@@ -216,7 +221,7 @@ async fn reconnects(trial: Trial) -> Result<String> {
         stage.acs.set_mode(index, ProxyMode::Up).await?;
     }
     stage
-        .within(Duration::from_secs(40), "Microsoft is up again", || {
+        .shown_within(Duration::from_secs(40), "Microsoft is up again", || {
             let page = stage.metrics().ok()?;
             page.lines()
                 .any(|line| {

@@ -8,7 +8,7 @@ use acs_sim::{By, CallError, CallOptions, Ending, HoldDialect};
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
 
-use crate::conformance::calls::{AGENT, APP, CALLER, audio, ended, line, soon, uri};
+use crate::conformance::calls::{AGENT, APP, CALLER, audio, becomes, ended, line, soon, uri};
 use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
 use crate::conformance::stage::Stage;
 use crate::conformance::{Row, Trial, row};
@@ -241,6 +241,10 @@ async fn carrier_refresh(trial: Trial) -> Result<String> {
     Ok("three refreshes stayed here".to_owned())
 }
 
+/// What a re-INVITE that crossed another waits before it is sent again. RFC 3261 §14.1 draws up to
+/// four seconds, so that two sides do not meet again; here only one of them tries.
+const AFTER_491: Duration = Duration::from_millis(200);
+
 /// Does something that crosses nothing once the other side is done (RFC 3261 §14.1: 491 says wait).
 async fn patiently<F>(what: &str, mut attempt: impl FnMut() -> F) -> Result<()>
 where
@@ -248,7 +252,7 @@ where
 {
     for _ in 0..10 {
         match soon(what, attempt()).await? {
-            Err(CallError::Refused(491)) => sleep(Duration::from_millis(200)).await,
+            Err(CallError::Refused(491)) => sleep(AFTER_491).await,
             done => return done.context(what.to_owned()),
         }
     }
@@ -297,23 +301,15 @@ async fn carrier_hold(trial: Trial) -> Result<String> {
             .await?
             .context(what.clone())?;
         if dialect != HoldDialect::RecvOnly {
-            stage
-                .until(&what, || far.state().held.then_some(()))
-                .await?;
+            becomes(&what, &far, |call| call.held).await?;
         }
         soon(&what, near.resume()).await?.context(what.clone())?;
-        stage
-            .until("its end", || (!far.state().held).then_some(()))
-            .await?;
+        becomes("its end", &far, |call| !call.held).await?;
         audio(&near, &far, 5).await.context(what)?;
     }
     soon("hold", near.hold(HoldDialect::Inactive)).await??;
     soon("resume without an offer", near.resume_without_offer()).await??;
-    stage
-        .until("resumed without an offer", || {
-            (!far.state().held).then_some(())
-        })
-        .await?;
+    becomes("resumed without an offer", &far, |call| !call.held).await?;
     audio(&near, &far, 5)
         .await
         .context("resume without an offer")?;
@@ -341,14 +337,9 @@ async fn microsoft_hold(trial: Trial) -> Result<String> {
         };
         for _ in 0..2 {
             soon("hold", app.hold(HoldDialect::Inactive)).await??;
-            stage
-                .until("hold at the carrier", || phone.state().held.then_some(()))
-                .await?;
+            becomes("hold at the carrier", &phone, |call| call.held).await?;
             soon("resume", app.resume()).await??;
-            let resumed = stage.until("resume at the carrier", || {
-                (!phone.state().held).then_some(())
-            });
-            resumed.await?;
+            becomes("resume at the carrier", &phone, |call| !call.held).await?;
             audio(&app, &phone, 10).await?;
         }
         ensure!(
@@ -452,7 +443,6 @@ async fn fax(trial: Trial) -> Result<String> {
     let image = format!("{head}m=image 40000 udptl t38\r\na=T38FaxVersion:0\r\n");
     let refusal = soon("an answer to T.38", near.reoffer(&image)).await?;
     ensure!(refusal == Err(CallError::Refused(488)), "{refusal:?}");
-    sleep(Duration::from_millis(300)).await;
     audio(&near, &far, 20).await?;
     ensure!(
         stage.requests("INVITE").len() == 1,

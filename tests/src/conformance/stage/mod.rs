@@ -2,15 +2,16 @@
 
 mod plan;
 
+use std::future::pending;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use acs_sim::acs::PROXY_NAMES;
 use acs_sim::{AcsSim, CallHandle, CallOptions, Logged, Party};
-use anyhow::{Context as _, Result, bail, ensure};
-use tokio::time::sleep;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use tokio::time::{sleep, timeout};
 
 use super::dial::Dial;
 use super::mitm::{Man, Relay};
@@ -26,7 +27,9 @@ pub use plan::{Places, Plan};
 pub const NAMES: [&str; 3] = PROXY_NAMES;
 /// How long anything that should come at once may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);
-/// How often a page or a log that tells no one of its changes is looked at.
+/// For how long something that would come at once must not come.
+pub const QUIET: Duration = Duration::from_secs(1);
+/// How often a page of the gateway is looked at, which tells no one of its changes.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// Whether the gateway counts this peer of a trunk as up; `None` when it does not know it.
@@ -94,7 +97,8 @@ impl Stage {
             .context("there is no carrier on this stage")
     }
 
-    /// Looks again and again until there is something to be seen.
+    /// Waits until there is something to be seen in the messages or connections of Microsoft's side
+    /// or the carrier.
     ///
     /// # Errors
     /// There is nothing within [`SOON`].
@@ -112,16 +116,69 @@ impl Stage {
         what: &str,
         mut look: impl FnMut() -> Option<T>,
     ) -> Result<T> {
-        let end = Instant::now() + patience;
-        loop {
-            if let Some(seen) = look() {
-                return Ok(seen);
+        let mut acs = self.acs.activity();
+        let mut carrier = self.carrier.as_ref().map(Party::activity);
+        let seen = async {
+            loop {
+                if let Some(seen) = look() {
+                    return Ok(seen);
+                }
+                let carrier = async {
+                    match &mut carrier {
+                        Some(carrier) => carrier.changed().await,
+                        None => pending().await,
+                    }
+                };
+                tokio::select! {
+                    changed = acs.changed() => changed?,
+                    changed = carrier => changed?,
+                }
             }
-            if Instant::now() > end {
-                bail!("not within {patience:?}: {what}");
+        };
+        timeout(patience, seen)
+            .await
+            .unwrap_or_else(|_| bail!("not within {patience:?}: {what}"))
+    }
+
+    /// Sees to it that for [`QUIET`] there is nothing to be seen where [`until`](Self::until) looks.
+    ///
+    /// # Errors
+    /// There is.
+    pub async fn never(&self, what: &str, mut look: impl FnMut() -> bool) -> Result<()> {
+        let seen = self.within(QUIET, what, || look().then_some(())).await;
+        ensure!(seen.is_err(), "{what}");
+        Ok(())
+    }
+
+    /// Looks again and again at what the gateway shows of itself.
+    ///
+    /// # Errors
+    /// It does not show it within [`SOON`].
+    pub async fn shown<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> Result<T> {
+        self.shown_within(SOON, what, look).await
+    }
+
+    /// As [`shown`](Self::shown), with another patience.
+    ///
+    /// # Errors
+    /// It does not show it within `patience`.
+    pub async fn shown_within<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Result<T> {
+        let shown = async {
+            loop {
+                if let Some(shown) = look() {
+                    return shown;
+                }
+                sleep(GLANCE).await;
             }
-            sleep(GLANCE).await;
-        }
+        };
+        timeout(patience, shown)
+            .await
+            .map_err(|_| anyhow!("not within {patience:?}: {what}"))
     }
 
     /// Waits until Microsoft's side shows the trunk Online: OPTIONS in both directions.
@@ -168,7 +225,7 @@ impl Stage {
     /// It does not in time.
     pub async fn peer_is(&self, trunk: &str, peer: &str, wanted: bool) -> Result<()> {
         let word = if wanted { "up" } else { "down" };
-        self.until(
+        self.shown(
             &format!("{peer} of {trunk} is {word} for the gateway"),
             || {
                 let page = self.metrics().ok()?;
@@ -277,11 +334,11 @@ pub async fn connected(
     call: &CallHandle,
     waiting: tokio::sync::oneshot::Receiver<CallHandle>,
 ) -> Result<CallHandle> {
-    let answered = tokio::time::timeout(SOON, waiting)
+    let answered = timeout(SOON, waiting)
         .await
         .context("the call does not arrive")?
         .context("the far end is gone")?;
-    let ended = |ending| anyhow::anyhow!("the call ended: {ending:?}");
+    let ended = |ending| anyhow!("the call ended: {ending:?}");
     acs_sim::connected_within(call, SOON).await.map_err(ended)?;
     acs_sim::connected_within(&answered, SOON)
         .await

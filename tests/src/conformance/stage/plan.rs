@@ -11,7 +11,7 @@ use super::{NAMES, Stage};
 use crate::certificates::{Leaf, Wish};
 use crate::conformance::mitm::{Man, Relay};
 use crate::conformance::trial::{Interference, Trial};
-use crate::gateway::{FQDN, MICROSOFT};
+use crate::gateway::{self, FQDN, MICROSOFT};
 use crate::{daemon, lab::Lab};
 
 /// Where everybody is.
@@ -85,12 +85,14 @@ impl<'a> Plan<'a> {
         let mut carrier = PartyConfig::new("carrier", Transport::Udp, places.seen_udp);
         carrier.bind = places.carrier;
         carrier.media.bind = lab.host(2);
+        let addresses = places.names.map(|place| place.ip());
+        let names: Vec<_> = NAMES.into_iter().zip(addresses).collect();
         Self {
             trial,
             places,
             acs,
             carrier: Some(carrier),
-            text: configuration(&places),
+            text: gateway::between(places.gateway, places.seen_carrier, &names),
         }
     }
 
@@ -229,55 +231,4 @@ impl<'a> Plan<'a> {
         stage.peer_is("acs", MICROSOFT, true).await?;
         Ok(stage)
     }
-}
-
-/// Whatever Microsoft calls goes to the carrier and the other way round.
-fn configuration(places: &Places) -> String {
-    let hosts: String = NAMES
-        .iter()
-        .zip(places.names)
-        .map(|(name, place)| format!("\"{name}\" = \"{}\"\n", place.ip()))
-        .collect();
-    format!(
-        r#"
-[gateway]
-fqdn = "{FQDN}"
-bind = "{gateway}"
-records = "records.jsonl"
-[tls]
-certificate = "sbc1.pem"
-private_key = "sbc1.key"
-roots = "roots.pem"
-[media]
-ports = "20000-20399"
-shards = 1
-[[trunk]]
-name = "acs"
-preset = "acs"
-listen = "tls:{gateway}:5061"
-allow = ["127.0.0.0/8"]
-[[trunk]]
-name = "carrier"
-preset = "carrier"
-listen = "udp:{gateway}:5060"
-peers = ["udp:{carrier}"]
-options = {{ interval = "0s" }}
-[[route]]
-name = "in"
-from = "carrier"
-to = "acs"
-[[route]]
-name = "out"
-from = "acs"
-to = "carrier"
-[admin]
-listen = "{gateway}:9090"
-[log]
-level = "debug"
-[hosts]
-{hosts}
-"#,
-        gateway = places.gateway,
-        carrier = places.seen_carrier,
-    )
 }

@@ -9,6 +9,7 @@ use super::joined::NewParty;
 use super::{Referral, Transferor, ring};
 use crate::call::answer::answer_of;
 use crate::call::attempt::{Origin, Trying};
+use crate::call::concede::Concession;
 use crate::call::talking::Talking;
 use crate::call::{End, Head, Phase, Timer};
 use crate::core::{Core, Reply};
@@ -40,11 +41,13 @@ impl Talking {
         };
         let audio = stays.session.said(stays.session.intends);
         while let Some(attempt) = transfer.plan.pop_front() {
+            let concession = transfer.concession.take();
+            let converted = concession.as_ref().and_then(Concession::speech);
             let origin = Origin {
                 trunk: &stays.trunk,
                 shard: stays.media.pair.shard,
-                audio: Some(&audio),
-                converted: false,
+                audio: Some(converted.unwrap_or(&audio)),
+                converted: converted.is_some(),
                 invite: &transfer.invite,
                 side: transfer.side,
             };
@@ -55,9 +58,13 @@ impl Talking {
                 if back {
                     referral.dress(request);
                 }
+                if let Some(concession) = &concession {
+                    concession.apply(&mut request.headers);
+                }
             });
             match started {
-                Ok(trying) => {
+                Ok(mut trying) => {
+                    trying.conceded = concession.is_some();
                     let limit = trying.trunk.timers.attempt_timeout;
                     core.arm(head.key, Timer::Attempt, limit);
                     transfer.trying = Some(trying);
@@ -94,7 +101,7 @@ impl Talking {
             if !response.body.is_empty() {
                 trying.take_fork(core, dialog, response.body.clone(), reliable);
             }
-            if !transfer.alerted {
+            if !std::mem::replace(&mut trying.rang, true) {
                 let limit = trying.trunk.timers.no_answer;
                 core.arm(head.key, Timer::NoAnswer, limit);
             }
@@ -144,7 +151,7 @@ impl Talking {
                 retry_after: response.headers.retry_after(),
                 cause: crate::call::ending::q850(&response.headers),
             };
-            return self.attempt_failed(core, head, failure);
+            return self.new_party_refused(core, head, failure, &response);
         }
         let trying = self
             .transfer
@@ -180,6 +187,33 @@ impl Talking {
                 self.attempt_failed(core, head, AttemptFailure::Negotiation)
             }
         }
+    }
+
+    /// The new party refused the INVITE. Once for each attempt, what it balks at is left out.
+    fn new_party_refused(
+        mut self: Box<Self>,
+        core: &mut Core,
+        head: &mut Head,
+        failure: AttemptFailure,
+        response: &Response,
+    ) -> Phase {
+        let concession = self.transfer.as_ref().and_then(|transfer| {
+            let stays = self.leg(transfer.side.other());
+            let spoken = stays.session.said(stays.session.intends);
+            Concession::of(transfer.trying.as_ref()?, response, Some(&spoken))
+        });
+        let transfer = self.transfer.as_mut().filter(|_| concession.is_some());
+        let Some((transfer, trying)) = transfer.and_then(|transfer| {
+            let trying = transfer.trying.take()?;
+            Some((transfer, trying))
+        }) else {
+            return self.attempt_failed(core, head, failure);
+        };
+        core.report_health(&trying.trunk.name, trying.peer, &failure);
+        transfer.plan.push_front(trying.attempt.clone());
+        transfer.concession = concession;
+        trying.abandon(core, head, &failure, &failure::judge(&failure));
+        self.next_attempt(core, head)
     }
 
     /// The attempt under way came to nothing: the next one, or the old pair again.

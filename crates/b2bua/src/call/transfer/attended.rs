@@ -8,8 +8,8 @@ use ambient::Moment;
 use sip_msg::{Method, Request, StatusCode};
 use sip_ua::{DialogState, ServerKey};
 
-use super::Referral;
 use super::referral::Refusal;
+use super::{Referral, done};
 use crate::call::talking::Talking;
 use crate::call::{Call, End, Ending, Head, Phase, Timer};
 use crate::core::{Core, Due};
@@ -141,7 +141,7 @@ impl Talking {
         leg.go_over(core, by.asked);
         head.record.transfers.push(TransferRecord {
             linked: Some(by.asked.0),
-            ..attended(core, side, head)
+            ..done(core, head, TransferKind::Attended, side)
         });
         let end = End::transferred(side);
         let closing = own.media.id;
@@ -185,7 +185,7 @@ impl Talking {
         head.record.transfers.push(TransferRecord {
             target: referral.target.user().map(Number::new),
             linked: Some(from),
-            ..attended(core, side, head)
+            ..done(core, head, TransferKind::Attended, side)
         });
         new.recode = new.outruns(self.leg(side.other()));
         let old = self.put_in_place(core, head, side, new);
@@ -193,19 +193,6 @@ impl Talking {
         old.depart(core, head.key);
         self.settle(core, head);
         Phase::Talking(self)
-    }
-}
-
-fn attended(core: &Core, side: Side, head: &Head) -> TransferRecord {
-    TransferRecord {
-        kind: TransferKind::Attended,
-        side,
-        target: None,
-        asked: core.now.wall,
-        settled: Some(core.now.wall),
-        status: Some(StatusCode::OK.code()),
-        attempts_before: head.record.attempts.len(),
-        linked: None,
     }
 }
 

@@ -115,6 +115,7 @@ impl Talking {
         let (a, b) = (stays.media.id, new.media.id);
         core.media(MediaCommand::Join { a, b });
         core.media(MediaCommand::Checkpoint { leg: b });
+        self.limit_duration_anew(core, head, side);
         self.changed = true;
         self.note_codecs(head);
         self.update_media(core);

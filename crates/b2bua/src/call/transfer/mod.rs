@@ -26,6 +26,7 @@ use sip_msg::{Method, Request, StatusCode};
 use sip_ua::{ClientKey, DialogKey};
 
 use super::attempt::Trying;
+use super::concede::Concession;
 use super::ending::End;
 use super::talking::Talking;
 use super::{Event, Head, Phase, Timer};
@@ -33,6 +34,7 @@ use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::key::Side;
 use crate::leg::Leg;
+use crate::record::{TransferKind, TransferRecord};
 
 pub(crate) use attended::Consultation;
 pub(crate) use referral::Referral;
@@ -51,6 +53,8 @@ pub(crate) struct Transfer {
     plan: VecDeque<Attempt>,
     /// The attempt under way.
     trying: Option<Trying>,
+    /// What the next attempt says otherwise.
+    concession: Option<Concession>,
     /// How the attempts made so far ended.
     tried: Vec<Verdict>,
     /// The new party is alerted: no other one is tried after it.
@@ -256,4 +260,18 @@ fn ring(core: &mut Core, leg: &Leg, rings: bool) {
     };
     let leg = leg.media.id;
     core.media(MediaCommand::Source { leg, source });
+}
+
+/// The record of a transfer that is done as soon as it is asked for: nobody is called for it.
+fn done(core: &Core, head: &Head, kind: TransferKind, side: Side) -> TransferRecord {
+    TransferRecord {
+        kind,
+        side,
+        target: None,
+        asked: core.now.wall,
+        settled: Some(core.now.wall),
+        status: Some(StatusCode::OK.code()),
+        attempts_before: head.record.attempts.len(),
+        linked: None,
+    }
 }

@@ -63,6 +63,7 @@ impl Talking {
             invite,
             plan,
             trying: None,
+            concession: None,
             tried: Vec::new(),
             alerted: false,
             rings: false,

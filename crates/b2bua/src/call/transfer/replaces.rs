@@ -7,6 +7,7 @@ use sdp::{SessionDescription, answer_for};
 use sip_msg::{HeaderName, Request, StatusCode};
 use sip_ua::{DialogState, ServerKey};
 
+use super::done;
 use super::referral::Refusal;
 use crate::call::begin::beyond;
 use crate::call::refresh::SessionTimer;
@@ -17,7 +18,7 @@ use crate::failure::{Cause, FailureClass};
 use crate::key::{CallKey, Side};
 use crate::leg::{Exchange, Leg, LegMedia, Session, policy};
 use crate::profile::{HoldMusic, TrunkProfile};
-use crate::record::{TransferKind, TransferRecord};
+use crate::record::TransferKind;
 
 /// An INVITE that names a dialog of ours.
 #[derive(Debug)]
@@ -107,16 +108,8 @@ impl Talking {
                 return Phase::Talking(self);
             }
         };
-        head.record.transfers.push(TransferRecord {
-            kind: TransferKind::Replaces,
-            side,
-            target: None,
-            asked: core.now.wall,
-            settled: Some(core.now.wall),
-            status: Some(StatusCode::OK.code()),
-            attempts_before: head.record.attempts.len(),
-            linked: None,
-        });
+        let replaced = done(core, head, TransferKind::Replaces, side);
+        head.record.transfers.push(replaced);
         new.upkeep.begin(core, head.key, side);
         let old = self.put_in_place(core, head, side, new);
         let end = End::gateway(FailureClass::User, Cause::NORMAL_CLEARING);

@@ -19,7 +19,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::diagnostic::Findings;
-use super::resolve::{CertificateFiles, Config, Trunk};
+use super::resolve::{CertificateFiles, CertificateRules, Config, Trunk};
 
 pub use leaf::Leaf;
 
@@ -28,38 +28,6 @@ const DAY: i64 = 24 * 3600;
 
 /// Where Microsoft's SIP proxies are.
 const MICROSOFT_DOMAIN: &str = ".pstnhub.microsoft.com";
-
-/// Roots Microsoft's connection points chain to, by SHA-1 of the certificate (C-15).
-const MICROSOFT_ROOTS: [(&str, &str); 7] = [
-    (
-        "DigiCert Global Root CA",
-        "a8985d3a65e5e5c4b2d7d66d40c6dd2fb19c5436",
-    ),
-    (
-        "DigiCert Global Root G2",
-        "df3c24f9bfd666761b268073fe06d1cc8d4f82a4",
-    ),
-    (
-        "DigiCert Global Root G3",
-        "7e04de896a3e666d00e687d33ffad93be83d349e",
-    ),
-    (
-        "DigiCert TLS ECC P384 Root G5",
-        "17f3de5e9f0f19e98ef61f32266e20c407ae30ee",
-    ),
-    (
-        "DigiCert TLS RSA 4096 Root G5",
-        "a78849dc5d7c758c8cde399856b3aad0b2a57135",
-    ),
-    (
-        "Microsoft ECC Root Certificate Authority 2017",
-        "999a64c37ff47d9fab95f14769891460eec4c3c5",
-    ),
-    (
-        "Microsoft RSA Root Certificate Authority 2017",
-        "73a5e64a3bff8316ff0edccc618a906e4eae4d74",
-    ),
-];
 
 /// A certificate chain and its key, read and found to belong together.
 #[derive(Debug)]
@@ -147,7 +115,7 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
         trunk.preset.is_microsoft() && peers.any(|peer| peer.host.ends_with(MICROSOFT_DOMAIN))
     };
     if config.trunks.iter().any(really_microsoft) {
-        missing_roots(&roots, findings);
+        missing_roots(&roots, &config.certificate_rules, findings);
     }
     for (index, files) in config.certificates.iter().enumerate() {
         let users: Vec<_> = config
@@ -175,7 +143,7 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
     }
 }
 
-fn missing_roots(roots: &[CertificateDer<'_>], findings: &mut Findings) {
+fn missing_roots(roots: &[CertificateDer<'_>], rules: &CertificateRules, findings: &mut Findings) {
     let known: Vec<String> = roots
         .iter()
         .map(|root| {
@@ -185,10 +153,11 @@ fn missing_roots(roots: &[CertificateDer<'_>], findings: &mut Findings) {
                 .collect()
         })
         .collect();
-    let missing: Vec<&str> = MICROSOFT_ROOTS
+    let missing: Vec<&str> = rules
+        .microsoft_roots
         .iter()
-        .filter(|(_, fingerprint)| !known.iter().any(|have| have == fingerprint))
-        .map(|(name, _)| *name)
+        .filter(|root| !known.contains(&root.fingerprint))
+        .map(|root| root.name.as_str())
         .collect();
     if !missing.is_empty() {
         findings
@@ -255,12 +224,13 @@ fn judge_leaf(
         return;
     }
     match leaf.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) if key.key_size() < 2048 => {
+        Ok(PublicKey::RSA(key)) if key.key_size() < config.certificate_rules.rsa_bits => {
             findings.error(
                 files.span.clone(),
                 format!(
-                    "{file}: an RSA key of {} bits; Microsoft wants 2048",
-                    key.key_size()
+                    "{file}: an RSA key of {} bits; {} are wanted towards Microsoft",
+                    key.key_size(),
+                    config.certificate_rules.rsa_bits
                 ),
             );
         }

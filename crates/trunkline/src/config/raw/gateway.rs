@@ -47,6 +47,16 @@ pub struct Tls {
     pub suites: OneOrMany,
     /// How long before the end of a certificate the warnings begin. Default: `"30d"`.
     pub warn_before: Option<Span>,
+    /// Roots that Microsoft's certificates chain to, whose absence from `roots` is warned of where
+    /// a trunk leads to its proxies: each a name and the SHA-1 fingerprint of the certificate,
+    /// `"DigiCert Global Root G2 df3c24f9bfd666761b268073fe06d1cc8d4f82a4"`, or the fingerprint
+    /// alone; `[]` warns of none. Default: DigiCert Global Root CA, G2 and G3, DigiCert TLS ECC P384
+    /// Root G5, DigiCert TLS RSA 4096 Root G5, and the Microsoft ECC and RSA Root Certificate
+    /// Authorities 2017.
+    pub microsoft_roots: Option<OneOrMany>,
+    /// The fewest bits of an RSA key in a certificate shown to Microsoft, 2048 to 8192; fewer are
+    /// an error. Default: 2048.
+    pub rsa_bits: Option<Spanned<u32>>,
 }
 
 /// `[media]`: ports and shards of the packet path.
@@ -62,6 +72,9 @@ pub struct Media {
     /// How long it rests at least, where the range is too small for `quarantine`. Default:
     /// `"500ms"`.
     pub quarantine_floor: Option<Span>,
+    /// Pairs of ports that each shard keeps bound on each interface ahead of need, 4 to 4096; half
+    /// of them gone, it is filled again. Default: 32.
+    pub reserve: Option<Spanned<u16>>,
     /// Percent of an interface's port pairs, in use or resting, from which on a warning is logged
     /// and the metric `trunkline_media_ports_alarm` is 1, 10 to 100. Default: 80.
     pub ports_alarm: Option<Spanned<u8>>,

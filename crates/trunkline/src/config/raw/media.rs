@@ -33,4 +33,9 @@ pub struct TrunkMedia {
     /// peers behind a NAT that maps ports. Default: `"authenticated"` for `acs` and `teams`, else
     /// `"signalled"`.
     pub latch: Option<Spanned<String>>,
+    /// Networks that media comes from and is sent to, whoever has the key: packets from elsewhere
+    /// are dropped and counted, session descriptions that name an address elsewhere are refused
+    /// with 488. Default: for `acs` and `teams` those of `allow`, else any.
+    #[serde(default)]
+    pub networks: OneOrMany,
 }

@@ -67,6 +67,9 @@ pub struct Limits {
     pub retired: Option<Span>,
     /// What `Retry-After` says when a request is refused for load, in seconds. Default: 5.
     pub retry_after: Option<Spanned<u32>>,
+    /// What `Retry-After` says when a call or OPTIONS is refused because the gateway drains, in
+    /// seconds, 1 to 86400. Default: 60.
+    pub drain_retry_after: Option<Spanned<u32>>,
     /// DNS queries in flight. Default: 256.
     pub dns_queries: Option<Spanned<u32>>,
     /// Differentiated services code point of SIP, 0 to 63. Default: 24 (CS3).

@@ -26,6 +26,12 @@ pub struct Options {
     /// Without an OPTIONS or a TLS handshake for this long, Azure calls a trunk expired; the
     /// forecast of its verdict goes by it. Default: `"15m"`.
     pub expired_after: Option<Span>,
+    /// How long a peer gets no calls that answered 503 without `Retry-After`, at most `aside_max`.
+    /// Default: `"1s"`.
+    pub aside: Option<Spanned<Span>>,
+    /// The longest time without calls that a peer's `Retry-After` is granted; `"0s"` grants none.
+    /// Default: `"5m"`.
+    pub aside_max: Option<Spanned<Span>>,
 }
 
 /// `[[trunk]]`: one SIP peering.

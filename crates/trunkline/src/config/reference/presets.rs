@@ -120,6 +120,8 @@ const HEALTH: &[Row] = &[
     ("`options.expired_after`", |t| {
         time(t.profile.options.expired_after)
     }),
+    ("`options.aside`", |t| time(t.profile.options.aside)),
+    ("`options.aside_max`", |t| time(t.profile.options.aside_max)),
     ("`connection.flows`", |t| word(&t.flow.flows)),
     ("`connection.connect`", |t| time(t.flow.connect_timeout)),
     ("`connection.keep_alive`", |t| maybe(t.flow.keep_alive)),
@@ -198,6 +200,12 @@ const CALLS: &[Row] = &[
     }),
     ("`media.hold_inactivity`", |t| {
         maybe(t.profile.media.hold_inactivity)
+    }),
+    ("`media.networks`", |t| {
+        match t.profile.media.networks.is_empty() {
+            true => "any".to_owned(),
+            false => list(t.profile.media.networks.iter()),
+        }
     }),
     ("`media.rtcp_mux`", |t| t.profile.rtcp_mux.to_string()),
     ("`media.latch`", |t| word(&t.profile.latch)),

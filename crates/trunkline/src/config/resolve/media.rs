@@ -1,5 +1,6 @@
 //! `[media]` and `[trunk.media]`.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use super::choice;
 use crate::config::diagnostic::Findings;
 use crate::config::raw;
 
+/// One call with a failed attempt takes three pairs at once; more than the most are more sockets
+/// than systems grant.
+const RESERVE: RangeInclusive<u16> = 4..=4096;
+
 /// What holds for all media ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaPlane {
@@ -18,6 +23,8 @@ pub struct MediaPlane {
     pub quarantine: Duration,
     /// How long it rests at least.
     pub quarantine_floor: Duration,
+    /// Pairs that each shard keeps bound on each interface ahead of need.
+    pub reserve: u16,
     /// Percent of an interface's pairs from which on its alarm is raised.
     pub ports_alarm: u8,
     /// The code point of RTP and RTCP.
@@ -29,6 +36,7 @@ impl Default for MediaPlane {
         Self {
             quarantine: Duration::from_secs(30),
             quarantine_floor: Duration::from_millis(500),
+            reserve: 32,
             ports_alarm: 80,
             dscp: 46,
         }
@@ -43,6 +51,12 @@ pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
     }
     if let Some(span) = raw.quarantine_floor {
         plane.quarantine_floor = span.0;
+    }
+    if let Some(pairs) = &raw.reserve {
+        plane.reserve = *pairs.get_ref();
+        if !RESERVE.contains(&plane.reserve) {
+            findings.error(pairs.span(), "media: `reserve` is a number from 4 to 4096");
+        }
     }
     if let Some(percent) = &raw.ports_alarm {
         plane.ports_alarm = *percent.get_ref();
@@ -74,6 +88,7 @@ pub(super) fn apply(media: &raw::TrunkMedia, profile: &mut TrunkProfile, finding
         Some("same-host") => profile.latch = LatchPolicy::SameHost,
         Some(_) | None => {}
     }
+    networks(media, profile, findings);
     let policy = &mut profile.media;
     deny(media, policy, findings);
     suites(media, microsoft, policy, findings);
@@ -83,6 +98,27 @@ pub(super) fn apply(media: &raw::TrunkMedia, profile: &mut TrunkProfile, finding
     if let Some(span) = media.hold_inactivity {
         policy.hold_inactivity = Some(span.0).filter(|span| !span.is_zero());
     }
+}
+
+/// Microsoft's media comes from where its signalling comes from, also where that is a laboratory.
+fn networks(media: &raw::TrunkMedia, profile: &mut TrunkProfile, findings: &mut Findings) {
+    let mut networks = Vec::new();
+    for text in &media.networks.0 {
+        match b2bua::profile::network(text.get_ref()) {
+            Ok(network) => networks.push(network),
+            Err(fault) => {
+                let name = &profile.name;
+                findings.error(
+                    text.span(),
+                    format!("trunk {name}: media: networks: {fault}"),
+                );
+            }
+        }
+    }
+    if networks.is_empty() && profile.preset.is_microsoft() {
+        networks.clone_from(&profile.allow);
+    }
+    profile.media.networks = networks.into();
 }
 
 fn deny(media: &raw::TrunkMedia, policy: &mut MediaPolicy, findings: &mut Findings) {

@@ -3,6 +3,7 @@
 mod acs;
 mod announcements;
 mod auth;
+mod certificate_rules;
 mod connection;
 mod context;
 mod customers;
@@ -39,6 +40,7 @@ use super::announcement::Announcement;
 use super::diagnostic::{Findings, nearest};
 use super::load::Document;
 pub use acs::{Acs, Secret, VoiceRoute};
+pub use certificate_rules::{CertificateRules, ExpectedRoot};
 pub use media::MediaPlane;
 pub use sip::Signalling;
 pub use trunk::{Peer, Trunk};
@@ -56,6 +58,8 @@ pub struct Config {
     pub signalling: Signalling,
     /// How long before a certificate's end the warnings begin.
     pub warn_before: Duration,
+    /// What certificates are held against.
+    pub certificate_rules: CertificateRules,
     /// Time between two looks at this gateway's own names in DNS; `None` never looks.
     pub self_check: Option<Duration>,
     /// How long a drain waits.
@@ -204,6 +208,7 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
             .as_ref()
             .map(|calls| *calls.get_ref()),
         signalling: sip::resolve(document, findings),
+        certificate_rules: certificate_rules::resolve(&document.tls, findings),
         warn_before: document.tls.warn_before.map_or(WARN_BEFORE, |span| span.0),
         self_check: Some(document.dns.self_check.map_or(SELF_CHECK, |span| span.0))
             .filter(|pause| !pause.is_zero()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use b2bua::profile::{Advertised, PeerProfile, Preset, TrunkProfile};
+use b2bua::profile::{Advertised, OptionsPing, PeerProfile, Preset, TrunkProfile};
 use ipnet::IpNet;
 use sip_msg::TransportKind;
 use sip_msg::wire::{ListenerId, TrunkName};
@@ -173,6 +173,31 @@ fn options(raw: &raw::Trunk, profile: &mut TrunkProfile, findings: &mut Findings
         options.losses = u8::try_from((*losses.get_ref()).max(1)).unwrap_or(u8::MAX);
     }
     options.enabled &= !profile.peers.is_empty();
+    aside(raw, &table, options, findings);
+}
+
+/// How long peers that have too much to do are left alone.
+fn aside(
+    raw: &raw::Trunk,
+    table: &raw::Options,
+    options: &mut OptionsPing,
+    findings: &mut Findings,
+) {
+    if let Some(longest) = &table.aside_max {
+        options.aside_max = longest.get_ref().0;
+        // The default pause is not to contradict what was written.
+        options.aside = options.aside.min(options.aside_max);
+    }
+    if let Some(pause) = &table.aside {
+        options.aside = pause.get_ref().0;
+        if options.aside > options.aside_max {
+            let name = raw.name.get_ref();
+            findings.error(
+                pause.span(),
+                format!("trunk {name}: options: `aside` is longer than `aside_max`"),
+            );
+        }
+    }
 }
 
 fn codecs(raw: &raw::Trunk, findings: &mut Findings) -> Vec<Arc<str>> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use b2bua::bans::BanPolicy;
-use b2bua::profile::CoreBounds;
+use b2bua::profile::{CoreBounds, DrainPolicy};
 use sip_transport::{ResolverConfig, TlsPolicy, TlsVersion, TransportLimits};
 use sip_ua::TimerConfig;
 use toml::Spanned;
@@ -29,9 +29,14 @@ pub struct Signalling {
     pub tls: TlsPolicy,
     /// When sources that scan or guess are no longer heard.
     pub bans: BanPolicy,
+    /// What those are told who come during a drain.
+    pub drain: DrainPolicy,
 }
 
 const PORT: u16 = 53;
+
+/// At once is no pause, and a drain longer than a day is none.
+const DRAIN_RETRY_AFTER: std::ops::RangeInclusive<u32> = 1..=86_400;
 
 pub(super) fn resolve(document: &Document, findings: &mut Findings) -> Signalling {
     let mut signalling = Signalling::default();
@@ -61,7 +66,10 @@ fn timers(raw: &raw::Sip, timers: &mut TimerConfig) {
 
 fn limits(raw: &raw::Limits, signalling: &mut Signalling, findings: &mut Findings) {
     let Signalling {
-        bounds, transport, ..
+        bounds,
+        transport,
+        drain,
+        ..
     } = signalling;
     let mut count = |bound: &mut usize, value: &Option<Spanned<u32>>, name: &str| {
         let Some(value) = value else { return };
@@ -127,6 +135,15 @@ fn limits(raw: &raw::Limits, signalling: &mut Signalling, findings: &mut Finding
     set(&mut transport.retired_quiet, raw.retired);
     if let Some(seconds) = &raw.retry_after {
         transport.retry_after = *seconds.get_ref();
+    }
+    if let Some(seconds) = &raw.drain_retry_after {
+        drain.retry_after = *seconds.get_ref();
+        if !DRAIN_RETRY_AFTER.contains(&drain.retry_after) {
+            findings.error(
+                seconds.span(),
+                "limits: `drain_retry_after` is a number of seconds from 1 to 86400",
+            );
+        }
     }
     if let Some(dscp) = &raw.dscp {
         match u8::try_from(*dscp.get_ref()).ok().filter(|code| *code < 64) {
