@@ -148,7 +148,12 @@ async fn each_refusal_has_its_cause_and_is_not_repeated() {
             Error::Conflict(_) => status == 409,
             Error::Invalid(_) => matches!(status, 400 | 422),
             Error::Failing { tries, .. } => status == 501 && *tries == 1,
-            _ => false,
+            Error::Throttled { .. }
+            | Error::Unreachable { .. }
+            | Error::Silent { .. }
+            | Error::Garbled { .. }
+            | Error::GivenUp { .. }
+            | Error::Unfinished { .. } => false,
         };
         assert!(fits, "{status}: {error}");
         let answer = error.answer().expect("an answer");

@@ -69,7 +69,7 @@ impl Ask<'_> {
 fn answer(service: &mut Service, request: &Request) -> Answer {
     match service.handle(now(), request) {
         Done::Answer(answer) => answer,
-        other => panic!("{other:?}"),
+        other @ (Done::Late(..) | Done::Never) => panic!("{other:?}"),
     }
 }
 
