@@ -179,7 +179,7 @@ async fn the_official_client_changes_and_gives_up_numbers() {
         return;
     };
     world.sim.own(Owned::toll_free("+18335550100"));
-    let (code, said) = world.run(&own("numbers.py"), &[]).await;
+    let (code, said) = world.run(&own("manage_numbers.py"), &[]).await;
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(world.sim.owned(), []);
 }
