@@ -124,9 +124,9 @@ fn snapshot() -> Arc<Snapshot> {
         ..RouteDoc::default()
     };
     let document = Document {
-        emergency: routing::EmergencyDoc::default(),
         trunks: vec![trunk("carrier", CALLER), trunk("pbx", CALLED)],
         routes: vec![route],
+        ..Document::default()
     };
     Arc::new(Snapshot::compile(&document).expect("the document is sound"))
 }

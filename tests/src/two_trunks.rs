@@ -210,6 +210,22 @@ impl Gateway {
         }
     }
 
+    /// Waits until the page of metrics has this line.
+    ///
+    /// # Panics
+    /// It has not when `patience` is over.
+    pub fn await_metric(&self, line: &str, patience: Duration) {
+        let until = Instant::now() + patience;
+        loop {
+            let page = self.page("/metrics");
+            if page.lines().any(|one| one == line) {
+                return;
+            }
+            assert!(Instant::now() < until, "no {line}:\n{page}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The call records, as soon as there are `count` of them.
     ///
     /// # Panics

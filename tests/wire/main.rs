@@ -20,6 +20,7 @@ mod reload;
 mod run;
 mod scanners;
 mod sdk;
+mod store;
 mod strangers;
 mod stunnel;
 mod telephones;

@@ -86,3 +86,26 @@ fn shipped_configurations_are_fine_and_route() {
         assert_eq!(answer["attempts"][0]["trunk"], "acs", "{file}: {answer}");
     }
 }
+
+#[test]
+fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_told() {
+    let lab = Lab::new();
+    let file = lab.write("trunkline.toml", &Plan::over("udp").text(&lab));
+    let mut gateway = Process::start(
+        "trunkline",
+        Command::new("prlimit")
+            .arg("--nofile=256:4096")
+            .arg(daemon::binary())
+            .args(["run", "-c"])
+            .arg(&file),
+    );
+    gateway.wait_for("too few files may be open", Duration::from_secs(10));
+    gateway.wait_for("serving", Duration::from_secs(10));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.id()));
+    let limits = limits.expect("the process runs");
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = files.expect("a limit").split_whitespace().collect();
+    assert_eq!(words[3..5], ["4096", "4096"], "{limits}");
+}

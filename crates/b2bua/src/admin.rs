@@ -85,6 +85,7 @@ impl B2bua {
         core.registrar.reload(&profiles);
         core.doors.reload(&profiles);
         core.profiles = profiles;
+        core.ledger.reload(snapshot.limits());
         core.snapshot = snapshot;
     }
 

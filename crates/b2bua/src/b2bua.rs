@@ -19,10 +19,11 @@ use crate::health::TrunkMonitor;
 use crate::index::{Index, Owner};
 use crate::io::{Input, Output};
 use crate::key::CallKey;
+use crate::ledger::Ledger;
 use crate::limits::Gate;
 use crate::metrics::Counts;
 use crate::ports::{InterfacePorts, PortPool};
-use crate::profile::CoreConfig;
+use crate::profile::{CoreConfig, Profiles};
 use crate::registrar::Registrar;
 use crate::registration::Registrations;
 use crate::trace::TraceVerdict;
@@ -76,6 +77,8 @@ impl B2bua {
             profiles.limits,
             profiles.trunks.iter().map(|(name, t)| (name, t.limits)),
         );
+        let mut ledger = Ledger::default();
+        ledger.reload(snapshot.limits());
         let monitor = TrunkMonitor::new(now, &profiles, Arc::clone(&software), tokens.fork());
         let mut ua = UserAgent::new(ua, tokens.fork());
         for trunk in profiles.trunks.values() {
@@ -92,6 +95,7 @@ impl B2bua {
             doors: Doors::default(),
             bans: Bans::new(bans),
             gate,
+            ledger,
             ports: PortPool::new(now.moment, &media),
             interfaces: media.interfaces,
             profiles,
@@ -120,6 +124,12 @@ impl B2bua {
         };
         b2bua.settle();
         b2bua
+    }
+
+    /// The trunks as of the last reload.
+    #[must_use]
+    pub fn profiles(&self) -> &Profiles {
+        &self.core.profiles
     }
 
     /// Lets something happen. Drain [`B2bua::poll_output`] before the next input.

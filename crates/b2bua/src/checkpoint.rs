@@ -148,6 +148,7 @@ impl Core {
         record.failure = Some(FailureClass::Internal);
         record.cause = Cause::TEMPORARY_FAILURE.value();
         self.forget(checkpoint.call);
+        self.ledger.settle(self.now, &record);
         self.metrics.ended(&record);
         self.outputs.push_back(Output::Record(record));
         self.forget_checkpoint(checkpoint.call);
@@ -180,6 +181,7 @@ impl Core {
             return Err(RestoreError::Version(checkpoint.version));
         }
         let key = checkpoint.call;
+        self.ledger.retake(key, &checkpoint.record);
         let a = checkpoint.a.restore(self, key, Side::A);
         let b = checkpoint.b.restore(self, key, Side::B);
         let (a, b) = match (a, b) {

@@ -25,6 +25,7 @@ use crate::health::{ProbeFailure, TrunkMonitor};
 use crate::index::{Index, Owner};
 use crate::io::Output;
 use crate::key::{CallKey, Side};
+use crate::ledger::Ledger;
 use crate::limits::{Gate, Permit};
 use crate::metrics::Counts;
 use crate::ports::{PortLease, PortPool};
@@ -124,6 +125,7 @@ pub(crate) struct Core {
     pub(crate) doors: Doors,
     pub(crate) bans: Bans,
     pub(crate) gate: Gate,
+    pub(crate) ledger: Ledger,
     pub(crate) ports: PortPool,
     pub(crate) tokens: TokenRng,
     pub(crate) keys: KeyRng,

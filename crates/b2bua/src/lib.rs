@@ -25,6 +25,7 @@ pub mod identify;
 mod index;
 mod io;
 mod key;
+mod ledger;
 mod leg;
 pub mod limits;
 pub mod metrics;

@@ -88,6 +88,9 @@ pub enum Refused {
     /// The trunk starts as many legs a second as it may.
     #[error("the trunk starts as many calls a second as it may")]
     TrunkRate,
+    /// A limit beside those of gateway and trunk is used up; routing says which.
+    #[error("a limit is used up")]
+    NamedLimit,
 }
 
 impl Refused {
@@ -96,7 +99,7 @@ impl Refused {
     pub fn retry_after(self) -> Duration {
         match self {
             Self::GatewayRate | Self::TrunkRate => Duration::from_secs(1),
-            Self::GatewayFull | Self::TrunkFull => Duration::from_secs(5),
+            Self::GatewayFull | Self::TrunkFull | Self::NamedLimit => Duration::from_secs(5),
         }
     }
 
@@ -108,6 +111,7 @@ impl Refused {
             Self::TrunkFull => "trunk-full",
             Self::GatewayRate => "gateway-rate",
             Self::TrunkRate => "trunk-rate",
+            Self::NamedLimit => "limit",
         }
     }
 }
@@ -323,14 +327,14 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// A token bucket that holds one second's worth. Counts in billionths of a token, so that no
 /// rounding makes it drift.
 #[derive(Debug)]
-struct TokenBucket {
+pub(crate) struct TokenBucket {
     per_second: u32,
     billionths: u64,
     refilled: Option<Moment>,
 }
 
 impl TokenBucket {
-    fn new(per_second: u32) -> Self {
+    pub(crate) fn new(per_second: u32) -> Self {
         let billionths = u64::from(per_second) * NANOS_PER_SECOND;
         Self {
             per_second,
@@ -339,7 +343,16 @@ impl TokenBucket {
         }
     }
 
+    pub(crate) fn per_second(&self) -> u32 {
+        self.per_second
+    }
+
     fn has_token(&mut self, now: Moment) -> bool {
+        self.tokens(now) > 0
+    }
+
+    /// Whole tokens there are now.
+    pub(crate) fn tokens(&mut self, now: Moment) -> u32 {
         let full = u64::from(self.per_second) * NANOS_PER_SECOND;
         if let Some(before) = self.refilled {
             let elapsed = now.saturating_since(before).as_nanos();
@@ -348,10 +361,10 @@ impl TokenBucket {
             self.billionths = self.billionths.saturating_add(gained).min(full);
         }
         self.refilled = Some(now);
-        self.billionths >= NANOS_PER_SECOND
+        u32::try_from(self.billionths / NANOS_PER_SECOND).unwrap_or(u32::MAX)
     }
 
-    fn take(&mut self) {
+    pub(crate) fn take(&mut self) {
         self.billionths = self.billionths.saturating_sub(NANOS_PER_SECOND);
     }
 }

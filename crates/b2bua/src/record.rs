@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ambient::WallTime;
+use routing::{Money, Remaining, Tariff};
 use serde::{Deserialize, Serialize};
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
@@ -168,6 +169,23 @@ impl CallRecord {
         })
     }
 
+    /// What the call cost on the trunk that took it, by the tariff it was routed with; `None` where
+    /// nobody answered or no tariff is known.
+    #[must_use]
+    pub fn price(&self) -> Option<Money> {
+        self.answered?;
+        let made = self.transfers.first().map(|first| first.attempts_before);
+        let made = self.attempts.get(..made.unwrap_or(self.attempts.len()))?;
+        let tariff = made.last()?.tariff?;
+        // A second that was begun counts.
+        let seconds = self.talk_time().as_micros().div_ceil(1_000_000);
+        let micros = tariff.price(u64::try_from(seconds).unwrap_or(u64::MAX));
+        Some(Money {
+            micros,
+            ..tariff.per_minute
+        })
+    }
+
     /// The trunk that took the call: of the last attempt made before any transfer.
     #[must_use]
     pub fn to_trunk(&self) -> Option<&TrunkName> {
@@ -254,6 +272,12 @@ pub struct AttemptRecord {
     /// Whose doing it was, if it failed.
     #[serde(with = "failure_class")]
     pub failure: Option<FailureClass>,
+    /// What the call cost there, where that is known.
+    #[serde(default)]
+    pub tariff: Option<Tariff>,
+    /// The limits it counted against.
+    #[serde(default)]
+    pub limits: Vec<String>,
 }
 
 impl AttemptRecord {
@@ -277,6 +301,8 @@ impl AttemptRecord {
             status: None,
             cause: None,
             failure: None,
+            tariff: None,
+            limits: Vec::new(),
         }
     }
 }
@@ -330,6 +356,9 @@ pub struct FactsRecord {
     pub peers: Vec<(String, usize, bool)>,
     /// Trunk and how many more legs it could take. Trunks not listed had no limit.
     pub room: Vec<(String, u32)>,
+    /// What was left of limits, by their names. Limits not listed were not looked at.
+    #[serde(default)]
+    pub limits: Vec<(String, Remaining)>,
     /// The wall time of the decision, microseconds since the Unix epoch.
     pub wall_us: u64,
     /// The random draw.

@@ -1,6 +1,7 @@
 //! Country codes (ITU-T E.164 annex D) and the national plans of the countries trunks are in.
 
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
 /// The numbering plan of one country.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +68,20 @@ pub(crate) fn code_of(digits: &str) -> Option<&str> {
 
 /// How long national numbers are under a country code.
 pub(crate) fn lengths_of(code: &str) -> RangeInclusive<usize> {
+    static LENGTHS: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
+        let all = (0..1000).map(|code| bounds_of(&code.to_string()).into_inner());
+        all.collect()
+    });
+    let known = code
+        .parse::<usize>()
+        .ok()
+        .and_then(|code| LENGTHS.get(code));
+    // What is no code has numbers of no length.
+    let (shortest, longest) = known.copied().unwrap_or((usize::MAX, 0));
+    shortest..=longest
+}
+
+fn bounds_of(code: &str) -> RangeInclusive<usize> {
     let of_code = COUNTRIES.iter().filter(|country| country.code == code);
     let bounds = of_code.fold(None::<(u8, u8)>, |bounds, country| {
         let (shortest, longest) = bounds.unwrap_or((country.shortest, country.longest));

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod countries;
+mod kinds;
 mod normalise;
 mod number;
 mod plan;
@@ -18,6 +19,7 @@ mod rewrite;
 mod tests;
 
 pub use countries::Country;
+pub use kinds::{NumberClass, NumberType, country_of_numbers, prepare};
 pub use normalise::Normalised;
 pub use number::{E164Number, NumberError};
 pub use plan::{NumberPlan, PlanError, WrittenAs};

@@ -1,92 +1,24 @@
 //! From a document to a snapshot that answers quickly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use e164::{E164Number, NumberType};
 use sip_msg::wire::TrunkName;
-use thiserror::Error;
 
+use crate::check::{self, MOST_ROUTES, MOST_TRUNKS, mistake};
+use crate::condition::{HeaderTest, ListIndex, NumberTest};
 use crate::cover;
 use crate::document::{Document, EmergencyDoc, RouteDoc, TrunkDoc};
 use crate::hash;
 use crate::index::{PatternIndex, RouteIndex};
-use crate::pattern::{Pattern, PatternError};
-
-/// Most routes of a document.
-const MOST_ROUTES: usize = 100_000;
-/// Most trunks of a document.
-const MOST_TRUNKS: usize = 10_000;
-/// Most peers of a trunk, and most targets of a route.
-const MOST_PLACES: usize = 16;
-/// Most rules about the numbers of a trunk.
-const MOST_NUMBER_RULES: usize = 64;
-/// Most emergency numbers beside those of the countries.
-const MOST_EMERGENCY: usize = 100;
-/// Most patterns of one list of a route.
-const MOST_PATTERNS: usize = 10_000;
-
-/// What a mistake of a document is in, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The document as a whole.
-    Document,
-    /// A trunk.
-    Trunk(usize),
-    /// A route.
-    Route(usize),
-    /// The order of trunks for emergency calls.
-    Emergency,
-}
-
-/// What a document may not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Rule {
-    /// Two trunks or two routes with one name, or none.
-    #[error("names are not empty and given once")]
-    Name,
-    /// A trunk that is not in the document.
-    #[error("no trunk has this name")]
-    UnknownTrunk,
-    /// A route that leads nowhere.
-    #[error("a route names targets or an announcement, or a status to refuse with, not both")]
-    NoTarget,
-    /// A trunk without peers as a target.
-    #[error("the trunk has no peers to send a call to")]
-    NoPeers,
-    /// One trunk twice among the targets.
-    #[error("a trunk is a target once")]
-    TargetTwice,
-    /// A status that is no refusal.
-    #[error("a call is refused with 400 to 699")]
-    Status,
-    /// What no emergency number is.
-    #[error("an emergency number is 2 to 6 digits")]
-    EmergencyNumber,
-    /// A host that no Request-URI can have.
-    #[error("not a host name or address")]
-    Host,
-    /// A pattern that cannot be read.
-    #[error("{0}")]
-    Pattern(#[from] PatternError),
-    /// A list beyond its bound.
-    #[error("too many")]
-    TooMany,
-}
-
-/// One mistake of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{place:?}: {field}[{item}]: {rule}")]
-pub struct CompileError {
-    /// Trunk or route.
-    pub place: Place,
-    /// Key of the document: `name`, `peers`, `from`, `called`, `calling`, `to`, `reject`.
-    pub field: &'static str,
-    /// Which item of a list, from 0.
-    pub item: usize,
-    /// What is wrong.
-    pub rule: Rule,
-}
+use crate::limits::{LimitDoc, Limits};
+use crate::list::NumberOwners;
+use crate::mistake::{CompileError, Place, Rule};
+use crate::numbers::Numbers;
+use crate::rates::RateTable;
+use crate::schedule::Schedule;
 
 /// Something a document may do and hardly means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,53 +49,139 @@ pub enum WarningKind {
     },
 }
 
-/// A route with its patterns read.
+/// A route with everything in it read.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) doc: RouteDoc,
-    pub(crate) called: Vec<Pattern>,
-    pub(crate) calling: Vec<Pattern>,
+    pub(crate) called: NumberTest,
+    pub(crate) calling: NumberTest,
+    pub(crate) during: Vec<u32>,
+    pub(crate) outside: Vec<u32>,
+    pub(crate) headers: Vec<HeaderTest>,
+    pub(crate) caller_id: Option<E164Number>,
 }
 
-/// Routes of one origin by the more selective of their two numbers.
+impl Route {
+    /// Whether it takes every call of its origins.
+    fn is_open(&self) -> bool {
+        let doc = &self.doc;
+        !self.called.restricts()
+            && self.called.is.is_empty()
+            && doc.calling.is_empty()
+            && self.calling.is.is_empty()
+            && [
+                doc.trunk_groups.len(),
+                doc.headers.len(),
+                doc.during.len(),
+                doc.outside.len(),
+            ] == [0; 4]
+    }
+}
+
+/// What of a call routes are found by.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Probe<'a> {
+    pub(crate) called: &'a str,
+    pub(crate) called_lists: &'a [ListIndex],
+    pub(crate) country: Option<&'a str>,
+    pub(crate) kind: Option<NumberType>,
+    pub(crate) calling: Option<&'a str>,
+    pub(crate) calling_lists: &'a [ListIndex],
+}
+
+impl<'a> Probe<'a> {
+    fn of(numbers: &'a Numbers<'_>) -> Self {
+        let calling = numbers.calling_is.as_ref();
+        Self {
+            called: &numbers.called_text,
+            called_lists: &numbers.called_is.lists,
+            country: numbers.called_is.class.country,
+            kind: Some(numbers.called_is.class.kind),
+            calling: numbers.calling_text.as_deref(),
+            calling_lists: calling.map_or(&[], |calling| &calling.lists),
+        }
+    }
+}
+
+type By<K> = BTreeMap<K, Vec<RouteIndex>>;
+
+/// Routes of one origin, each by what leaves most calls out.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct OriginIndex {
-    pub(crate) called: PatternIndex,
-    pub(crate) calling: PatternIndex,
-    pub(crate) always: Vec<RouteIndex>,
+    called: PatternIndex,
+    called_lists: By<ListIndex>,
+    countries: By<String>,
+    kinds: By<NumberType>,
+    calling: PatternIndex,
+    calling_lists: By<ListIndex>,
+    always: Vec<RouteIndex>,
+    /// A route among `always` takes every call: none after it is ever asked.
+    closed: bool,
 }
 
 impl OriginIndex {
     fn insert(&mut self, route: &Route, index: RouteIndex) {
-        let restricts =
-            |patterns: &[Pattern]| !patterns.is_empty() && !patterns.iter().any(Pattern::is_any);
-        if restricts(&route.called) {
-            route
-                .called
-                .iter()
-                .for_each(|pattern| self.called.insert(pattern, index));
-        } else if restricts(&route.calling) {
-            route
-                .calling
-                .iter()
-                .for_each(|pattern| self.calling.insert(pattern, index));
-        } else {
+        let (called, calling) = (&route.called, &route.calling);
+        let number = |patterns: &mut PatternIndex, lists: &mut By<ListIndex>, test: &NumberTest| {
+            for pattern in &test.patterns {
+                patterns.insert(pattern, index);
+            }
+            for list in &test.lists {
+                lists.entry(*list).or_default().push(index);
+            }
+        };
+        if called.restricts() {
+            number(&mut self.called, &mut self.called_lists, called);
+        } else if !called.is.countries.is_empty() {
+            for country in &called.is.countries {
+                let key = country.to_ascii_uppercase();
+                self.countries.entry(key).or_default().push(index);
+            }
+        } else if !called.is.types.is_empty() {
+            for kind in &called.is.types {
+                self.kinds.entry(*kind).or_default().push(index);
+            }
+        } else if calling.restricts() {
+            number(&mut self.calling, &mut self.calling_lists, calling);
+        } else if !self.closed {
             self.always.push(index);
+            self.closed = route.is_open();
         }
     }
 
-    pub(crate) fn candidates(
-        &self,
-        called: &str,
-        calling: Option<&str>,
-        out: &mut Vec<RouteIndex>,
-    ) {
-        self.called.candidates(called, out);
-        if let Some(calling) = calling {
+    fn seal(&mut self) {
+        self.called.seal();
+        self.calling.seal();
+    }
+
+    /// Adds every route that may match; in no order, possibly twice.
+    pub(crate) fn candidates(&self, probe: &Probe<'_>, out: &mut Vec<RouteIndex>) {
+        self.called.candidates(probe.called, out);
+        if let Some(calling) = probe.calling {
             self.calling.candidates(calling, out);
         }
-        // In document order: nothing after the first of these can win against it.
+        for (lists, by) in [
+            (probe.called_lists, &self.called_lists),
+            (probe.calling_lists, &self.calling_lists),
+        ] {
+            if !by.is_empty() {
+                out.extend(lists.iter().filter_map(|list| by.get(list)).flatten());
+            }
+        }
+        let country = probe.country.filter(|_| !self.countries.is_empty());
+        out.extend(
+            country
+                .and_then(|country| self.countries.get(country))
+                .into_iter()
+                .flatten(),
+        );
+        let kind = probe.kind.filter(|_| !self.kinds.is_empty());
+        out.extend(
+            kind.and_then(|kind| self.kinds.get(&kind))
+                .into_iter()
+                .flatten(),
+        );
         out.extend(&self.always);
     }
 }
@@ -176,6 +194,15 @@ pub struct Snapshot {
     pub(crate) emergency: EmergencyDoc,
     pub(crate) any_origin: OriginIndex,
     pub(crate) by_origin: BTreeMap<TrunkName, OriginIndex>,
+    /// Which lists a number is in.
+    pub(crate) in_lists: PatternIndex,
+    pub(crate) owners: NumberOwners,
+    /// Which entry of `owners` a number has.
+    pub(crate) owned: PatternIndex,
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) rates: BTreeMap<String, RateTable>,
+    pub(crate) limits: Limits,
+    header_names: Vec<String>,
     hash: [u8; 32],
     warnings: Vec<Warning>,
 }
@@ -203,28 +230,41 @@ impl Snapshot {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let trunks = check_trunks(document, &mut errors);
-        let routes = check_routes(document, &trunks, &mut errors);
-        check_emergency(&document.emergency, &trunks, &mut errors);
+        e164::prepare();
+        let lists = check::names(&document.lists, Place::List, &mut errors);
+        let rates = check::names(&document.rates, Place::Rates, &mut errors);
+        let trunks = check::trunks(document, &rates, &mut errors);
+        let schedules = check::schedules(document, &mut errors);
+        let known = check::Known {
+            document,
+            trunks: &trunks,
+            lists: &lists,
+        };
+        let routes = check::routes(&known, &mut errors);
+        check::emergency(&document.emergency, &trunks, &mut errors);
+        let limits = check::limits(&known, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
-        let (mut any_origin, mut by_origin) = (OriginIndex::default(), BTreeMap::new());
-        for (index, route) in (0..).zip(&routes) {
-            if route.doc.from.is_empty() {
-                any_origin.insert(route, index);
-            }
-            for origin in &route.doc.from {
-                let entry: &mut OriginIndex = by_origin.entry(origin.clone()).or_default();
-                entry.insert(route, index);
-            }
-        }
-        for index in by_origin.values_mut().chain([&mut any_origin]) {
-            index.called.seal();
-            index.calling.seal();
-        }
+        let (any_origin, by_origin) = by_origin(&trunks, &routes);
         let hash = hash::of(document);
+        let header_names = routes
+            .iter()
+            .flat_map(|route| &route.headers)
+            .map(|test| test.name.to_ascii_lowercase())
+            .collect::<BTreeSet<_>>();
+        let lists = document.lists.iter().map(|(_, list)| &list.patterns);
+        let lists = (0..).zip(lists);
+        let in_lists = lists.flat_map(|(index, list)| list.iter().map(move |one| (one, index)));
+        let owned = (0..).zip(document.owners.entries.iter());
         let mut snapshot = Self {
+            in_lists: PatternIndex::of(in_lists),
+            owned: PatternIndex::of(owned.map(|(index, (pattern, _))| (pattern, index))),
+            owners: document.owners.clone(),
+            schedules,
+            rates: document.rates.iter().cloned().collect(),
+            limits: Limits::new(limits),
+            header_names: header_names.into_iter().collect(),
             trunks,
             routes,
             emergency: document.emergency.clone(),
@@ -268,17 +308,39 @@ impl Snapshot {
         self.routes.get(route).map(|route| &*route.name)
     }
 
+    /// The header fields that routes look at, in lower case: what a
+    /// [`Question`](crate::Question) has to say of a call.
+    #[must_use]
+    pub fn header_names(&self) -> &[String] {
+        &self.header_names
+    }
+
+    /// The limits, in document order.
+    pub fn limits(&self) -> impl Iterator<Item = &LimitDoc> {
+        self.limits.all.iter().map(|limit| &limit.doc)
+    }
+
+    /// The names of the limits that count a call of that origin over that route to that trunk;
+    /// each once.
+    #[must_use]
+    pub fn counting(&self, origin: &TrunkName, route: &str, target: &TrunkName) -> Vec<Arc<str>> {
+        let Some(origin) = self.trunks.get(origin) else {
+            return Vec::new();
+        };
+        let of_target = self.limits.of_target(target);
+        let of_call = self.limits.of_call(origin, route);
+        let all = of_call.into_iter().chain(of_target);
+        let names = all.filter(|limit| limit.doc.counts());
+        let names: BTreeSet<_> = names.map(|limit| limit.name.clone()).collect();
+        names.into_iter().collect()
+    }
+
     /// Routes that may match, in document order, each once.
-    pub(crate) fn candidates(
-        &self,
-        origin: &TrunkName,
-        called: &str,
-        calling: Option<&str>,
-    ) -> Vec<RouteIndex> {
-        let mut found = Vec::new();
-        self.any_origin.candidates(called, calling, &mut found);
-        if let Some(index) = self.by_origin.get(origin) {
-            index.candidates(called, calling, &mut found);
+    pub(crate) fn candidates(&self, numbers: &Numbers<'_>) -> Vec<RouteIndex> {
+        let (mut found, probe) = (Vec::new(), Probe::of(numbers));
+        self.any_origin.candidates(&probe, &mut found);
+        if let Some(index) = self.by_origin.get(&numbers.origin.name) {
+            index.candidates(&probe, &mut found);
         }
         found.sort_unstable();
         found.dedup();
@@ -286,145 +348,34 @@ impl Snapshot {
     }
 }
 
-fn mistake(place: Place, field: &'static str, item: usize, rule: Rule) -> CompileError {
-    CompileError {
-        place,
-        field,
-        item,
-        rule,
-    }
-}
-
-fn check_trunks(
-    document: &Document,
-    errors: &mut Vec<CompileError>,
-) -> BTreeMap<TrunkName, TrunkDoc> {
-    let mut trunks = BTreeMap::new();
-    for (index, trunk) in document.trunks.iter().enumerate() {
-        let place = Place::Trunk(index);
-        let known = trunks.insert(trunk.name.clone(), trunk.clone()).is_some();
-        if known || trunk.name.as_str().is_empty() {
-            errors.push(mistake(place, "name", 0, Rule::Name));
-        }
-        if trunk.peers.len() > MOST_PLACES {
-            errors.push(mistake(place, "peers", MOST_PLACES, Rule::TooMany));
-        }
-        if trunk.rules.len() > MOST_NUMBER_RULES {
-            errors.push(mistake(place, "numbers", MOST_NUMBER_RULES, Rule::TooMany));
-        }
-        for (item, peer) in trunk.peers.iter().enumerate() {
-            if sip_msg::Host::parse(&peer.host).is_none() {
-                errors.push(mistake(place, "peers", item, Rule::Host));
-            }
-        }
-    }
-    trunks
-}
-
-fn check_routes(
-    document: &Document,
+/// Routes by the trunk a call comes from, and those of every trunk.
+fn by_origin(
     trunks: &BTreeMap<TrunkName, TrunkDoc>,
-    errors: &mut Vec<CompileError>,
-) -> Vec<Route> {
-    let mut names = BTreeMap::new();
-    let mut routes = Vec::with_capacity(document.routes.len());
-    for (index, doc) in document.routes.iter().enumerate() {
-        let place = Place::Route(index);
-        if doc.name.is_empty() || names.insert(doc.name.as_str(), index).is_some() {
-            errors.push(mistake(place, "name", 0, Rule::Name));
-        }
-        for (item, origin) in doc.from.iter().enumerate() {
-            if !trunks.contains_key(origin) {
-                errors.push(mistake(place, "from", item, Rule::UnknownTrunk));
-            }
-        }
-        check_targets(place, doc, trunks, errors);
-        let called = read_patterns(place, "called", &doc.called, errors);
-        let calling = read_patterns(place, "calling", &doc.calling, errors);
-        let name = doc.name.as_str().into();
-        routes.push(Route {
-            name,
-            doc: doc.clone(),
-            called,
-            calling,
+    routes: &[Route],
+) -> (OriginIndex, BTreeMap<TrunkName, OriginIndex>) {
+    let (mut any, mut by_origin) = (OriginIndex::default(), BTreeMap::new());
+    for (index, route) in (0..).zip(routes) {
+        let doc = &route.doc;
+        let of_customers = trunks.values().filter(|trunk| {
+            let own = trunk.customer.as_ref();
+            own.is_some_and(|own| doc.customers.contains(own))
         });
-    }
-    routes
-}
-
-fn check_targets(
-    place: Place,
-    doc: &RouteDoc,
-    trunks: &BTreeMap<TrunkName, TrunkDoc>,
-    errors: &mut Vec<CompileError>,
-) {
-    let leads_somewhere = !doc.to.is_empty() || doc.announcement.is_some();
-    if leads_somewhere == doc.reject.is_some() {
-        errors.push(mistake(place, "to", 0, Rule::NoTarget));
-    }
-    if doc.to.len() > MOST_PLACES {
-        errors.push(mistake(place, "to", MOST_PLACES, Rule::TooMany));
-    }
-    if doc.reject.is_some_and(|status| status.code() < 400) {
-        errors.push(mistake(place, "reject", 0, Rule::Status));
-    }
-    check_trunks_named(place, &doc.to, trunks, errors);
-}
-
-fn check_trunks_named(
-    place: Place,
-    targets: &[TrunkName],
-    trunks: &BTreeMap<TrunkName, TrunkDoc>,
-    errors: &mut Vec<CompileError>,
-) {
-    for (item, target) in targets.iter().enumerate() {
-        let rule = match trunks.get(target) {
-            None => Rule::UnknownTrunk,
-            Some(trunk) if trunk.peers.is_empty() => Rule::NoPeers,
-            Some(_) if targets[..item].contains(target) => Rule::TargetTwice,
-            Some(_) => continue,
+        let origins: Vec<&TrunkName> = match (doc.from.is_empty(), doc.customers.is_empty()) {
+            (true, true) => {
+                any.insert(route, index);
+                continue;
+            }
+            (true, false) => of_customers.map(|trunk| &trunk.name).collect(),
+            (false, _) => doc.from.iter().collect(),
         };
-        errors.push(mistake(place, "to", item, rule));
-    }
-}
-
-fn check_emergency(
-    emergency: &EmergencyDoc,
-    trunks: &BTreeMap<TrunkName, TrunkDoc>,
-    errors: &mut Vec<CompileError>,
-) {
-    let place = Place::Emergency;
-    if emergency.to.len() > MOST_PLACES {
-        errors.push(mistake(place, "to", MOST_PLACES, Rule::TooMany));
-    }
-    if emergency.numbers.len() > MOST_EMERGENCY {
-        errors.push(mistake(place, "numbers", MOST_EMERGENCY, Rule::TooMany));
-    }
-    for (item, number) in emergency.numbers.iter().enumerate() {
-        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits || !(2..=6).contains(&number.len()) {
-            errors.push(mistake(place, "numbers", item, Rule::EmergencyNumber));
+        for origin in origins {
+            let entry: &mut OriginIndex = by_origin.entry(origin.clone()).or_default();
+            entry.insert(route, index);
         }
     }
-    check_trunks_named(place, &emergency.to, trunks, errors);
-}
-
-fn read_patterns(
-    place: Place,
-    field: &'static str,
-    texts: &[String],
-    errors: &mut Vec<CompileError>,
-) -> Vec<Pattern> {
-    if texts.len() > MOST_PATTERNS {
-        errors.push(mistake(place, field, MOST_PATTERNS, Rule::TooMany));
-        return Vec::new();
-    }
-    let mut patterns = Vec::with_capacity(texts.len());
-    for (item, text) in texts.iter().enumerate() {
-        match Pattern::parse(text) {
-            Ok(pattern) => patterns.push(pattern),
-            Err(error) => errors.push(mistake(place, field, item, Rule::Pattern(error))),
-        }
-    }
-    patterns
+    by_origin
+        .values_mut()
+        .chain([&mut any])
+        .for_each(OriginIndex::seal);
+    (any, by_origin)
 }

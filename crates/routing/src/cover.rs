@@ -1,6 +1,7 @@
 //! Routes that another one makes useless.
 
-use crate::compile::{Route, Snapshot, Warning, WarningKind};
+use crate::compile::{Probe, Route, Snapshot, Warning, WarningKind};
+use crate::condition::NumberTest;
 use crate::pattern::{Kind, Pattern, Range};
 
 /// Looks at each route against the earlier ones that match a number of its own.
@@ -40,18 +41,34 @@ pub(crate) fn warnings(snapshot: &Snapshot) -> Vec<Warning> {
 /// Earlier routes that match one of the ends of this route's first patterns.
 fn earlier(snapshot: &Snapshot, index: usize, route: &Route) -> Vec<usize> {
     let mut found = Vec::new();
-    let calling = route.calling.first().map(samples);
+    let calling = route.calling.patterns.first().map(samples);
     let calling = calling.as_ref().map(|[first, _]| first.as_str());
-    let called = route.called.first().map_or_else(Default::default, samples);
+    let called = route.called.patterns.first();
+    let called = called.map_or_else(Default::default, samples);
+    let country = route.called.is.countries.first();
+    let country = country.map(|country| country.to_ascii_uppercase());
     let origins = [&snapshot.any_origin].into_iter();
-    let own = route
-        .doc
-        .from
-        .first()
-        .and_then(|origin| snapshot.by_origin.get(origin));
+    let first = match (route.doc.from.first(), route.doc.customers.first()) {
+        (Some(origin), _) => Some(origin),
+        (None, Some(customer)) => {
+            let mut trunks = snapshot.trunks.values();
+            let own = trunks.find(|trunk| trunk.customer.as_ref() == Some(customer));
+            own.map(|trunk| &trunk.name)
+        }
+        (None, None) => None,
+    };
+    let own = first.and_then(|origin| snapshot.by_origin.get(origin));
     for origin in origins.chain(own) {
         for called in &called {
-            origin.candidates(called, calling, &mut found);
+            let probe = Probe {
+                called,
+                called_lists: &route.called.lists,
+                country: country.as_deref(),
+                kind: route.called.is.types.first().copied(),
+                calling,
+                calling_lists: &route.calling.lists,
+            };
+            origin.candidates(&probe, &mut found);
         }
     }
     found.sort_unstable();
@@ -95,8 +112,21 @@ fn covers(earlier: &Route, later: &Route) -> bool {
                 .all(|origin| earlier.doc.from.contains(origin)));
     origins
         && groups_cover(earlier, later)
-        && list_covers(&earlier.called, &later.called)
+        && numbers_cover(&earlier.called, &later.called)
         && calling_covers(earlier, later)
+        && conditions_cover(earlier, later)
+}
+
+/// A condition is met by every call that meets the same one; of other ones nobody can tell.
+fn conditions_cover(earlier: &Route, later: &Route) -> bool {
+    fn covers<T: PartialEq>(earlier: &[T], later: &[T]) -> bool {
+        earlier.is_empty() || earlier == later
+    }
+    let (one, other) = (&earlier.doc, &later.doc);
+    covers(&one.customers, &other.customers)
+        && covers(&one.during, &other.during)
+        && covers(&one.outside, &other.outside)
+        && covers(&one.headers, &other.headers)
 }
 
 /// A route without trunk groups takes every call, one with some only calls that name them.
@@ -107,8 +137,23 @@ fn groups_cover(earlier: &Route, later: &Route) -> bool {
 
 fn calling_covers(earlier: &Route, later: &Route) -> bool {
     // A pattern never matches a call without a calling number; an empty list does.
-    earlier.calling.is_empty()
-        || (!later.calling.is_empty() && list_covers(&earlier.calling, &later.calling))
+    let asks = |route: &Route| !route.doc.calling.is_empty() || !route.calling.is.is_empty();
+    !asks(earlier) || (asks(later) && numbers_cover(&earlier.calling, &later.calling))
+}
+
+fn numbers_cover(earlier: &NumberTest, later: &NumberTest) -> bool {
+    fn covers<T: PartialEq>(earlier: &[T], later: &[T]) -> bool {
+        earlier.is_empty() || earlier == later
+    }
+    let is = covers(&earlier.is.types, &later.is.types)
+        && covers(&earlier.is.countries, &later.is.countries)
+        && covers(&earlier.is.owners, &later.is.owners);
+    let numbers = if earlier.lists.is_empty() && later.lists.is_empty() {
+        list_covers(&earlier.patterns, &later.patterns)
+    } else {
+        !earlier.restricts() || (earlier.lists == later.lists && earlier.patterns == later.patterns)
+    };
+    is && numbers
 }
 
 fn list_covers(earlier: &[Pattern], later: &[Pattern]) -> bool {
@@ -154,8 +199,9 @@ fn overlaps(earlier: &Route, later: &Route) -> bool {
         && earlier.doc.announcement == later.doc.announcement
         && earlier.doc.reject == later.doc.reject;
     origins && !same_end && {
-        let crossing = |later: &Pattern| earlier.called.iter().any(|outer| crosses(outer, later));
-        later.called.iter().any(crossing)
+        let outer = &earlier.called.patterns;
+        let crossing = |later: &Pattern| outer.iter().any(|outer| crosses(outer, later));
+        later.called.patterns.iter().any(crossing)
     }
 }
 

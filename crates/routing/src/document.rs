@@ -1,8 +1,13 @@
 //! Trunks and routes as an operator wrote them.
 
-use e164::{NumberPlan, Rewrite};
+use e164::{NumberPlan, NumberType, Rewrite};
 use sip_msg::wire::TrunkName;
 use sip_msg::{StatusCode, TransportKind};
+
+use crate::limits::LimitDoc;
+use crate::list::{NumberList, NumberOwners, Owner};
+use crate::rates::RateTable;
+use crate::schedule::ScheduleDoc;
 
 /// Everything a routing decision rests on but the facts of the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +18,16 @@ pub struct Document {
     pub routes: Vec<RouteDoc>,
     /// Calls for help.
     pub emergency: EmergencyDoc,
+    /// Lists of numbers by name, which routes speak of as `list:NAME`; at most 1000.
+    pub lists: Vec<(String, NumberList)>,
+    /// Who owns which number.
+    pub owners: NumberOwners,
+    /// Times that routes speak of; at most 1000.
+    pub schedules: Vec<ScheduleDoc>,
+    /// Tables of rates by name, which trunks speak of; at most 1000.
+    pub rates: Vec<(String, RateTable)>,
+    /// Limits beside those of each trunk; at most 10,000.
+    pub limits: Vec<LimitDoc>,
 }
 
 /// Where calls for help go. They are recognised by the dial plan of the trunk they come from, and
@@ -110,6 +125,10 @@ pub struct TrunkDoc {
     pub user_phone: bool,
     /// Whether Request-URIs carry `;transport=`.
     pub transport_param: bool,
+    /// The customer it belongs to; `None` for the operator's own.
+    pub customer: Option<String>,
+    /// Name of the table of what calls towards it cost.
+    pub rates: Option<String>,
 }
 
 impl TrunkDoc {
@@ -127,6 +146,8 @@ impl TrunkDoc {
             from_host: None,
             user_phone: false,
             transport_param: false,
+            customer: None,
+            rates: None,
         }
     }
 }
@@ -149,14 +170,33 @@ pub struct RouteDoc {
     pub name: String,
     /// Trunks of origin.
     pub from: Vec<TrunkName>,
-    /// Patterns of called numbers: see [`Pattern`](crate::Pattern).
+    /// Customers of origin: those that the trunk a call comes from belongs to.
+    pub customers: Vec<String>,
+    /// Called numbers: patterns (see [`Pattern`](crate::Pattern)) and lists, as `list:NAME`.
     pub called: Vec<String>,
-    /// Patterns of calling numbers. A call without a calling number matches only an empty list.
+    /// What called numbers are beside.
+    pub called_is: NumberConditions,
+    /// Calling numbers, written alike. A call without a calling number matches only an empty
+    /// list.
     pub calling: Vec<String>,
+    /// What calling numbers are beside; a call without one matches no condition.
+    pub calling_is: NumberConditions,
+    /// Schedules of which one holds.
+    pub during: Vec<String>,
+    /// Schedules of which none holds.
+    pub outside: Vec<String>,
+    /// Header fields of the call, all of them: `Name: value`, with `*` and `?` as wildcards in
+    /// the value; at most 16.
+    pub headers: Vec<String>,
     /// Trunk groups the called number names (RFC 4904): `tgrp`, or `tgrp@trunk-context`.
     pub trunk_groups: Vec<String>,
-    /// Trunks to try, in order; at most 16. None only where there is an announcement.
+    /// Trunks to try; at most 16. None only where there is an announcement.
     pub to: Vec<TrunkName>,
+    /// In which order they are tried.
+    pub pick: Pick,
+    /// The caller that targets are told, in E.164 with `+`, whoever calls; emergency calls keep
+    /// theirs.
+    pub caller_id: Option<String>,
     /// Name of the announcement that a caller hears when no target takes its call.
     pub announcement: Option<String>,
     /// A final status of 400 to 699 that refuses the call instead; then `to` is empty and nothing
@@ -164,4 +204,40 @@ pub struct RouteDoc {
     pub reject: Option<StatusCode>,
     /// Whether a call may be sent back to the trunk it came from.
     pub hairpin: bool,
+}
+
+/// What a number is, by its beginning and by who owns it. Empty conditions hold for every number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NumberConditions {
+    /// Types of which it has one.
+    pub types: Vec<NumberType>,
+    /// Countries of which it is in one (ISO 3166-1 alpha-2). Short codes are in the country of
+    /// the trunk they come from.
+    pub countries: Vec<String>,
+    /// Owners of whom it has one.
+    pub owners: Vec<Owner>,
+}
+
+impl NumberConditions {
+    /// Whether every number fulfils them.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty() && self.countries.is_empty() && self.owners.is_empty()
+    }
+}
+
+/// The order in which the targets of a route are tried.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Pick {
+    /// As written.
+    #[default]
+    InOrder,
+    /// Drawn by weight, one for each target; those of weight 0 last.
+    ByWeight(Vec<u32>),
+    /// The cheapest first, by the price of a call of that many seconds; targets without a rate
+    /// for the number last.
+    LeastCost {
+        /// Length of the call that prices are compared by.
+        seconds: u32,
+    },
 }

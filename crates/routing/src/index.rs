@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use fst::raw::Output;
+
 use crate::pattern::{Kind, Pattern, Shape, numeric};
 
 /// Position of a route in the document.
@@ -10,26 +12,18 @@ pub(crate) type RouteIndex = u32;
 /// Routes by the patterns of one number.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct PatternIndex {
-    exact: BTreeMap<Box<str>, Vec<RouteIndex>>,
+    exact: Texts,
     /// Keyed by the literal beginning; patterns with wildcards elsewhere are checked again by the
     /// caller.
-    prefix: BTreeMap<Box<str>, Vec<RouteIndex>>,
-    longest_prefix: usize,
+    prefix: Texts,
     ranges: BTreeMap<(bool, u8), Intervals>,
 }
 
 impl PatternIndex {
     pub(crate) fn insert(&mut self, pattern: &Pattern, route: RouteIndex) {
         match &pattern.kind {
-            Kind::Exact => self
-                .exact
-                .entry(pattern.as_str().into())
-                .or_default()
-                .push(route),
-            Kind::Prefix(literal) | Kind::Glob(literal) => {
-                self.longest_prefix = self.longest_prefix.max(literal.len());
-                self.prefix.entry(literal.clone()).or_default().push(route);
-            }
+            Kind::Exact => self.exact.insert(pattern.as_str(), route),
+            Kind::Prefix(literal) | Kind::Glob(literal) => self.prefix.insert(literal, route),
             Kind::Range(range) => {
                 let Shape { plus, digits } = range.shape;
                 let interval = Interval {
@@ -46,24 +40,113 @@ impl PatternIndex {
         }
     }
 
-    /// Makes ranges searchable; once, after the last insertion.
+    /// An index of these.
+    pub(crate) fn of<'a>(entries: impl Iterator<Item = (&'a Pattern, RouteIndex)>) -> Self {
+        let mut index = Self::default();
+        entries.for_each(|(pattern, entry)| index.insert(pattern, entry));
+        index.seal();
+        index
+    }
+
+    /// Makes it searchable; once, after the last insertion.
     pub(crate) fn seal(&mut self) {
+        self.exact.seal();
+        self.prefix.seal();
         self.ranges.values_mut().for_each(Intervals::seal);
     }
 
     /// Adds every route that may match; in no order, possibly twice.
     pub(crate) fn candidates(&self, number: &str, out: &mut Vec<RouteIndex>) {
-        out.extend(self.exact.get(number).into_iter().flatten());
-        for end in 0..=number.len().min(self.longest_prefix) {
-            let Some(beginning) = number.get(..end) else {
-                continue;
-            };
-            out.extend(self.prefix.get(beginning).into_iter().flatten());
-        }
+        out.extend(self.exact.get(number));
+        self.prefix.beginnings(number, |found| out.extend(found));
         if let Some((shape, value)) = numeric(number)
             && let Some(intervals) = self.ranges.get(&(shape.plus, shape.digits))
         {
             intervals.containing(value, out);
+        }
+    }
+
+    /// The most special entry: the number itself, the narrowest range, the longest prefix. Only
+    /// where no pattern has wildcards but at its end.
+    pub(crate) fn most_special(&self, number: &str) -> Option<RouteIndex> {
+        if let Some(found) = self.exact.get(number).first() {
+            return Some(*found);
+        }
+        if let Some((shape, value)) = numeric(number)
+            && let Some(intervals) = self.ranges.get(&(shape.plus, shape.digits))
+            && let Some(found) = intervals.narrowest(value)
+        {
+            return Some(found);
+        }
+        let mut longest = None;
+        self.prefix
+            .beginnings(number, |found| longest = found.first().copied());
+        longest
+    }
+}
+
+/// Texts, each with the routes that have it: sealed into an automaton that is asked one character
+/// at a time, so that a look-up costs the same however many texts there are.
+#[derive(Debug, Default, Clone)]
+struct Texts {
+    /// Before it is sealed.
+    open: BTreeMap<Box<str>, Vec<RouteIndex>>,
+    automaton: Option<fst::Map<Vec<u8>>>,
+    /// What the automaton's values count.
+    routes: Vec<Box<[RouteIndex]>>,
+}
+
+impl Texts {
+    fn insert(&mut self, text: &str, route: RouteIndex) {
+        self.open.entry(text.into()).or_default().push(route);
+    }
+
+    fn seal(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        if open.is_empty() {
+            return;
+        }
+        let keys = (0_u64..)
+            .zip(open.keys())
+            .map(|(at, text)| (text.as_bytes(), at));
+        let automaton = fst::Map::from_iter(keys).expect("a map's keys are sorted, each once");
+        self.automaton = Some(automaton);
+        self.routes = open.into_values().map(Vec::into_boxed_slice).collect();
+    }
+
+    fn at(&self, value: u64) -> &[RouteIndex] {
+        let at = usize::try_from(value).ok();
+        at.and_then(|at| self.routes.get(at))
+            .map_or(&[], |found| found)
+    }
+
+    /// The routes of exactly this text.
+    fn get(&self, text: &str) -> &[RouteIndex] {
+        let automaton = self.automaton.as_ref();
+        let found = automaton.and_then(|automaton| automaton.get(text));
+        found.map_or(&[], |value| self.at(value))
+    }
+
+    /// The routes of every text that `number` begins with, the shortest first.
+    fn beginnings<'a>(&'a self, number: &str, mut found: impl FnMut(&'a [RouteIndex])) {
+        let Some(automaton) = &self.automaton else {
+            return;
+        };
+        let automaton = automaton.as_fst();
+        let (mut node, mut sum) = (automaton.root(), Output::zero());
+        if node.is_final() {
+            found(self.at(node.final_output().value()));
+        }
+        for byte in number.bytes() {
+            let Some(at) = node.find_input(byte) else {
+                return;
+            };
+            let transition = node.transition(at);
+            sum = sum.cat(transition.out);
+            node = automaton.node(transition.addr);
+            if node.is_final() {
+                found(self.at(sum.cat(node.final_output()).value()));
+            }
         }
     }
 }
@@ -103,22 +186,35 @@ impl Intervals {
     }
 
     fn containing(&self, value: u64, out: &mut Vec<RouteIndex>) {
-        self.search(0, self.sorted.len(), value, out);
+        self.search(0, self.sorted.len(), value, &mut |found| {
+            out.push(found.route);
+        });
+    }
+
+    fn narrowest(&self, value: u64) -> Option<RouteIndex> {
+        let mut best: Option<Interval> = None;
+        let width = |interval: &Interval| interval.last - interval.first;
+        self.search(0, self.sorted.len(), value, &mut |found| {
+            if best.is_none_or(|best| width(&found) < width(&best)) {
+                best = Some(found);
+            }
+        });
+        best.map(|found| found.route)
     }
 
     // As deep as the logarithm of the number of ranges.
-    fn search(&self, start: usize, end: usize, value: u64, out: &mut Vec<RouteIndex>) {
+    fn search(&self, start: usize, end: usize, value: u64, found: &mut impl FnMut(Interval)) {
         let middle = start.midpoint(end);
         if start == end || self.reach[middle] < value {
             return;
         }
-        self.search(start, middle, value, out);
+        self.search(start, middle, value, found);
         let interval = self.sorted[middle];
         if interval.first <= value {
             if value <= interval.last {
-                out.push(interval.route);
+                found(interval);
             }
-            self.search(middle + 1, end, value, out);
+            self.search(middle + 1, end, value, found);
         }
     }
 }

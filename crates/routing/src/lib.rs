@@ -6,26 +6,45 @@
 //! a replay of yesterday's calls. Routes are tried in the order written; the first that matches wins.
 #![forbid(unsafe_code)]
 
+mod check;
 mod compile;
+mod condition;
 mod cover;
 mod decide;
 mod document;
+mod facts;
 mod hash;
 mod index;
+mod limits;
+mod lines;
+mod list;
+mod mistake;
+mod money;
 mod numbers;
 mod pattern;
 mod plan;
+mod rates;
+mod schedule;
 mod step;
+mod targets;
 
 #[cfg(test)]
 mod tests;
 
-pub use compile::{CompileError, Place, Rule, Snapshot, Warning, WarningKind};
-pub use decide::{Facts, Question, concerned, decide, explain};
+pub use compile::{Snapshot, Warning, WarningKind};
+pub use decide::{Concerned, concerned, decide, explain};
 pub use document::{
-    Document, EmergencyDoc, NumberOf, NumberRule, PeerDoc, Portability, RouteDoc, TrunkDoc,
-    TrunkGroup, Way,
+    Document, EmergencyDoc, NumberConditions, NumberOf, NumberRule, PeerDoc, Pick, Portability,
+    RouteDoc, TrunkDoc, TrunkGroup, Way,
 };
+pub use facts::{FACTS_VERSION, Facts, Question, UnknownVersion};
+pub use limits::{LimitDoc, LimitRule, Remaining};
+pub use lines::{LineError, LineFault};
+pub use list::{NumberList, NumberOwners, Owner};
+pub use mistake::{CompileError, Place, Rule};
+pub use money::{Currency, Money, Tariff, decimal, micros};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{Attempt, Decision, Outcome, RejectReason, RoutePlan};
-pub use step::{PassedOver, Step};
+pub use rates::RateTable;
+pub use schedule::{ScheduleDoc, ScheduleError};
+pub use step::{NumberFault, PassedOver, Step};

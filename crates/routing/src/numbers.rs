@@ -1,11 +1,12 @@
 //! The numbers of a call: as the trunk of origin means them, and as a target writes them.
 
-use e164::Normalised;
+use e164::{Normalised, NumberType};
 use sip_msg::{Subscriber, Uri};
 
 use crate::compile::Snapshot;
-use crate::decide::Question;
+use crate::condition::Seen;
 use crate::document::{NumberOf, NumberRule, PeerDoc, Portability, TrunkDoc, TrunkGroup, Way};
+use crate::facts::Question;
 use crate::step::Step;
 
 /// Octets of the longest number that is looked up.
@@ -27,6 +28,8 @@ pub(crate) struct Numbers<'a> {
     pub(crate) called_text: String,
     pub(crate) calling: Option<Normalised>,
     pub(crate) calling_text: Option<String>,
+    pub(crate) called_is: Seen,
+    pub(crate) calling_is: Option<Seen>,
     /// The called number is one that help is called by.
     pub(crate) emergency: bool,
     /// A rule of the trunk of origin changed a number.
@@ -76,9 +79,16 @@ impl<'a> Numbers<'a> {
                 number: number.clone(),
             });
         }
+        let called_is = seen(snapshot, origin, &called, &called_text);
+        let calling_is = calling
+            .as_ref()
+            .zip(calling_text.as_deref())
+            .map(|(calling, text)| seen(snapshot, origin, calling, text));
         Self {
             origin,
             subscriber,
+            called_is,
+            calling_is,
             called,
             called_text,
             calling,
@@ -147,6 +157,25 @@ impl<'a> Numbers<'a> {
             }
         }
         params
+    }
+}
+
+/// What is known of a number: by its class, and by lists and owners as patterns see it.
+fn seen(snapshot: &Snapshot, origin: &TrunkDoc, number: &Normalised, text: &str) -> Seen {
+    let mut class = number.class();
+    if matches!(class.kind, NumberType::ShortCode | NumberType::Emergency) {
+        class.country = origin.numbers.country().map(|country| country.iso);
+    }
+    let mut lists = Vec::new();
+    snapshot.in_lists.candidates(text, &mut lists);
+    lists.sort_unstable();
+    lists.dedup();
+    let owner = snapshot.owned.most_special(text);
+    let owner = owner.and_then(|entry| snapshot.owners.entries.get(entry as usize));
+    Seen {
+        class,
+        lists,
+        owner: owner.map(|(_, owner)| *owner),
     }
 }
 

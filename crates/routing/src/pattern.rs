@@ -143,7 +143,7 @@ pub(crate) fn numeric(text: &str) -> Option<(Shape, u64)> {
 }
 
 /// Matches `?` and `*`, going back to the last `*` only: pattern length times number length at most.
-fn glob(pattern: &[u8], number: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], number: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut retry = None;
     while n < number.len() {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use sip_msg::wire::TrunkName;
 use sip_msg::{StatusCode, Uri};
 
+use crate::limits::LimitRule;
+use crate::money::Tariff;
 use crate::step::Step;
 
 /// The answer to one question.
@@ -44,6 +46,13 @@ pub enum RejectReason {
     ByRoute(Arc<str>),
     /// The only target of the route is where the call comes from: 503.
     OnlyOrigin(Arc<str>),
+    /// A limit keeps the call, or every target that was left, back: 403 or 503.
+    Limit {
+        /// Its name.
+        limit: Arc<str>,
+        /// Which of its rules.
+        rule: LimitRule,
+    },
     /// Every target of the route carries as many calls as it may: 503.
     NoRoom(Arc<str>),
 }
@@ -61,6 +70,7 @@ impl fmt::Display for RejectReason {
                     "route `{route}` leads only back to where the call comes from"
                 )
             }
+            Self::Limit { limit, rule } => write!(f, "limit `{limit}`: {rule}"),
             Self::NoRoom(route) => write!(f, "every target of route `{route}` is at its limit"),
         }
     }
@@ -96,6 +106,10 @@ pub struct Attempt {
     /// Whether a number rule, and not only a plan, changed one of the numbers: what was signed
     /// about them does not hold there (RFC 8224 §6.2).
     pub rewritten: bool,
+    /// Whether `from_user` is the route's and not the caller's own.
+    pub presented: bool,
+    /// What the call costs there, where that is known.
+    pub tariff: Option<Tariff>,
     /// Where the INVITE goes instead of to the peer; never set by a decision.
     pub hop: Option<Uri>,
 }

@@ -3,8 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use e164::NumberType;
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
+
+use crate::limits::LimitRule;
+use crate::list::Owner;
+use crate::money::Tariff;
 
 /// One thing found on the way to a decision. `Display` is one line, numbers included: meant for the
 /// operator who asks and for the call's own record.
@@ -67,6 +72,34 @@ pub enum Step {
         /// The target.
         trunk: TrunkName,
     },
+    /// A limit refuses the call.
+    LimitReached {
+        /// Its name.
+        limit: Arc<str>,
+        /// Which of its rules.
+        rule: LimitRule,
+    },
+    /// A target is skipped because of a limit.
+    Limited {
+        /// The target.
+        trunk: TrunkName,
+        /// The limit's name.
+        limit: Arc<str>,
+        /// Which of its rules.
+        rule: LimitRule,
+    },
+    /// The order that was drawn by weight.
+    Drawn {
+        /// The targets.
+        order: Vec<TrunkName>,
+    },
+    /// What a call to a target costs.
+    Costs {
+        /// The target.
+        trunk: TrunkName,
+        /// Its tariff; `None` where it has none for the number.
+        tariff: Option<Tariff>,
+    },
     /// A peer is tried after all others.
     PeerDown {
         /// Its trunk.
@@ -100,14 +133,48 @@ pub enum PassedOver {
         /// Where the route wants it from.
         from: Vec<TrunkName>,
     },
-    /// The called number matches none of its patterns.
-    Called,
-    /// The calling number matches none of its patterns.
-    Calling,
+    /// The trunk of origin belongs to another customer, or to none.
+    Customer(Option<String>),
+    /// The called number is none of its numbers.
+    Called(NumberFault),
+    /// The calling number is none of its numbers.
+    Calling(NumberFault),
+    /// No header field of that name says what it wants.
+    Header(String),
+    /// None of the schedules it holds during holds.
+    During(Vec<String>),
+    /// A schedule holds outside of which it does.
+    Outside(String),
     /// It asks for a calling number and there is none.
     NoCalling,
     /// The call is for none of its trunk groups.
     TrunkGroup,
+}
+
+/// Why a number is none of a route's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NumberFault {
+    /// It matches no pattern and is in no list.
+    Pattern,
+    /// It is of this type.
+    Type(NumberType),
+    /// It is of this country.
+    Country(Option<&'static str>),
+    /// It is owned by this one.
+    Owner(Option<Owner>),
+}
+
+impl fmt::Display for NumberFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern => f.write_str("number matches no pattern"),
+            Self::Type(kind) => write!(f, "number is of type {kind}"),
+            Self::Country(Some(country)) => write!(f, "number is of {country}"),
+            Self::Country(None) => f.write_str("number is of no country"),
+            Self::Owner(Some(owner)) => write!(f, "number is owned by {}", owner.as_str()),
+            Self::Owner(None) => f.write_str("number is in no inventory"),
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -146,6 +213,27 @@ impl fmt::Display for Step {
                 write!(f, "trunk {trunk}: the call comes from it, skipped")
             }
             Self::NoRoom { trunk } => write!(f, "trunk {trunk}: at its limit of calls, skipped"),
+            Self::LimitReached { limit, rule } => write!(f, "limit `{limit}`: {rule}"),
+            Self::Limited { trunk, limit, rule } => {
+                write!(f, "trunk {trunk}: limit `{limit}`: {rule}, skipped")
+            }
+            Self::Drawn { order } => {
+                f.write_str("drawn by weight: ")?;
+                list(f, order)
+            }
+            Self::Costs {
+                trunk,
+                tariff: Some(tariff),
+            } => write!(f, "trunk {trunk}: {tariff}"),
+            Self::Costs {
+                trunk,
+                tariff: None,
+            } => {
+                write!(
+                    f,
+                    "trunk {trunk}: no rate for the number, after those that have one"
+                )
+            }
             Self::PeerDown { trunk, host } => {
                 write!(f, "trunk {trunk}: peer {host} is down, tried last")
             }
@@ -172,6 +260,10 @@ impl fmt::Debug for Step {
             | Self::Refused { .. }
             | Self::IsOrigin { .. }
             | Self::NoRoom { .. }
+            | Self::LimitReached { .. }
+            | Self::Limited { .. }
+            | Self::Drawn { .. }
+            | Self::Costs { .. }
             | Self::PeerDown { .. }
             | Self::Announces { .. }
             | Self::NoRoute => write!(f, "{self}"),
@@ -184,15 +276,28 @@ impl fmt::Display for PassedOver {
         match self {
             Self::Origin { trunk, from } => {
                 write!(f, "from trunk {trunk}, which is not in [")?;
-                for (index, trunk) in from.iter().enumerate() {
-                    write!(f, "{}{trunk}", if index == 0 { "" } else { ", " })?;
-                }
+                list(f, from)?;
                 f.write_str("]")
             }
-            Self::Called => f.write_str("the called number matches no pattern"),
-            Self::Calling => f.write_str("the calling number matches no pattern"),
+            Self::Customer(Some(customer)) => write!(f, "from customer {customer}"),
+            Self::Customer(None) => f.write_str("from a trunk of no customer"),
+            Self::Called(fault) => write!(f, "the called {fault}"),
+            Self::Calling(fault) => write!(f, "the calling {fault}"),
+            Self::Header(name) => write!(f, "no {name} says what it wants"),
+            Self::During(schedules) => {
+                write!(f, "not the time of ")?;
+                list(f, schedules)
+            }
+            Self::Outside(schedule) => write!(f, "it is the time of {schedule}"),
             Self::TrunkGroup => f.write_str("the called number names none of its trunk groups"),
             Self::NoCalling => f.write_str("wants a calling number, and there is none"),
         }
     }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display]) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        write!(f, "{}{item}", if index == 0 { "" } else { ", " })?;
+    }
+    Ok(())
 }

@@ -35,6 +35,9 @@ const CARRIER_LISTENER: ListenerId = ListenerId(1);
 const PBX_LISTENER: ListenerId = ListenerId(2);
 const TLS_LISTENER: ListenerId = ListenerId(3);
 
+/// What a test changes in the whole routing document.
+type Policy = Box<dyn Fn(&mut Document)>;
+
 /// What a test changes in a trunk as routing sees it.
 type Alteration = Box<dyn Fn(&mut TrunkDoc)>;
 
@@ -55,6 +58,7 @@ pub struct World {
     routes: Vec<RouteDoc>,
     documents: BTreeMap<String, Alteration>,
     emergency: EmergencyDoc,
+    policy: Option<Policy>,
     /// The gateway has media on IPv6, too.
     ipv6: bool,
     announcements: BTreeMap<Box<str>, Arc<Clip>>,
@@ -76,6 +80,7 @@ impl World {
             routes: Vec::new(),
             documents: BTreeMap::new(),
             emergency: EmergencyDoc::default(),
+            policy: None,
             ipv6: false,
             announcements: BTreeMap::new(),
         };
@@ -131,6 +136,13 @@ impl World {
     #[must_use]
     pub fn numbers(mut self, trunk: &str, change: impl Fn(&mut TrunkDoc) + 'static) -> Self {
         self.documents.insert(trunk.to_owned(), Box::new(change));
+        self
+    }
+
+    /// Changes what routing knows: routes, limits, rates.
+    #[must_use]
+    pub fn policy(mut self, change: impl Fn(&mut Document) + 'static) -> Self {
+        self.policy = Some(Box::new(change));
         self
     }
 
@@ -340,11 +352,15 @@ impl World {
             }
             doc
         });
-        let document = Document {
+        let mut document = Document {
             trunks: trunks.collect(),
             routes: self.routes.clone(),
             emergency: self.emergency.clone(),
+            ..Document::default()
         };
+        if let Some(change) = &self.policy {
+            change(&mut document);
+        }
         Arc::new(Snapshot::compile(&document).expect("the routes of a test compile"))
     }
 

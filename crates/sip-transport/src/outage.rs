@@ -95,6 +95,9 @@ fn certificate(fault: &CertificateError, name: &str) -> String {
         CertificateError::UnknownIssuer => {
             "its certificate leads to no root that is trusted here".to_owned()
         }
+        CertificateError::BadSignature => {
+            "the signature of its certificate is not its issuer's".to_owned()
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("its certificate does not name {name}")
         }

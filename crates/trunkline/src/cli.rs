@@ -16,7 +16,7 @@ use crate::daemon::names;
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
-use crate::{acs, daemon, explain, operate, output};
+use crate::{acs, daemon, explain, operate, output, replay, report};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -63,6 +63,9 @@ enum Command {
     /// Compare Azure's trunks and voice routes with a configuration, and set them from it
     #[command(subcommand)]
     Acs(AcsCommand),
+    /// Count the calls of some days, as Azure's logs do and each once
+    #[command(after_help = "Example:  trunkline report --since 2026-11-01 --until 2026-11-30")]
+    Report(report::ReportArgs),
     /// Simulate the other side of a gateway
     #[command(subcommand)]
     Sim(SimCommand),
@@ -125,6 +128,11 @@ enum RouteCommand {
         after_help = "Example:  trunkline route explain +14255550123 --via office-pbx -c config/trunkline.toml"
     )]
     Explain(explain::ExplainArgs),
+    /// Decide recorded calls again, by this configuration and another one: what would change
+    #[command(
+        after_help = "Example:  trunkline route replay calls.jsonl --with new.toml -c config/trunkline.toml"
+    )]
+    Replay(replay::ReplayArgs),
 }
 
 /// Runs the command line of this process.
@@ -141,8 +149,10 @@ pub fn main() -> ExitCode {
         Command::Drain(args) => operate::drain(&args),
         Command::Acs(AcsCommand::Diff(args)) => acs::diff(&args),
         Command::Acs(AcsCommand::Apply(args)) => acs::apply(&args),
+        Command::Report(args) => report::run(&args),
         Command::Sim(SimCommand::Acs(args)) => sim::acs(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),
+        Command::Route(RouteCommand::Replay(args)) => replay::run(&args),
     }
 }
 

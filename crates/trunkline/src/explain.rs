@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use ambient::WallTime;
 use clap::Args;
-use routing::{Decision, Facts, Outcome, Question, Snapshot};
+use routing::{Decision, Facts, Outcome, Question, Remaining, Snapshot};
 use serde_json::{Value, json};
 use sip_msg::wire::TrunkName;
 
 use crate::cli::usable;
 use crate::config::diagnostic::nearest;
+use crate::daemon::clock::Clock;
 use crate::{cli, output};
 
 /// Arguments of `route explain`.
@@ -35,6 +36,18 @@ pub struct ExplainArgs {
     /// Take this trunk's peers as down; may be repeated
     #[arg(long, value_name = "TRUNK")]
     down: Vec<String>,
+    /// Take this `[[limit]]` as used up; may be repeated
+    #[arg(long, value_name = "LIMIT")]
+    used_up: Vec<String>,
+    /// A header field of the call, as `"Name: value"`; may be repeated
+    #[arg(long, value_name = "FIELD")]
+    header: Vec<String>,
+    /// The time of the call in RFC 3339; default: now
+    #[arg(long, value_name = "TIME")]
+    at: Option<jiff::Timestamp>,
+    /// The random draw that targets are picked by where they have weights
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    draw: u64,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -82,8 +95,30 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
         trunk: TrunkName::from(via),
         called: args.number.clone(),
         calling: args.from.clone(),
+        headers: args
+            .header
+            .iter()
+            .filter_map(|field| header(field))
+            .collect(),
     };
-    let facts = facts(&reading.config, &args.down);
+    if let Some(wrong) = args.header.iter().find(|field| header(field).is_none()) {
+        output::error(format_args!(
+            "error: a header field is \"Name: value\", not `{wrong}`"
+        ));
+        return ExitCode::from(2);
+    }
+    let limits = || snapshot.limits().map(|limit| limit.name.as_str());
+    if let Some(wrong) = args
+        .used_up
+        .iter()
+        .find(|name| limits().all(|known| known != *name))
+    {
+        let hint = nearest(wrong, limits())
+            .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        output::error(format_args!("error: there is no limit `{wrong}`{hint}"));
+        return ExitCode::from(2);
+    }
+    let facts = facts(&reading.config, args);
     let decision = routing::explain(&snapshot, &facts, &question);
     let mut steps: Vec<String> = decision.steps.iter().map(ToString::to_string).collect();
     if let Outcome::Route(plan) = &decision.outcome
@@ -109,14 +144,30 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     }
 }
 
-/// Offline facts: every peer up but those said to be down, no limit reached.
-fn facts(config: &crate::config::Config, down: &[String]) -> Facts {
-    let mut facts = Facts {
-        up: std::collections::BTreeMap::new(),
-        room: std::collections::BTreeMap::new(),
-        wall: WallTime::from_unix_micros(0),
-        draw: 0,
+fn header(field: &str) -> Option<(String, String)> {
+    let (name, value) = field.split_once(':')?;
+    Some((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Offline facts: every peer up but those said to be down, no limit reached but those said to be.
+fn facts(config: &crate::config::Config, args: &ExplainArgs) -> Facts {
+    let micros = |at: jiff::Timestamp| u64::try_from(at.as_microsecond()).unwrap_or(0);
+    let at = args.at.map(|at| WallTime::from_unix_micros(micros(at)));
+    let nothing = Remaining {
+        calls: Some(0),
+        ..Remaining::default()
     };
+    let used_up = args
+        .used_up
+        .iter()
+        .map(|name| (name.as_str().into(), nothing));
+    let mut facts = Facts {
+        wall: at.unwrap_or_else(|| Clock::start().now().wall),
+        draw: args.draw,
+        limits: used_up.collect(),
+        ..Facts::default()
+    };
+    let down = &args.down;
     for trunk in config
         .trunks
         .iter()
@@ -141,6 +192,12 @@ pub fn json_of(decision: &Decision, steps: &[String]) -> Value {
                         "trunk": attempt.trunk.as_str(),
                         "request_uri": attempt.request_uri.as_str(),
                         "from": attempt.from_user,
+                        "cost_per_minute": attempt.tariff.map(|tariff| json!({
+                            "amount": routing::decimal(tariff.per_minute.micros),
+                            "currency": tariff.per_minute.currency.as_str(),
+                            "initial": tariff.initial,
+                            "subsequent": tariff.subsequent,
+                        })),
                     })
                 })
                 .collect();
@@ -167,8 +224,11 @@ fn print(decision: &Decision, steps: &[String]) {
             output::line(format_args!("route: {}", plan.route));
             for (index, attempt) in plan.attempts.iter().enumerate() {
                 let from = attempt.from_user.as_deref().unwrap_or("(withheld)");
+                let cost = attempt
+                    .tariff
+                    .map_or_else(String::new, |tariff| format!("  {tariff}"));
                 output::line(format_args!(
-                    "  {}. {}  {}  from {from}",
+                    "  {}. {}  {}  from {from}{cost}",
                     index + 1,
                     attempt.trunk.as_str(),
                     attempt.request_uri.as_str(),

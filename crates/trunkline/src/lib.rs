@@ -14,4 +14,6 @@ pub mod demo;
 pub mod explain;
 pub mod operate;
 pub mod output;
+pub mod replay;
+pub mod report;
 pub mod sim;

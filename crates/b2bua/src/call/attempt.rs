@@ -6,6 +6,7 @@ use bytes::Bytes;
 use media_relay::{LegParams, ShardId};
 use routing::Attempt;
 use sdp::{Audio, Negotiated, PendingOffer, SessionDescription, offer_for, offer_from_codecs};
+use sip_msg::wire::TrunkName;
 use sip_msg::{Headers, Request};
 use sip_ua::{ClientKey, DialogKey};
 
@@ -94,6 +95,7 @@ impl Trying {
         if core.is_unregistered(&trunk, attempt) {
             return Err(AttemptFailure::Unregistered);
         }
+        let limits = core.count(head, &attempt.trunk)?;
         let permit = if head.record.emergency {
             core.gate.admit_emergency(&trunk.name, Share::Leg)
         } else {
@@ -129,7 +131,7 @@ impl Trying {
         core.aim(&mut out, &trunk, attempt);
         head.record
             .attempts
-            .push(record(core, attempt, &out.request.headers));
+            .push(record(core, attempt, limits, &out.request.headers));
         let request = out.request.clone();
         let is_down = core.monitor.is_down(&attempt.trunk, attempt.peer);
         let was_down = attempt.hop.is_none() && is_down;
@@ -253,14 +255,38 @@ impl Trying {
     }
 }
 
-fn record(core: &Core, attempt: &Attempt, headers: &Headers) -> AttemptRecord {
+impl Core {
+    /// Counts an attempt against the limits that hold for it; their names.
+    fn count(&mut self, head: &Head, to: &TrunkName) -> Result<Vec<String>, AttemptFailure> {
+        let Some(route) = head
+            .record
+            .route
+            .as_ref()
+            .filter(|_| !head.record.emergency)
+        else {
+            return Ok(Vec::new());
+        };
+        let limits = self.snapshot.counting(&head.trunk.name, route, to);
+        let names = limits.iter().map(ToString::to_string).collect();
+        let taken = self.ledger.take(self.now, head.key, limits);
+        taken.map_err(AttemptFailure::Limit)?;
+        Ok(names)
+    }
+}
+
+fn record(core: &Core, attempt: &Attempt, limits: Vec<String>, headers: &Headers) -> AttemptRecord {
     let call_id = headers.call_id().unwrap_or_default().to_owned();
     let called = Number::new(attempt.request_uri.user().unwrap_or_default());
-    AttemptRecord::begin(
+    let record = AttemptRecord::begin(
         attempt.trunk.clone(),
         attempt.peer,
         call_id,
         called,
         core.now.wall,
-    )
+    );
+    AttemptRecord {
+        tariff: attempt.tariff,
+        limits,
+        ..record
+    }
 }

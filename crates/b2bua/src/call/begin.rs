@@ -220,6 +220,7 @@ fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePla
         trunk: head.trunk.name.clone(),
         called: screen::called(&invite.uri),
         calling,
+        headers: core.asked_headers(invite),
     };
     let facts = core.facts(&question);
     let decision = routing::decide(&core.snapshot, &facts, &question);
@@ -254,16 +255,34 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 impl Core {
     /// What routing may know at this moment about the trunks this call may go to.
     pub(in crate::call) fn facts(&mut self, question: &Question) -> Facts {
-        let trunks = routing::concerned(&self.snapshot, question);
-        let room = trunks
+        let moment = Facts {
+            wall: self.now.wall,
+            draw: self.tokens.next_u64(),
+            ..Facts::default()
+        };
+        let snapshot = Arc::clone(&self.snapshot);
+        let concerned = routing::concerned(&snapshot, &moment, question);
+        let room = concerned
+            .trunks
             .iter()
             .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
             room: room.collect(),
-            up: self.up(trunks),
-            wall: self.now.wall,
-            draw: self.tokens.next_u64(),
+            up: self.up(concerned.trunks),
+            limits: self.ledger.remaining(self.now, concerned.limits),
+            ..moment
         }
+    }
+
+    /// The header fields of a request that routes ask for.
+    pub(in crate::call) fn asked_headers(&self, request: &Request) -> Vec<(String, String)> {
+        let asked = self.snapshot.header_names().iter();
+        let given = asked.filter_map(|name| {
+            let value = request.headers.get(&HeaderName::parse(name.as_bytes())?)?;
+            let text = std::str::from_utf8(value).ok()?;
+            Some((name.clone(), text.to_owned()))
+        });
+        given.collect()
     }
 }
 

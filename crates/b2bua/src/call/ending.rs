@@ -222,6 +222,7 @@ impl Ending {
     pub(crate) fn finish(core: &mut Core, head: Head) {
         core.disarm_all(head.key);
         core.forget(head.key);
+        core.ledger.settle(core.now, &head.record);
         core.metrics.ended(&head.record);
         core.outputs.push_back(Output::Record(head.record));
     }

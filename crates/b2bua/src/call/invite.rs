@@ -40,7 +40,7 @@ pub(crate) fn invite(
     let known = Known {
         source: &taken,
         number: attempt.from_user.as_deref(),
-        replaced: head.record.shown.is_some(),
+        replaced: head.record.shown.is_some() || attempt.presented,
         emergency: head.record.emergency,
         host: attempt.from_host.as_deref(),
         write: &write,

@@ -187,6 +187,7 @@ impl Setup {
             trunk: head.trunk.name.clone(),
             called,
             calling,
+            headers: core.asked_headers(&self.invite),
         };
         let facts = core.facts(&question);
         let decision = routing::decide(&core.snapshot, &facts, &question);
@@ -296,6 +297,8 @@ fn directly(
         from_host: before.from_host.clone(),
         hop,
         rewritten: true,
+        presented: before.presented,
+        tariff: None,
     }
 }
 

@@ -206,6 +206,11 @@ impl Setup {
         if verdict.class == FailureClass::Timeout && said.is_none() {
             verdict.status = head.trunk.early.timeout_status;
         }
+        if let (AttemptFailure::Final { status, .. }, Some(trying)) = (&failure, &self.trying)
+            && let Some(advances) = trying.trunk.reasons.advances.get(status)
+        {
+            verdict.advances = *advances;
+        }
         if let Some(trying) = self.trying.take() {
             if !trying.is_elsewhere() {
                 core.report_health(&trying.trunk.name, trying.peer, &failure);

@@ -13,6 +13,9 @@ pub struct ReasonMap {
     pub causes: BTreeMap<Cause, Cause>,
     /// Final responses of 400 and more to INVITEs towards the trunk, as they are judged and shown.
     pub statuses: BTreeMap<StatusCode, StatusCode>,
+    /// Whether the next target is tried after a final response, as it is judged; what is not here
+    /// is decided by what it says of the called party.
+    pub advances: BTreeMap<StatusCode, bool>,
 }
 
 impl ReasonMap {

@@ -16,9 +16,13 @@ impl From<&Facts> for FactsRecord {
             .room
             .iter()
             .map(|(trunk, room)| (trunk.to_string(), *room));
+        let limits = facts.limits.iter();
         Self {
             peers: peers.collect(),
             room: room.collect(),
+            limits: limits
+                .map(|(name, left)| (name.to_string(), *left))
+                .collect(),
             wall_us: facts.wall.as_unix_micros(),
             draw: facts.draw,
         }
@@ -37,6 +41,11 @@ impl FactsRecord {
                 .collect(),
             room: room
                 .map(|(trunk, room)| (TrunkName::from(&**trunk), *room))
+                .collect(),
+            limits: self
+                .limits
+                .iter()
+                .map(|(name, left)| (name.as_str().into(), *left))
                 .collect(),
             wall: WallTime::from_unix_micros(self.wall_us),
             draw: self.draw,

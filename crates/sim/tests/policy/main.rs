@@ -5,6 +5,7 @@ mod customers;
 mod emergency;
 mod history;
 mod identity;
+mod limits;
 mod numbers;
 
 use sim::{Dial, Handle, Sim};

@@ -1,7 +1,6 @@
 //! What is allowed and yet hardly meant.
 
 use acs_client::sip_routing::SipConfiguration;
-use ambient::WallTime;
 use routing::{Facts, Outcome, Question, Snapshot};
 use sip_msg::wire::TrunkName;
 
@@ -24,7 +23,9 @@ pub fn advice(target: &SipConfiguration, wanted: &Acs, config: &Config) -> Vec<S
             continue;
         };
         for (before, earlier) in target.routes[..at].iter().enumerate() {
-            let Some(other) = judges[before].as_ref().filter(|_| ours(&earlier.name).is_none())
+            let Some(other) = judges[before]
+                .as_ref()
+                .filter(|_| ours(&earlier.name).is_none())
             else {
                 continue;
             };
@@ -38,7 +39,7 @@ pub fn advice(target: &SipConfiguration, wanted: &Acs, config: &Config) -> Vec<S
         }
         let example = find(&[judge], 8, |of| of[0]);
         if let Some(number) = example.number() {
-            warnings.extend(decided(config, &voice.trunk, &voice.route, &number));
+            warnings.extend(decided(config, wanted, &voice.trunk, &voice.route, &number));
         }
     }
     warnings.extend(emergency(target, &judges, config));
@@ -63,7 +64,9 @@ fn alone(target: &SipConfiguration, judges: &[Option<Judge>], warnings: &mut Vec
                  whatever caller id it has"
             ));
         }
-        let only: Vec<&Judge> = std::iter::once(judge).chain(earlier.iter().copied()).collect();
+        let only: Vec<&Judge> = std::iter::once(judge)
+            .chain(earlier.iter().copied())
+            .collect();
         if find(&[judge], 1, |of| of[0]) == Found::None {
             warnings.push(format!(
                 "route `{name}`: no number matches its pattern {}",
@@ -82,21 +85,21 @@ fn alone(target: &SipConfiguration, judges: &[Option<Judge>], warnings: &mut Vec
 }
 
 /// Whether the gateway's own order decides for the same route.
-fn decided(config: &Config, trunk: &str, route: &str, number: &str) -> Option<String> {
+fn decided(config: &Config, acs: &Acs, trunk: &str, route: &str, number: &str) -> Option<String> {
     let snapshot = Snapshot::compile(&config.routing).ok()?;
     let question = Question {
         trunk: TrunkName::from(trunk),
         called: number.to_owned(),
         calling: None,
+        headers: Vec::new(),
     };
-    let facts = Facts {
-        up: std::collections::BTreeMap::new(),
-        room: std::collections::BTreeMap::new(),
-        wall: WallTime::from_unix_micros(0),
-        draw: 0,
-    };
-    let needs_caller = |doc: &routing::RouteDoc| doc.name == route && !doc.calling.is_empty();
-    if config.routing.routes.iter().any(needs_caller) {
+    let facts = Facts::default();
+    // What depends on the caller, too, is not decided by a number.
+    if acs
+        .routes
+        .iter()
+        .any(|voice| voice.route == route && voice.depends)
+    {
         // Told where the file is checked.
         return None;
     }
@@ -126,7 +129,10 @@ fn emergency(
         return None;
     }
     let taken = |number: &str| judges.iter().flatten().any(|judge| judge.matches(number));
-    let missing: Vec<&str> = ["112", "911"].into_iter().filter(|number| !taken(number)).collect();
+    let missing: Vec<&str> = ["112", "911"]
+        .into_iter()
+        .filter(|number| !taken(number))
+        .collect();
     (!missing.is_empty()).then(|| {
         format!(
             "calls for help from Azure to {} match no route: add a [[route]] from the acs trunk with \

@@ -26,6 +26,8 @@ pub struct Document {
     pub admin: raw::Admin,
     /// `[log]`.
     pub log: raw::Log,
+    /// `[store]`.
+    pub store: Option<raw::Store>,
     /// `[dns]`.
     pub dns: raw::Dns,
     /// `[sip]`.
@@ -50,11 +52,21 @@ pub struct Document {
     pub announcements: Vec<raw::Announcement>,
     /// `[[route]]`.
     pub routes: Vec<raw::Route>,
+    /// `[[number_list]]`.
+    pub number_lists: Vec<raw::NumberList>,
+    /// `[inventory]`.
+    pub inventory: raw::Inventory,
+    /// `[[schedule]]`.
+    pub schedules: Vec<raw::Schedule>,
+    /// `[[rates]]`.
+    pub rates: Vec<raw::Rates>,
+    /// `[[limit]]`.
+    pub named_limits: Vec<raw::Limit>,
     /// `[hosts]`: names answered without DNS, for laboratories and tests.
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 24] = [
     "acs",
     "bans",
     "emergency",
@@ -63,6 +75,7 @@ const SECTIONS: [&str; 18] = [
     "media",
     "admin",
     "log",
+    "store",
     "dns",
     "sip",
     "limits",
@@ -72,6 +85,11 @@ const SECTIONS: [&str; 18] = [
     "trunk",
     "announcement",
     "route",
+    "number_list",
+    "inventory",
+    "schedule",
+    "rates",
+    "limit",
     "hosts",
 ];
 
@@ -102,6 +120,7 @@ pub fn load(
             "media" => document.media = one(&name, value, findings).unwrap_or_default(),
             "admin" => document.admin = one(&name, value, findings).unwrap_or_default(),
             "log" => document.log = one(&name, value, findings).unwrap_or_default(),
+            "store" => document.store = one(&name, value, findings),
             "dns" => document.dns = one(&name, value, findings).unwrap_or_default(),
             "sip" => document.sip = one(&name, value, findings).unwrap_or_default(),
             "bans" => document.bans = one(&name, value, findings).unwrap_or_default(),
@@ -116,6 +135,11 @@ pub fn load(
             "trunk" => document.trunks = many(&name, value, findings),
             "announcement" => document.announcements = many(&name, value, findings),
             "route" => document.routes = many(&name, value, findings),
+            "number_list" => document.number_lists = many(&name, value, findings),
+            "inventory" => document.inventory = one(&name, value, findings).unwrap_or_default(),
+            "schedule" => document.schedules = many(&name, value, findings),
+            "rates" => document.rates = many(&name, value, findings),
+            "limit" => document.named_limits = many(&name, value, findings),
             "hosts" => document.hosts = hosts(value, findings),
             other => {
                 findings

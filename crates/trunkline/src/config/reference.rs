@@ -77,6 +77,7 @@ fn kind(rust: &str) -> Option<&'static str> {
     Some(match plain {
         "String" => "text",
         "u8" | "u16" | "u32" | "u64" => "number",
+        "Vec<u16" | "Vec<u32" => "list of numbers",
         "bool" => "`true` or `false`",
         "IpAddr" => "address",
         "Span" => "time",

@@ -5,7 +5,9 @@ mod acs;
 mod calls;
 mod figures;
 mod policies;
+mod policy_routing;
 mod setup;
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;

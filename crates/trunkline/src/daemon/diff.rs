@@ -29,6 +29,8 @@ pub enum Difference {
     Announcements,
     /// Emergency numbers, or where their calls go.
     Emergency,
+    /// A table that routes or trunks speak of.
+    Table(&'static str),
     /// A limit of the whole gateway.
     Limit(String),
     /// Another certificate under this name: serial number and end, before and after.
@@ -50,6 +52,7 @@ impl Difference {
             Self::RoutesReordered => "routes-reordered",
             Self::Announcements => "announcements",
             Self::Emergency => "emergency",
+            Self::Table(_) => "table",
             Self::Limit(_) => "limit",
             Self::Certificate(..) => "certificate",
             Self::Roots => "roots",
@@ -69,6 +72,7 @@ impl fmt::Display for Difference {
             Self::RoutesReordered => f.write_str("~ the order of the routes"),
             Self::Announcements => f.write_str("~ announcements"),
             Self::Emergency => f.write_str("~ emergency numbers or their trunks"),
+            Self::Table(what) => write!(f, "~ {what}"),
             Self::Limit(what) => write!(f, "~ {what}"),
             Self::Certificate(name, before, after) => {
                 let shown = |leaf: &Option<String>| leaf.clone().unwrap_or_else(|| "none".into());
@@ -147,6 +151,7 @@ fn changed_keys(
     let name = old.name.as_str();
     compare("numbers", doc(old_config, name) == doc(new_config, name));
     compare("connection", same(&old.flow, &new.flow));
+    compare("rates", old.rates == new.rates);
     let (old, new) = (&old.profile, &new.profile);
     compare("allow", old.allow == new.allow);
     compare("peer_names", old.expected_names == new.expected_names);
@@ -205,6 +210,18 @@ fn routes(before: &Config, after: &Config, found: &mut Vec<Difference>) {
     }
     if !same(&before.routing.emergency, &after.routing.emergency) {
         found.push(Difference::Emergency);
+    }
+    let (one, other) = (&before.routing, &after.routing);
+    for (what, equal) in [
+        ("lists of numbers", one.lists == other.lists),
+        ("the inventory", one.owners == other.owners),
+        ("rates", one.rates == other.rates),
+        ("schedules", one.schedules == other.schedules),
+        ("limits", one.limits == other.limits),
+    ] {
+        if !equal {
+            found.push(Difference::Table(what));
+        }
     }
     if order(old, new) != order(new, old) {
         found.push(Difference::RoutesReordered);

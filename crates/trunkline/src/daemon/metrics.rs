@@ -27,6 +27,8 @@ pub struct Reading {
     pub media: Vec<media_io::Counters>,
     /// Call records that could not be written.
     pub records_lost: u64,
+    /// What became of the records handed to the database, if there is one.
+    pub stored: Option<store::Progress>,
     /// Internal faults the loop caught.
     pub faults: u64,
     /// Days each certificate has left.
@@ -62,6 +64,27 @@ impl Collector for Reading {
 }
 
 impl Reading {
+    fn stored(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(stored) = self.stored else {
+            return Ok(());
+        };
+        let states = [
+            ("accepted", stored.accepted),
+            ("acknowledged", stored.acknowledged),
+            ("spooled", stored.spooled),
+            ("lost", stored.lost),
+            ("unreadable", stored.unreadable),
+        ];
+        let states = states.map(|(state, count)| (vec![("state", state.to_owned())], int(count)));
+        counter(
+            encoder,
+            "records_stored",
+            "Call records handed to the store, by what became of them; every acknowledged one \
+             outlives the process, spooled ones reach the database later",
+            states.to_vec(),
+        )
+    }
+
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counts = &self.core.counts;
         let stages = ["setup", "answered", "established", "ending"]
@@ -102,6 +125,7 @@ impl Reading {
             "Call records that could not be written",
             one(self.records_lost),
         )?;
+        self.stored(encoder)?;
         let ports = &self.core.ports;
         let ports = vec![
             (vec![("state", "free".to_owned())], int(ports.free as u64)),

@@ -3,6 +3,7 @@
 mod accounts;
 pub mod admin;
 pub mod clock;
+mod descriptors;
 pub mod diff;
 pub mod logging;
 pub mod metrics;
@@ -12,6 +13,7 @@ pub mod record_json;
 pub mod records;
 pub mod reload;
 pub mod signalling;
+pub mod stored;
 pub mod wiring;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
 use routing::Snapshot;
 use sip_transport::Transport;
+use store::{CallLog, LogOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
@@ -68,6 +71,7 @@ impl Daemon {
     /// # Errors
     /// A socket cannot be bound, a file cannot be opened; nothing keeps running.
     pub async fn start(config: &Config, keys: &Keys, options: Options) -> Result<Self> {
+        descriptors::raise(config);
         let clock = Clock::start();
         let snapshot = Snapshot::compile(&config.routing)
             .map_err(|errors| anyhow::anyhow!("routes: {} mistakes", errors.len()))?;
@@ -77,6 +81,17 @@ impl Daemon {
         let records = match &config.records {
             Some(path) => {
                 Some(RecordWriter::open(path).with_context(|| path.display().to_string())?)
+            }
+            None => None,
+        };
+        let call_log = match &config.store {
+            Some(file) => {
+                let options = LogOptions {
+                    keep: Some(file.keep),
+                    ..LogOptions::default()
+                };
+                let log = CallLog::open(&file.path, options);
+                Some(log.with_context(|| file.path.display().to_string())?)
             }
             None => None,
         };
@@ -112,15 +127,14 @@ impl Daemon {
             KeyRng::from_entropy(entropy()?),
             clock.now(),
         );
-        let (finished, ended) = oneshot::channel();
         let (ready, prepared) = oneshot::channel();
-        let stopping = transport.clone();
         let signalling = Signalling {
             core,
             clock,
             transport,
             media,
             records,
+            call_log,
             record_copies: options.record_copies,
             ring,
             grace: config.drain,
@@ -134,19 +148,7 @@ impl Daemon {
             pages,
             wish: wished,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        thread::Builder::new()
-            .name("signalling".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    signalling.run(inboxes).await;
-                    stopping.stop().await;
-                });
-                // Whoever waits may have gone away.
-                let _ = finished.send(());
-            })?;
+        let ended = start_signalling(signalling, inboxes)?;
         // Without a single port calls are refused one by one, which is said there.
         if tokio::time::timeout(PREPARED_WITHIN, prepared)
             .await
@@ -197,6 +199,28 @@ impl Daemon {
             grows
         });
     }
+}
+
+/// Runs the signalling side on a thread of its own, and stops the transport after it; what is given
+/// back is told of its end.
+fn start_signalling(signalling: Signalling, inboxes: Inboxes) -> Result<oneshot::Receiver<()>> {
+    let (finished, ended) = oneshot::channel();
+    let transport = signalling.transport.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let work = move || {
+        runtime.block_on(async {
+            signalling.run(inboxes).await;
+            transport.stop().await;
+        });
+        // Whoever waits may have gone away.
+        let _ = finished.send(());
+    };
+    thread::Builder::new()
+        .name("signalling".to_owned())
+        .spawn(work)?;
+    Ok(ended)
 }
 
 fn entropy() -> Result<[u8; 32]> {

@@ -25,20 +25,18 @@ pub fn line(record: &CallRecord) -> String {
         "ended": record.ended.to_string(),
         "post_dial_delay_ms": record.post_dial_delay().map(millis),
         "talk_ms": millis(record.talk_time()),
-        "ended_by": match record.ended_by {
-            EndedBy::Caller => "caller",
-            EndedBy::Called => "called",
-            EndedBy::Gateway => "gateway",
-            EndedBy::Operator => "operator",
-        },
+        "cost": record.price().map(|price| price.to_string()),
+        "ended_by": ended_by(record.ended_by),
         "status": record.status,
         "cause": record.cause,
         "failure": record.failure.map(|class| class.as_str()),
         "route": record.route,
         "snapshot": hex(&record.snapshot),
         "facts": {
+            "v": routing::FACTS_VERSION,
             "peers": record.facts.peers,
             "room": record.facts.room,
+            "limits": record.facts.limits,
             "wall_us": record.facts.wall_us,
             "draw": record.facts.draw,
         },
@@ -49,6 +47,16 @@ pub fn line(record: &CallRecord) -> String {
         "restored": record.restored,
     })
     .to_string()
+}
+
+/// Who ended a call, as records name it.
+pub fn ended_by(who: EndedBy) -> &'static str {
+    match who {
+        EndedBy::Caller => "caller",
+        EndedBy::Called => "called",
+        EndedBy::Gateway => "gateway",
+        EndedBy::Operator => "operator",
+    }
 }
 
 fn attempt(attempt: &AttemptRecord) -> Value {
@@ -63,6 +71,8 @@ fn attempt(attempt: &AttemptRecord) -> Value {
         "status": attempt.status,
         "cause": attempt.cause,
         "failure": attempt.failure.map(|class| class.as_str()),
+        "cost_per_minute": attempt.tariff.map(|tariff| tariff.per_minute.to_string()),
+        "limits": attempt.limits,
     })
 }
 
@@ -90,6 +100,7 @@ fn millis(length: std::time::Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Octets as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

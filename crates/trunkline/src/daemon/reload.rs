@@ -312,6 +312,7 @@ fn settle_static(running: &Config, new: &mut Config) -> Result<(), Vec<String>> 
         running.records == new.records,
         "a change of `records` in [gateway]",
     );
+    fixed(running.store == new.store, "a change in [store]");
     fixed(running.admin == new.admin, "a change in [admin]");
     fixed(running.log == new.log, "a change in [log]");
     let mut numbers = BTreeMap::new();

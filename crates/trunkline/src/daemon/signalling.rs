@@ -13,6 +13,7 @@ use b2bua::{B2bua, Input, Output};
 use media_io::MediaIo;
 use media_relay::MediaEvent;
 use sip_transport::{Incoming, Receiver, Transport};
+use store::CallLog;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ use super::names::Names;
 use super::pages::{Health, PageRequest, Status};
 use super::record_json;
 use super::records::RecordWriter;
+use super::stored;
 
 /// What is wanted of a running daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,8 @@ pub struct Signalling {
     pub media: MediaIo,
     /// Where records go, if anywhere.
     pub records: Option<RecordWriter>,
+    /// The database of records, if there is one.
+    pub call_log: Option<CallLog>,
     /// Where a copy of each record goes, if anywhere.
     pub record_copies: Option<mpsc::UnboundedSender<Box<CallRecord>>>,
     /// The last messages.
@@ -207,6 +211,9 @@ impl Signalling {
                     if let Some(records) = &self.records {
                         records.write(record_json::line(&record));
                     }
+                    if let Some(log) = &self.call_log {
+                        log.write(stored::call(&record, self.core.profiles()));
+                    }
                     for note in &record.notes {
                         tracing::warn!(call = %record.call, "{note}");
                     }
@@ -245,6 +252,7 @@ impl Signalling {
                     transport: self.transport.counters(),
                     media: self.media.counters().by_shard(),
                     records_lost: self.records.as_ref().map_or(0, RecordWriter::lost),
+                    stored: self.call_log.as_ref().map(CallLog::progress),
                     faults: self.faults,
                     certificates: self.names.days_left(),
                     names: self.names.in_dns(),

@@ -416,9 +416,10 @@ async fn roots(trial: Trial) -> Result<String> {
     // Signed by whom the gateway trusts now, for a mutant.
     trial.spare("believed", &other.good(&NAMES));
     let mut stage = trial.plan().roots(&other.root()).start().await?;
-    let fault = stage
-        .gateway
-        .wait_for("invalid peer certificate", Duration::from_secs(10));
+    let fault = stage.gateway.wait_for(
+        "the signature of its certificate is not its issuer's",
+        Duration::from_secs(10),
+    );
     let look = || {
         stage
             .acs

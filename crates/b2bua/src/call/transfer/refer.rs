@@ -178,6 +178,8 @@ impl Core {
             from_host: None,
             hop: None,
             rewritten: false,
+            presented: false,
+            tariff: None,
         };
         first.into_iter().chain(last).map(attempt).collect()
     }
@@ -197,6 +199,7 @@ impl Core {
             trunk: trunk.name.clone(),
             called: called.to_owned(),
             calling,
+            headers: Vec::new(),
         };
         let facts = self.facts(&question);
         match routing::decide(&self.snapshot, &facts, &question).outcome {

@@ -1,9 +1,9 @@
-//! What the operator sees and says: `[admin]`, `[log]`, `[cloud_calling]`.
+//! What the operator sees and says: `[admin]`, `[log]`, `[store]`, `[cloud_calling]`.
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::OneOrMany;
+use super::{OneOrMany, Span};
 
 /// `[admin]`: where the running daemon answers its operator.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,6 +18,17 @@ pub struct Admin {
     pub listen: Option<Spanned<String>>,
     /// Bearer token for `listen`; write it as `"${NAME}"`.
     pub token: Option<Spanned<String>>,
+}
+
+/// `[store]`: where a record of every call is kept, for `trunkline report`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The database, one SQLite file; made where there is none. Records that it cannot take in time
+    /// wait in a file beside it. Required in this table.
+    pub path: Spanned<String>,
+    /// How long a record is kept. Default: `"400d"`.
+    pub keep: Option<Span>,
 }
 
 /// `[cloud_calling]`: Microsoft as the carrier. Read, so that a file that has it is understood.

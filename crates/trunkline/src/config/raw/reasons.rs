@@ -15,4 +15,10 @@ pub struct Reasons {
     /// Final responses of 400 to 699 to calls: `{ 480 = 486 }`. Default: none.
     #[serde(default)]
     pub statuses: BTreeMap<Spanned<String>, Spanned<u16>>,
+    /// Final responses of 400 to 699, as `statuses` has left them, that end the call: `[404]`.
+    /// Default: those by which the called party was reached, or is known not to exist.
+    pub stop: Option<Spanned<Vec<u16>>>,
+    /// Final responses after which the next target is tried all the same: `[486, 603]`. Default:
+    /// those of a trunk that is away or overloaded.
+    pub next: Option<Spanned<Vec<u16>>>,
 }

@@ -67,6 +67,8 @@ pub struct Trunk {
     pub peer_names: OneOrMany,
     /// How this side writes numbers.
     pub numbers: Option<Numbers>,
+    /// Name of the `[[rates]]` that say what calls towards it cost. Default: nobody knows.
+    pub rates: Option<Spanned<String>>,
     /// Calls at once. Default: no limit but the gateway's.
     pub calls: Option<Spanned<u32>>,
     /// New calls a second. Default: no limit.

@@ -27,6 +27,8 @@ use crate::config::load::Document;
 use crate::config::raw;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How a list of numbers is named among patterns.
+const LIST: &str = "list:";
 /// Room in a name for the number of the part.
 const PART: usize = 6;
 
@@ -79,6 +81,8 @@ pub struct VoiceRoute {
     pub trunks: Vec<String>,
     /// The numbers as the configuration has them.
     pub called: Vec<String>,
+    /// Whether the gateway's route depends on more than the called number.
+    pub depends: bool,
 }
 
 pub(super) fn resolve(
@@ -226,6 +230,9 @@ fn voice_routes(
         let (Some(first), true) = (from.first(), raw.trunk_group.0.is_empty()) else {
             continue;
         };
+        if only_here(raw, findings) {
+            continue;
+        }
         let numbers = numbers(raw, findings);
         if raw
             .to
@@ -236,18 +243,7 @@ fn voice_routes(
             kept.extend(numbers);
             continue;
         }
-        if let Some(calling) = raw.calling.0.first() {
-            findings
-                .warning(
-                    calling.span(),
-                    format!(
-                        "route {}: Azure decides by the called number alone: it sends these numbers \
-                         here whoever calls",
-                        raw.name.get_ref()
-                    ),
-                )
-                .help("see to it that a later route takes the other callers' calls");
-        }
+        let depends = depends(raw, findings);
         let mut trunks: Vec<String> = from.iter().filter_map(|trunk| trunk.fqdn.clone()).collect();
         trunks.extend(partners.iter().cloned());
         let parts = match pattern::compile(&numbers, &kept, LONGEST_PATTERN) {
@@ -276,10 +272,58 @@ fn voice_routes(
                 pattern,
                 trunks: trunks.clone(),
                 called,
+                depends,
             });
         }
     }
     routes
+}
+
+/// Whether a route depends on what the gateway alone knows of the called number. Azure would be
+/// told of numbers that the route does not take, of every number where it names none.
+fn only_here(raw: &raw::Route, findings: &mut Findings) -> bool {
+    let conditions = [&raw.called_type, &raw.called_country, &raw.called_owner];
+    let Some(first) = conditions.iter().find_map(|list| list.0.first()) else {
+        return false;
+    };
+    findings
+        .warning(
+            first.span(),
+            format!(
+                "route {}: Azure knows digits, not types, countries and owners of numbers, and is \
+                 not told of this route",
+                raw.name.get_ref()
+            ),
+        )
+        .help("write a route with the numbers in `called` for calls from Azure");
+    true
+}
+
+/// Whether a route depends on more than the called number, which is all Azure decides by.
+fn depends(raw: &raw::Route, findings: &mut Findings) -> bool {
+    let conditions = [
+        &raw.calling,
+        &raw.calling_type,
+        &raw.calling_country,
+        &raw.calling_owner,
+        &raw.during,
+        &raw.outside,
+        &raw.header,
+    ];
+    let Some(first) = conditions.iter().find_map(|list| list.0.first()) else {
+        return false;
+    };
+    findings
+        .warning(
+            first.span(),
+            format!(
+                "route {}: Azure decides by the called number alone: it sends these numbers here \
+                 whoever calls, and whenever",
+                raw.name.get_ref()
+            ),
+        )
+        .help("see to it that a later route takes the other calls");
+    true
 }
 
 /// Azure's rules for names.
@@ -305,6 +349,16 @@ fn numbers(raw: &raw::Route, findings: &mut Findings) -> Vec<String> {
     for text in &raw.called.0 {
         if pattern::is_numeric(text.get_ref()) {
             numbers.push(text.get_ref().clone());
+        } else if text.get_ref().starts_with(LIST) {
+            findings
+                .warning(
+                    text.span(),
+                    format!(
+                        "route {}: Azure is not told of number lists",
+                        raw.name.get_ref()
+                    ),
+                )
+                .help("write the numbers as prefixes or ranges for calls from Azure");
         } else {
             findings
                 .warning(

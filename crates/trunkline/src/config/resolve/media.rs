@@ -36,7 +36,7 @@ impl Default for MediaPlane {
         Self {
             quarantine: Duration::from_secs(30),
             quarantine_floor: Duration::from_millis(500),
-            reserve: 32,
+            reserve: 128,
             ports_alarm: 80,
             dscp: 46,
         }

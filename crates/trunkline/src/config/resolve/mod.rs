@@ -13,6 +13,7 @@ mod features;
 mod headers;
 mod hold;
 mod identity;
+mod limits;
 mod media;
 pub mod network;
 mod numbers;
@@ -23,6 +24,7 @@ mod register;
 mod routes;
 mod session;
 mod sip;
+mod tables;
 mod transfer;
 mod trunk;
 
@@ -45,6 +47,15 @@ pub use media::MediaPlane;
 pub use sip::Signalling;
 pub use trunk::{Peer, Trunk};
 
+/// The database of call records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFile {
+    /// Its file.
+    pub path: PathBuf,
+    /// How long a record is kept.
+    pub keep: Duration,
+}
+
 /// A configuration in which every name stands for something.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -66,6 +77,8 @@ pub struct Config {
     pub drain: Duration,
     /// Where call records go.
     pub records: Option<PathBuf>,
+    /// The database of call records.
+    pub store: Option<StoreFile>,
     /// Addresses the gateway is reached at.
     pub interfaces: Vec<Interface>,
     /// Sockets messages arrive at, each once, shared by the trunks that name it.
@@ -185,6 +198,8 @@ impl Default for Log {
 /// Name of the interface and the certificate that the shorthand sections stand for.
 pub const DEFAULT: &str = "default";
 /// Microsoft's own warnings begin this long before a certificate ends (H-03).
+/// Calls are kept for a year's bills and the month in which the last of them is looked at.
+const KEEP: Duration = Duration::from_secs(400 * 24 * 3600);
 const WARN_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 const SELF_CHECK: Duration = Duration::from_secs(300);
 const DEFAULT_PORTS: RangeInclusive<u16> = 20000..=29999;
@@ -245,11 +260,15 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
     config.media = media::plane(&document.media, findings);
     trunk::resolve(document, &mut config, findings);
     announcements::resolve(document, base, &mut config, findings);
-    routes::resolve(document, &mut config, findings);
+    routes::resolve(document, base, &mut config, findings);
     config.acs = acs::resolve(document, base, &config, findings);
     hosts(document, &mut config, findings);
     admin(document, base, &mut config, findings);
     log(document, &mut config, findings);
+    config.store = document.store.as_ref().map(|store| StoreFile {
+        path: base.join(store.path.get_ref()),
+        keep: store.keep.map_or(KEEP, |span| span.0),
+    });
     config
 }
 

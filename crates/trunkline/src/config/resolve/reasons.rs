@@ -27,6 +27,21 @@ pub(super) fn apply(raw: &raw::Reasons, profile: &mut TrunkProfile, findings: &m
         findings,
     );
     profile.reasons.statuses.extend(statuses);
+    for (key, list, advances) in [("stop", &raw.stop, false), ("next", &raw.next, true)] {
+        let Some(list) = list else { continue };
+        let what = format!("trunk {name}: reasons.{key}");
+        for code in list.get_ref() {
+            let Some(status) = refusal(*code) else {
+                findings.error(list.span(), format!("{what}: a refusal is 400 to 699"));
+                continue;
+            };
+            let before = profile.reasons.advances.insert(status, advances);
+            if before.is_some_and(|before| before != advances) {
+                let fault = format!("{what}: {code} cannot both stop and go on");
+                findings.error(list.span(), fault);
+            }
+        }
+    }
 }
 
 fn pairs<T>(

@@ -1,17 +1,19 @@
 //! `[[route]]` and how trunks write numbers: compiled once here, so that a mistake has its place.
 
 use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
 
 use e164::{NumberPlan, PlanError, WrittenAs};
 use routing::{
-    CompileError, Document as RoutingDocument, PeerDoc, Place, RouteDoc, Rule, Snapshot, TrunkDoc,
-    WarningKind,
+    CompileError, Document as RoutingDocument, NumberConditions, PeerDoc, Pick, Place, RouteDoc,
+    Rule, Snapshot, TrunkDoc, WarningKind,
 };
 use sip_msg::StatusCode;
-use sip_msg::wire::TrunkName;
 use toml::Spanned;
 
-use super::{Config, announcements, choice, customers, numbers};
+use super::limits::texts;
+use super::{Config, announcements, choice, customers, limits, numbers, tables};
 use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
 use crate::config::raw;
@@ -20,10 +22,18 @@ use crate::config::raw;
 pub(super) const CLOUD_CALLING: &str = "cloud-calling";
 /// The host of what is registered here, on a trunk without a name.
 const REGISTERED: &str = "registered.invalid";
+/// The call that prices are compared by.
+const COST_OF: Duration = Duration::from_secs(180);
 const STYLES: [&str; 3] = ["e164", "digits", "national"];
 
-pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut Findings) {
+pub(super) fn resolve(
+    document: &Document,
+    base: &Path,
+    config: &mut Config,
+    findings: &mut Findings,
+) {
     let mut routing = RoutingDocument::default();
+    let whole = tables::resolve(document, base, &mut routing, findings);
     for trunk in &config.trunks {
         let mut doc = TrunkDoc::new(
             trunk.name.clone(),
@@ -50,16 +60,24 @@ pub(super) fn resolve(document: &Document, config: &mut Config, findings: &mut F
         doc.user_phone = trunk.preset.is_microsoft();
         doc.transport_param = trunk.preset.is_microsoft();
         doc.from_host = trunk.fqdn.clone().filter(|_| trunk.preset.is_microsoft());
+        doc.customer.clone_from(&trunk.customer);
+        doc.rates.clone_from(&trunk.rates);
         routing.trunks.push(doc);
     }
     for raw in &document.routes {
         routing.routes.push(route(raw, config, findings));
     }
     routing.emergency = numbers::emergency(&document.emergency);
+    routing.schedules = document.schedules.iter().map(limits::schedule).collect();
+    for raw in &document.named_limits {
+        routing.limits.push(limits::limit(raw, findings));
+    }
     match Snapshot::compile(&routing) {
         Ok(snapshot) => warn(&snapshot, document, findings),
         Err(errors) => {
-            for error in errors {
+            // What a file that is not taken would have held is no second mistake.
+            let told = |error: &CompileError| whole || error.rule != Rule::NoRates;
+            for error in errors.into_iter().filter(told) {
                 tell(&error, document, config, findings);
             }
         }
@@ -126,19 +144,33 @@ fn plan(numbers: &raw::Numbers, trunk: &str, findings: &mut Findings) -> NumberP
 
 fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> RouteDoc {
     let name = raw.name.get_ref().clone();
-    let texts = |list: &raw::OneOrMany| list.0.iter().map(|text| text.get_ref().clone()).collect();
-    let names = |list: &raw::OneOrMany| -> Vec<TrunkName> {
-        list.0
-            .iter()
-            .map(|text| TrunkName::from(text.get_ref().as_str()))
-            .collect()
+    let is = |side: &str, [types, countries, owners]: [&raw::OneOrMany; 3], f: &mut Findings| {
+        let what = |key: &str| format!("route {name}: {side}_{key}");
+        NumberConditions {
+            types: limits::types(types, &what("type"), f),
+            countries: texts(countries),
+            owners: limits::owners(owners, &what("owner"), f),
+        }
     };
+    let called = [&raw.called_type, &raw.called_country, &raw.called_owner];
+    let calling = [&raw.calling_type, &raw.calling_country, &raw.calling_owner];
     let mut doc = RouteDoc {
-        from: names(&raw.from),
+        from: limits::trunks(&raw.from),
+        customers: texts(&raw.from_customer),
         called: texts(&raw.called),
+        called_is: is("called", called, findings),
         calling: texts(&raw.calling),
+        calling_is: is("calling", calling, findings),
+        during: texts(&raw.during),
+        outside: texts(&raw.outside),
+        headers: texts(&raw.header),
+        pick: pick(raw, findings),
+        caller_id: raw
+            .caller_id
+            .as_ref()
+            .map(|number| number.get_ref().clone()),
         trunk_groups: texts(&raw.trunk_group),
-        to: names(&raw.to),
+        to: limits::trunks(&raw.to),
         announcement: announcements::of_route(raw, config, findings),
         name,
         ..RouteDoc::default()
@@ -168,6 +200,51 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
     doc
 }
 
+/// The order of targets. Weights and prices are of what stands in the file: a target that is
+/// passed over takes its weight with it.
+fn pick(raw: &raw::Route, findings: &mut Findings) -> Pick {
+    const PICKS: [&str; 3] = ["order", "weight", "cost"];
+    let name = raw.name.get_ref();
+    let what = format!("route {name}: pick");
+    let pick = choice(raw.pick.as_ref(), &what, &PICKS, findings);
+    let pick = pick.as_deref().unwrap_or("order");
+    if let Some(weights) = raw.weights.as_ref().filter(|_| pick != "weight") {
+        let fault = format!("route {name}: `weights` are for pick = \"weight\"");
+        findings.error(weights.span(), fault);
+    }
+    if let Some(cost_of) = raw.cost_of.as_ref().filter(|_| pick != "cost") {
+        let fault = format!("route {name}: `cost_of` is for pick = \"cost\"");
+        findings.error(cost_of.span(), fault);
+    }
+    match pick {
+        "weight" => {
+            let given = raw
+                .weights
+                .as_ref()
+                .map(|weights| weights.get_ref().clone());
+            let mut weights = given.unwrap_or_else(|| vec![1; raw.to.0.len()]);
+            if weights.len() == raw.to.0.len() {
+                let mut targets = raw.to.0.iter();
+                weights.retain(|_| {
+                    targets
+                        .next()
+                        .is_some_and(|to| to.get_ref() != CLOUD_CALLING)
+                });
+            }
+            Pick::ByWeight(weights)
+        }
+        "cost" => {
+            let length = raw
+                .cost_of
+                .as_ref()
+                .map_or(COST_OF, |span| span.get_ref().0);
+            let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
+            Pick::LeastCost { seconds }
+        }
+        _ => Pick::InOrder,
+    }
+}
+
 fn span_of(list: &raw::OneOrMany, word: &str) -> Option<Range<usize>> {
     list.0
         .iter()
@@ -185,6 +262,37 @@ fn tell(error: &CompileError, document: &Document, config: &Config, findings: &m
             };
             let span = list.0.get(error.item).map_or(0..0, Spanned::span);
             (span, "emergency".to_owned())
+        }
+        Place::List(index) => named(
+            "number_list",
+            document.number_lists.get(index).map(|raw| &raw.name),
+        ),
+        Place::Rates(index) => named("rates", document.rates.get(index).map(|raw| &raw.name)),
+        Place::Schedule(index) => match document.schedules.get(index) {
+            Some(raw) => (
+                place_in_schedule(raw, error),
+                format!("schedule {}", raw.name.get_ref()),
+            ),
+            None => named("schedule", None),
+        },
+        Place::Limit(index) => match document.named_limits.get(index) {
+            Some(raw) => (
+                place_in_limit(raw, error),
+                format!("limit {}", raw.name.get_ref()),
+            ),
+            None => named("limit", None),
+        },
+        Place::Trunk(index) if error.field == "rates" => {
+            let trunk = &config.trunks[index];
+            let raw = document
+                .trunks
+                .iter()
+                .find(|raw| *raw.name.get_ref() == *trunk.name.as_str());
+            let span = raw.and_then(|raw| raw.rates.as_ref()).map(Spanned::span);
+            (
+                span.unwrap_or_else(|| trunk.span.clone()),
+                format!("trunk {}", trunk.name.as_str()),
+            )
         }
         Place::Trunk(index) => {
             let trunk = &config.trunks[index];
@@ -226,13 +334,62 @@ fn tell(error: &CompileError, document: &Document, config: &Config, findings: &m
     findings.error(span, format!("{what}: {}: {}", error.field, error.rule));
 }
 
+fn named(what: &str, name: Option<&Spanned<String>>) -> (Range<usize>, String) {
+    match name {
+        Some(name) => (name.span(), format!("{what} {}", name.get_ref())),
+        None => (0..0, what.to_owned()),
+    }
+}
+
+fn place_in_schedule(raw: &raw::Schedule, error: &CompileError) -> Range<usize> {
+    let list = match error.field {
+        "days" => &raw.days,
+        "hours" => &raw.hours,
+        "dates" => &raw.dates,
+        "zone" => return raw.zone.span(),
+        _ => return raw.name.span(),
+    };
+    let item = list.0.get(error.item);
+    item.map_or_else(|| raw.name.span(), Spanned::span)
+}
+
+fn place_in_limit(raw: &raw::Limit, error: &CompileError) -> Range<usize> {
+    let list = match error.field {
+        "routes" => &raw.route,
+        "from" => &raw.from,
+        "to" => &raw.to,
+        "customers" => &raw.customer,
+        "countries" => &raw.countries,
+        "deny_countries" => &raw.deny_countries,
+        "deny" => &raw.deny,
+        "spend_per_day" => {
+            let span = raw.spend_per_day.as_ref().map(Spanned::span);
+            return span.unwrap_or_else(|| raw.name.span());
+        }
+        _ => return raw.name.span(),
+    };
+    let item = list.0.get(error.item);
+    item.map_or_else(|| raw.name.span(), Spanned::span)
+}
+
 /// Where the item at fault stands; the route's name where it is not in the file.
 fn place(raw: &raw::Route, error: &CompileError) -> Range<usize> {
+    let or_name = |span: Option<Range<usize>>| span.unwrap_or_else(|| raw.name.span());
     let list = match error.field {
         "from" => &raw.from,
+        "customers" => &raw.from_customer,
         "called" => &raw.called,
+        "called_countries" => &raw.called_country,
         "calling" => &raw.calling,
+        "calling_countries" => &raw.calling_country,
+        "during" => &raw.during,
+        "outside" => &raw.outside,
+        "headers" => &raw.header,
         "to" => &raw.to,
+        "pick" => return or_name(raw.pick.as_ref().map(Spanned::span)),
+        "weights" => return or_name(raw.weights.as_ref().map(Spanned::span)),
+        "cost_of" => return or_name(raw.cost_of.as_ref().map(Spanned::span)),
+        "caller_id" => return or_name(raw.caller_id.as_ref().map(Spanned::span)),
         _ => return raw.name.span(),
     };
     list.0

@@ -44,6 +44,8 @@ pub struct Trunk {
     pub numbers: raw::Numbers,
     /// The customer it belongs to; `None` for the operator's own.
     pub customer: Option<String>,
+    /// Name of the rates of calls towards it.
+    pub rates: Option<String>,
     /// How its connections are kept.
     pub flow: TrunkFlow,
     /// Everything else the core is told: the preset's values with the file's put over them. Only
@@ -70,35 +72,11 @@ fn one(
     config: &mut Config,
     findings: &mut Findings,
 ) -> Option<Trunk> {
+    if !name_is_free(raw, config, findings) {
+        return None;
+    }
     let name = raw.name.get_ref();
-    if name.is_empty() || name == "cloud-calling" {
-        findings.error(raw.name.span(), format!("a trunk cannot be named `{name}`"));
-        return None;
-    }
-    if config
-        .trunks
-        .iter()
-        .any(|known| known.name.as_str() == name)
-    {
-        findings.error(
-            raw.name.span(),
-            format!("there are two trunks named `{name}`"),
-        );
-        return None;
-    }
-    let preset = match choice(
-        Some(&raw.preset),
-        &format!("trunk {name}: preset"),
-        &PRESETS,
-        findings,
-    )?
-    .as_str()
-    {
-        "acs" => Preset::Acs,
-        "teams" => Preset::Teams,
-        "carrier" => Preset::Carrier,
-        _ => Preset::Pbx,
-    };
+    let preset = preset(raw, findings)?;
     let interface = named(
         raw.interface.as_ref(),
         config.interfaces.iter().map(|known| known.name.as_str()),
@@ -114,17 +92,8 @@ fn one(
     let allow = allow(raw, preset, &peers, findings);
     let listeners = listeners(raw, preset, config, findings);
     let certificate = certificate(raw, preset, &peers, &listeners, config, findings);
-    if preset.is_microsoft()
-        && fqdn.is_none()
-        && raw.fqdn.is_none()
-        && document.gateway.fqdn.is_none()
-    {
-        findings
-            .error(
-                raw.name.span(),
-                format!("trunk {name}: Microsoft knows gateways by name only"),
-            )
-            .help("set `fqdn` in [gateway] or in the trunk");
+    if fqdn.is_none() && document.gateway.fqdn.is_none() {
+        microsoft_knows_names(raw, preset, findings);
     }
     microsoft_takes_srtp(raw, preset, findings);
     let around = Surroundings {
@@ -155,10 +124,52 @@ fn one(
         fqdn,
         numbers: raw.numbers.clone().unwrap_or_default(),
         customer,
+        rates: raw.rates.as_ref().map(|name| name.get_ref().clone()),
         flow,
         profile,
         span: raw.name.span(),
     })
+}
+
+fn name_is_free(raw: &raw::Trunk, config: &Config, findings: &mut Findings) -> bool {
+    let name = raw.name.get_ref();
+    let fault = if name.is_empty() || name == "cloud-calling" {
+        format!("a trunk cannot be named `{name}`")
+    } else if config
+        .trunks
+        .iter()
+        .any(|known| known.name.as_str() == name)
+    {
+        format!("there are two trunks named `{name}`")
+    } else {
+        return true;
+    };
+    findings.error(raw.name.span(), fault);
+    false
+}
+
+fn preset(raw: &raw::Trunk, findings: &mut Findings) -> Option<Preset> {
+    let what = format!("trunk {}: preset", raw.name.get_ref());
+    let preset = choice(Some(&raw.preset), &what, &PRESETS, findings)?;
+    Some(match preset.as_str() {
+        "acs" => Preset::Acs,
+        "teams" => Preset::Teams,
+        "carrier" => Preset::Carrier,
+        _ => Preset::Pbx,
+    })
+}
+
+/// Asked where the gateway has no name. A name of the trunk's own that is none was told already.
+fn microsoft_knows_names(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) {
+    if preset.is_microsoft() && raw.fqdn.is_none() {
+        let name = raw.name.get_ref();
+        findings
+            .error(
+                raw.name.span(),
+                format!("trunk {name}: Microsoft knows gateways by name only"),
+            )
+            .help("set `fqdn` in [gateway] or in the trunk");
+    }
 }
 
 fn microsoft_takes_srtp(raw: &raw::Trunk, preset: Preset, findings: &mut Findings) {

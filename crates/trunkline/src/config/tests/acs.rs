@@ -168,7 +168,12 @@ fn what_azure_cannot_tell_apart_is_warned_of() {
         "called = [\"+1*\"]\ncalling = [\"+14255550100\"]\nto = [\"carrier\"]",
     );
     let names = route("names", "called = [\"alice*\"]\nto = [\"carrier\"]");
+    let countries = route("countries", "called_country = [\"DE\"]\nto = [\"carrier\"]");
+    let reading = with(&countries);
+    let told = reading.config.acs.map(|acs| acs.routes.len());
+    assert_eq!(told, Some(0), "it would be a catch-all");
     for (more, says) in [
+        (countries, "not types, countries and owners"),
         (callers, "by the called number alone"),
         (names, "digits only"),
     ] {

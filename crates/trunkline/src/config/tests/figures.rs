@@ -122,7 +122,7 @@ fn how_many_ports_are_bound_ahead_of_need_is_a_key() {
             .media
             .reserve
     };
-    assert_eq!(reserve(RIGHT), 32);
+    assert_eq!(reserve(RIGHT), 128);
     assert_eq!(reserve(&media("200")), 200);
     for value in ["3", "4097"] {
         wrong(

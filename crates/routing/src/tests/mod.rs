@@ -7,6 +7,9 @@ use sip_msg::{StatusCode, TransportKind};
 
 use crate::*;
 
+mod policy;
+mod properties;
+
 fn peer(host: &str, port: u16, transport: TransportKind) -> PeerDoc {
     PeerDoc {
         host: host.to_owned(),
@@ -55,9 +58,9 @@ fn route(name: &str, from: &[&str], called: &[&str], to: &[&str]) -> RouteDoc {
 
 fn compile(routes: Vec<RouteDoc>) -> Snapshot {
     Snapshot::compile(&Document {
-        emergency: EmergencyDoc::default(),
         trunks: trunks(),
         routes,
+        ..Document::default()
     })
     .unwrap()
 }
@@ -67,6 +70,7 @@ fn ask(trunk: &str, called: &str) -> Question {
         trunk: trunk.into(),
         called: called.to_owned(),
         calling: None,
+        headers: Vec::new(),
     }
 }
 
@@ -245,9 +249,9 @@ fn mistakes_are_found_where_they_are() {
         route("c", &[], &[], &[]),
     ];
     let document = Document {
-        emergency: EmergencyDoc::default(),
         trunks: trunks(),
         routes,
+        ..Document::default()
     };
     let errors = Snapshot::compile(&document).unwrap_err();
     let found: Vec<_> = errors.iter().map(|e| (e.place, e.field, e.rule)).collect();
@@ -393,7 +397,7 @@ proptest! {
         calling in prop::option::of("\\+[12]{3,4}"),
     ) {
         let snapshot = compile(routes.clone());
-        let question = Question { trunk: trunk.into(), called, calling };
+        let question = Question { trunk: trunk.into(), called, calling, headers: Vec::new() };
         let facts = Facts::default();
         let decision = decide(&snapshot, &facts, &question);
         prop_assert_eq!(&decision, &decide(&snapshot, &facts, &question));
@@ -436,7 +440,7 @@ fn facts_about_the_trunks_concerned_are_all_that_a_decision_takes() {
     ]);
     for called in ["18005550100", "5550123", "911", "0"] {
         let question = ask("pbx", called);
-        let concerned = concerned(&snapshot, &question);
+        let concerned = concerned(&snapshot, &Facts::default(), &question).trunks;
         assert!(!concerned.is_empty(), "{called}");
         for down in ["acs", "carrier", "pbx"] {
             let all = Facts {
