@@ -66,6 +66,8 @@ fn configuration(lab: &Lab, gateway: SocketAddr, carrier: SocketAddr) -> String 
 records = "records.jsonl"
 [media]
 shards = 2
+# There is one ::1 for all tests: each leaves ports to the others.
+reserve = 8
 [[interface]]
 name = "old"
 bind = "{old}"

@@ -52,7 +52,7 @@ pub enum Step {
         route: Arc<str>,
         /// The called number.
         called: String,
-        /// The pattern it matches; `None` when the route takes every number.
+        /// The pattern it matches; `None` when the route names no called number.
         pattern: Option<String>,
     },
     /// The route refuses the call.
@@ -204,7 +204,10 @@ impl fmt::Display for Step {
                 called,
                 pattern: None,
             } => {
-                write!(f, "route `{route}`: takes every number, {called} too")
+                write!(
+                    f,
+                    "route `{route}`: every condition that it has holds for {called}"
+                )
             }
             Self::Refused { route, status } => {
                 write!(f, "route `{route}`: refuses with {}", status.code())
