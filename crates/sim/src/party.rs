@@ -258,10 +258,11 @@ impl Party {
         self.send_request(request, None);
     }
 
-    /// Forgets calls that are over and transactions that are done, so that a long run stays of a
-    /// size.
+    /// Forgets calls that are over or were never answered with a word, which no CANCEL ends (RFC
+    /// 3261 §9.1), and transactions that are done, so that a long run stays of a size.
     pub(crate) fn forget_the_past(&mut self) {
-        self.calls.retain(|_, call| !call.is_over());
+        self.calls
+            .retain(|_, call| !call.is_over() && !call.is_ignored());
         self.clients.retain(|_, client| !client.is_done());
         self.servers.retain(|_, server| !server.is_done());
     }

@@ -144,6 +144,11 @@ impl Call {
         matches!(self.state, State::Ended(_))
     }
 
+    /// Whether the party was called and has said nothing to it.
+    pub(crate) fn is_ignored(&self) -> bool {
+        self.role == Role::Called && self.state == State::Calling
+    }
+
     /// The final response that ended the call before it was answered.
     #[must_use]
     pub fn failed_with(&self) -> Option<u16> {
