@@ -3,23 +3,24 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel,
 };
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, params};
 
 use crate::call::Call;
 use crate::schema::{self, StoreError};
-use crate::spool::Spool;
+use crate::spool::{Lines, Spool};
 
 /// Batches between the threads; what does not fit goes to the spool.
 const BATCHES: usize = 4;
-/// How long the database rests before it is looked whether the spool holds anything, and whether
-/// anything is too old.
+/// How often it is looked whether the spool holds anything, where it held nothing.
 const QUIET: Duration = Duration::from_millis(250);
+/// How often it is looked whether anything is too old.
+const FORGETTING: Duration = Duration::from_secs(1);
 /// How long after neither database nor spool took a batch it is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 /// Calls deleted at once, so that writing does not wait long for it.
@@ -115,6 +116,8 @@ impl CallLog {
             batches,
             options,
             spool,
+            lines: None,
+            forgotten: Instant::now(),
             counters: Arc::clone(&counters),
         };
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -234,25 +237,34 @@ struct Writer {
     batches: Receiver<Vec<Call>>,
     options: LogOptions,
     spool: Arc<Spool>,
+    /// The spool that is being emptied, as far as it was read.
+    lines: Option<Lines>,
+    /// When it was last looked whether anything is too old.
+    forgotten: Instant,
     counters: Arc<Counters>,
 }
 
 impl Writer {
     fn run(mut self) {
+        let mut rest = Duration::ZERO;
         loop {
-            match self.batches.recv_timeout(QUIET) {
+            match self.batches.recv_timeout(rest) {
                 Ok(batch) => self.take(batch),
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(batch) = self.tidy() {
-                        self.take(batch);
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            // After each batch too: calls that never pause must not keep the spool waiting.
+            rest = self.tidy();
         }
         // What another process's lock keeps out now stays in the spool for the next start.
-        if let Err(error) = self.empty_spool() {
-            tracing::warn!(%error, "call records stay in the spool");
+        loop {
+            match self.empty_spool() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    return tracing::warn!(%error, "call records stay in the spool");
+                }
+            }
         }
     }
 
@@ -272,42 +284,47 @@ impl Writer {
         }
     }
 
-    /// What there is time for now; ends early with a batch that arrives meanwhile.
-    fn tidy(&mut self) -> Option<Vec<Call>> {
-        match self.empty_spool() {
-            Ok(Some(batch)) => return Some(batch),
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "the spool is emptied later"),
-        }
+    /// One step of what is to be done besides; how long the next may wait.
+    fn tidy(&mut self) -> Duration {
         if let Some(keep) = self.options.keep
-            && let Err(error) = forget(&self.database, keep)
+            && self.forgotten.elapsed() >= FORGETTING
         {
-            tracing::debug!(%error, "old call records are deleted later");
+            self.forgotten = Instant::now();
+            if let Err(error) = forget(&self.database, keep) {
+                tracing::debug!(%error, "old call records are deleted later");
+            }
         }
-        None
+        match self.empty_spool() {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => QUIET,
+            Err(error) => {
+                tracing::debug!(%error, "the spool is emptied later");
+                QUIET
+            }
+        }
     }
 
-    /// Brings the spool into the database; ends early with a batch that arrives meanwhile. Calls
-    /// that were brought already are recognised when their file is read again.
-    fn empty_spool(&mut self) -> Result<Option<Vec<Call>>, StoreError> {
-        let Some(mut lines) = self.spool.begin()? else {
-            return Ok(None);
+    /// Brings a transaction's worth of the spool into the database; whether there is more. Calls
+    /// that were brought already are recognised when their file is read again after an error.
+    fn empty_spool(&mut self) -> Result<bool, StoreError> {
+        let mut lines = match self.lines.take() {
+            Some(lines) => lines,
+            None => match self.spool.begin()? {
+                Some(lines) => lines,
+                None => return Ok(false),
+            },
         };
-        loop {
-            let chunk = lines.next(self.options.batch.max(1))?;
-            self.counters
-                .unreadable
-                .fetch_add(chunk.unreadable, Ordering::Relaxed);
-            if chunk.calls.is_empty() {
-                self.spool.emptied()?;
-                return Ok(None);
-            }
+        let chunk = lines.next(self.options.batch.max(1))?;
+        self.counters
+            .unreadable
+            .fetch_add(chunk.unreadable, Ordering::Relaxed);
+        if chunk.calls.is_empty() {
+            self.spool.emptied()?;
+        } else {
             store(&mut self.database, &chunk.calls)?;
-            match self.batches.try_recv() {
-                Ok(batch) => return Ok(Some(batch)),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
-            }
+            self.lines = Some(lines);
         }
+        Ok(true)
     }
 }
 

@@ -166,6 +166,34 @@ fn a_spool_of_an_earlier_process_is_taken_over_but_its_broken_end() {
 }
 
 #[test]
+fn a_spool_is_emptied_while_calls_go_on() {
+    let (_folder, path) = place();
+    let spooled = spool::Spool::beside(&path);
+    spooled
+        .append(&numbered(0..2000).collect::<Vec<_>>())
+        .unwrap();
+    drop(spooled);
+    let options = LogOptions {
+        batch: 16,
+        ..LogOptions::default()
+    };
+    let log = CallLog::open(&path, options).unwrap();
+    let reader = Connection::open(&path).unwrap();
+    let emptied = "SELECT count(*) FROM calls WHERE call < '00002000'";
+    let end = Instant::now() + PATIENCE;
+    // Never a pause in which there is nothing else to do.
+    for fresh in numbered(5000..u32::MAX) {
+        assert!(log.write(fresh));
+        log.flush();
+        let count: i64 = reader.query_row(emptied, [], |row| row.get(0)).unwrap();
+        if count == 2000 {
+            return;
+        }
+        assert!(Instant::now() < end, "{count} calls");
+    }
+}
+
+#[test]
 fn what_finds_no_room_is_counted() {
     let (_folder, path) = place();
     let options = LogOptions {
