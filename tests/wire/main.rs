@@ -2,9 +2,11 @@
 
 mod acceptance;
 mod azure_away;
+mod azure_routing;
 mod baresip;
 mod calls;
 mod check;
+mod decisions;
 mod demo;
 mod drain;
 mod hostile;
@@ -18,6 +20,7 @@ mod registrations;
 mod reload;
 mod run;
 mod scanners;
+mod sdk;
 mod store;
 mod strangers;
 mod stunnel;

@@ -25,6 +25,7 @@ mod payload;
 mod random;
 mod receiver;
 mod refer;
+pub mod rest;
 mod rtcp;
 mod script;
 mod sdp;

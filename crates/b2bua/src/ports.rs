@@ -16,6 +16,11 @@ use thiserror::Error;
 
 use crate::profile::MediaConfig;
 
+/// The reserves of all shards together are at most one in so many pairs of a range.
+const RESERVED_PART: u32 = 4;
+/// But as many as this each.
+const LEAST_RESERVE: u16 = 4;
+
 /// The most pairs that one command asks a shard for.
 const BATCH: u16 = 64;
 
@@ -377,8 +382,21 @@ impl PortPool {
         }
     }
 
+    /// What each shard keeps bound of an interface: of a small range never so much that a second
+    /// gateway on the same address finds nothing left.
+    fn reserve_of(&self, interface: u16) -> u16 {
+        let mut ranges = self.ranges.iter();
+        let range = ranges.find(|range| range.interface == interface);
+        let shelves = self.stock.keys().filter(|(of, _)| *of == interface);
+        let shards = u32::try_from(shelves.count()).unwrap_or(u32::MAX).max(1);
+        let fair = range.map_or(0, |range| range.pairs / RESERVED_PART / shards);
+        let fair = u16::try_from(fair).unwrap_or(u16::MAX);
+        self.reserve.min(fair.max(LEAST_RESERVE))
+    }
+
     fn refill(&mut self, now: Moment, shelf: Shelf) {
-        let reserve = usize::from(self.reserve);
+        let most = self.reserve_of(shelf.0);
+        let reserve = usize::from(most);
         let Some(stock) = self.stock.get_mut(&shelf) else {
             return;
         };
@@ -390,9 +408,7 @@ impl PortPool {
         }
         stock.not_before = None;
         let (interface, shard) = shelf;
-        let mut wanted = self
-            .reserve
-            .saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
+        let mut wanted = most.saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
         while wanted > 0 {
             let count = wanted.min(BATCH);
             wanted -= count;

@@ -65,6 +65,18 @@ pub struct Money {
     pub currency: Currency,
 }
 
+impl Money {
+    /// Reads what its `Display` writes: `0.013 USD`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (amount, currency) = text.split_once(' ')?;
+        Some(Self {
+            micros: micros(amount)?,
+            currency: Currency::parse(currency)?,
+        })
+    }
+}
+
 /// Writes an amount in millionths as a decimal with at least two places: `0.013`, `12.00`.
 #[must_use]
 pub fn decimal(micros: u64) -> String {

@@ -14,7 +14,7 @@ use media_relay::{
     Arrival, Converter, LegId, MediaCommand, MediaEvent, PortPair, PortPairId, Relay, RelayConfig,
     ShardId, Verdict,
 };
-use routing::Snapshot;
+use routing::{DecisionRecord, Snapshot};
 use sip_msg::dns::Query;
 use sip_msg::wire::{FlowId, Transmit};
 
@@ -108,7 +108,10 @@ impl Gateway {
             match self.core.poll_output() {
                 Output::Transmit(transmit) => self.transmits.push_back(transmit),
                 Output::Media(command) => self.command(now, command),
-                Output::Record(record) => self.records.push(*record),
+                Output::Record(record) => {
+                    decided_alike(self.core.snapshot(), &record);
+                    self.records.push(*record);
+                }
                 Output::Checkpoint(CheckpointUpdate::Save(checkpoint)) => {
                     self.saves += 1;
                     self.saved.insert(checkpoint.call, *checkpoint);
@@ -378,4 +381,28 @@ fn new_shards(config: &CoreConfig) -> BTreeMap<ShardId, Shard> {
     };
     let shards = config.media.shards.iter();
     shards.map(|&shard| (shard, new_shard())).collect()
+}
+
+/// The call, an explanation of it and a replay of its record come to the same.
+fn decided_alike(snapshot: &Snapshot, record: &CallRecord) {
+    let (Some(question), Some(decision)) = (&record.question, &record.decision) else {
+        return;
+    };
+    // Of a call that began before a reload the routes are gone.
+    if record.snapshot != snapshot.hash() {
+        return;
+    }
+    let facts = record.facts.to_facts();
+    let again = DecisionRecord::from(&routing::decide(snapshot, &facts, question));
+    assert_eq!(
+        **decision, again,
+        "a replay: {:?} {:?}",
+        decision.steps, again.steps
+    );
+    let explained = DecisionRecord::from(&routing::explain(snapshot, &facts, question));
+    let same = (&explained.attempts, &explained.reject, &explained.route);
+    assert_eq!(
+        (&decision.attempts, &decision.reject, &decision.route),
+        same
+    );
 }

@@ -16,7 +16,7 @@ use crate::daemon::names;
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
-use crate::{daemon, explain, operate, output, replay, report};
+use crate::{acs, daemon, explain, operate, output, replay, report};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -60,6 +60,9 @@ enum Command {
     /// Take no new calls and end when the last one has ended
     #[command(after_help = "Example:  trunkline drain")]
     Drain(operate::DrainArgs),
+    /// Compare Azure's trunks and voice routes with a configuration, and set them from it
+    #[command(subcommand)]
+    Acs(AcsCommand),
     /// Count the calls of some days, as Azure's logs do and each once
     #[command(after_help = "Example:  trunkline report --since 2026-11-01 --until 2026-11-30")]
     Report(report::ReportArgs),
@@ -98,6 +101,16 @@ struct RunArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum AcsCommand {
+    /// Show what `apply` would change in Azure, and what that would do to calls
+    #[command(after_help = "Example:  trunkline acs diff -c /etc/trunkline/trunkline.toml")]
+    Diff(acs::DiffArgs),
+    /// Set Azure's trunks and voice routes from the configuration, in one step
+    #[command(after_help = "Example:  trunkline acs apply -c /etc/trunkline/trunkline.toml --yes")]
+    Apply(acs::ApplyArgs),
+}
+
+#[derive(Debug, Subcommand)]
 enum SimCommand {
     /// Microsoft's side of the SIP Interface: three proxies, mutual TLS, OPTIONS, SRTP, strict
     #[command(
@@ -132,6 +145,8 @@ pub fn main() -> ExitCode {
         Command::Call(args) => operate::call(&args),
         Command::Reload(args) => operate::reload(&args),
         Command::Drain(args) => operate::drain(&args),
+        Command::Acs(AcsCommand::Diff(args)) => acs::diff(&args),
+        Command::Acs(AcsCommand::Apply(args)) => acs::apply(&args),
         Command::Report(args) => report::run(&args),
         Command::Sim(SimCommand::Acs(args)) => sim::acs(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),

@@ -3,8 +3,10 @@
 //! Read top down: [`cli`] takes the command line apart; [`config`] turns a file into a
 //! configuration in which nothing is left to check; [`daemon`] wires transport, core and media
 //! together and runs the one loop in which they meet; [`demo`] does the same with parties around
-//! it; [`explain`] asks the routing engine without placing a call; [`operate`] asks a running daemon.
+//! it; [`explain`] asks the routing engine without placing a call; [`operate`] asks a running
+//! daemon; [`acs`] compares Azure's SIP routing with a configuration and sets it from there.
 
+pub mod acs;
 pub mod cli;
 pub mod config;
 pub mod daemon;

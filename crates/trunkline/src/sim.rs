@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use acs_sim::acs::{AcsConfig, AcsSim, Flavour, PROXY_NAMES, ProxyConfig, TrunkStatus};
+use acs_sim::rest::{RestConfig, RestSim};
 use acs_sim::{CallHandle, CallOptions, Ending, Identity, TlsSettings};
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -39,11 +40,15 @@ pub struct SimAcsArgs {
     /// Their port
     #[arg(long, default_value_t = 5061)]
     port: u16,
+    /// Also serve the REST interface of a resource here, over TLS for `localhost`
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    rest: Option<SocketAddr>,
     /// Speak for Teams instead of ACS
     #[arg(long)]
     teams: bool,
     /// Folder with `microsoft.pem`, `microsoft.key` and `roots.pem`; made there if absent, with
-    /// `gateway.pem` and `gateway.key` for the gateway
+    /// `gateway.pem` and `gateway.key` for the gateway, and `rest.pem`, `rest.key` and
+    /// `rest-roots.pem` for the REST interface
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     certificates: PathBuf,
     /// Call this number through the gateway once it is online; may be repeated
@@ -80,6 +85,10 @@ async fn run(args: &SimAcsArgs) -> Result<bool> {
     for (name, address) in sim.proxies() {
         output::line(format_args!("{name} listens at tls:{address}"));
     }
+    let _rest = match args.rest {
+        Some(address) => Some(rest(&args.certificates, address).await?),
+        None => None,
+    };
     let mut incoming = sim.incoming();
     let mut told = Told::default();
     let end = async {
@@ -121,10 +130,7 @@ async fn start(args: &SimAcsArgs) -> Result<AcsSim> {
             folder.display()
         ));
     }
-    let identity = Identity {
-        chain: certificates(&folder.join("microsoft.pem"))?,
-        key: PrivateKeyDer::from_pem_file(folder.join("microsoft.key")).context("microsoft.key")?,
-    };
+    let identity = identity(folder, "microsoft")?;
     let tls = TlsSettings::new(identity, certificates(&folder.join("roots.pem"))?);
     let mut config = AcsConfig::new(tls).with_trunk(&args.gateway, args.at);
     if args.teams {
@@ -142,21 +148,59 @@ async fn start(args: &SimAcsArgs) -> Result<AcsSim> {
     Ok(AcsSim::start(config).await?)
 }
 
+/// The REST interface of a resource whose key is made here, and told with its connection string.
+async fn rest(folder: &Path, address: SocketAddr) -> Result<RestSim> {
+    if !folder.join("rest.pem").exists() {
+        let authority = Authority::generate()?;
+        fs::write(folder.join("rest-roots.pem"), authority.root())?;
+        issue(folder, &authority, "rest", &["localhost"])?;
+    }
+    let mut key = [0; 64];
+    getrandom::fill(&mut key)?;
+    let sim = RestSim::start(RestConfig {
+        bind: address,
+        identity: Some(identity(folder, "rest")?),
+        ..RestConfig::new(key)
+    })
+    .await
+    .with_context(|| address.to_string())?;
+    output::line(format_args!(
+        "REST listens at {}, roots {}; connection string: {}",
+        sim.address(),
+        folder.join("rest-roots.pem").display(),
+        sim.connection_string("localhost"),
+    ));
+    Ok(sim)
+}
+
+fn identity(folder: &Path, name: &str) -> Result<Identity> {
+    let key = format!("{name}.key");
+    Ok(Identity {
+        chain: certificates(&folder.join(format!("{name}.pem")))?,
+        key: PrivateKeyDer::from_pem_file(folder.join(&key)).context(key)?,
+    })
+}
+
 fn generate(folder: &Path, gateway: &str) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let authority = Authority::generate()?;
     fs::write(folder.join("roots.pem"), authority.root())?;
     for (name, names) in [("microsoft", &PROXY_NAMES[..]), ("gateway", &[gateway])] {
-        let leaf = authority.issue(names, Usage::ServerOnly)?;
-        fs::write(folder.join(format!("{name}.pem")), &leaf.chain)?;
-        let mut key = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(folder.join(format!("{name}.key")))?;
-        std::io::Write::write_all(&mut key, leaf.key.as_bytes())?;
+        issue(folder, &authority, name, names)?;
     }
+    Ok(())
+}
+
+fn issue(folder: &Path, authority: &Authority, name: &str, names: &[&str]) -> Result<()> {
+    let leaf = authority.issue(names, Usage::ServerOnly)?;
+    fs::write(folder.join(format!("{name}.pem")), &leaf.chain)?;
+    let mut key = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(folder.join(format!("{name}.key")))?;
+    std::io::Write::write_all(&mut key, leaf.key.as_bytes())?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Where tests find the test material that is not part of this repository.
 //!
-//! The material lies in `../shared/corpora` beside the checkout, or where `TRUNKLINE_CORPORA` says.
+//! The material lies in `../shared/corpora` and `../shared/acceptance` beside the checkout, or where
+//! `TRUNKLINE_CORPORA` and `TRUNKLINE_ACCEPTANCE` say.
 //! A test that needs a folder which is not there calls [`folder`], gets `None`, returns, and the
 //! skip is counted by `tests/run` through the file named in `TRUNKLINE_SKIPPED`. A test that judges
 //! many cases tells what came of them with [`tally`]; `tests/run` prints it.
@@ -11,15 +12,28 @@ use std::path::{Path, PathBuf};
 
 /// The corpus folder `name`, or `None` (counted as one skip) where it is not there.
 pub fn folder(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("TRUNKLINE_CORPORA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
+    found("TRUNKLINE_CORPORA", "corpora", name)
+}
+
+/// The folder `name` of what the product is accepted by, or `None` (counted as one skip).
+pub fn acceptance(name: &str) -> Option<PathBuf> {
+    found("TRUNKLINE_ACCEPTANCE", "acceptance", name)
+}
+
+fn found(variable: &str, shelf: &str, name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os(variable).map_or_else(
+        || {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../../shared")
+                .join(shelf)
+        },
         PathBuf::from,
     );
     let folder = root.join(name);
     if folder.is_dir() {
         return Some(folder);
     }
-    skip(&format!("corpus {name} is not there"));
+    skip(&format!("{shelf} {name} is not there"));
     None
 }
 

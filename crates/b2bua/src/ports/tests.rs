@@ -170,7 +170,9 @@ fn a_million_calls_leak_no_port_and_none_rests_too_short() {
 
 #[test]
 fn the_reserve_is_filled_ahead_of_need() {
-    let mut pool = PortPool::new(at(0), &config(1, 8));
+    let mut config = config(1, 8);
+    config.interfaces[0].pairs = 1000;
+    let mut pool = PortPool::new(at(0), &config);
     let mut shards = Shards {
         bound: 0,
         limit: 1000,
@@ -184,6 +186,25 @@ fn the_reserve_is_filled_ahead_of_need() {
     }
     held.into_iter()
         .for_each(|lease| pool.release(at(0), lease));
+}
+
+#[test]
+fn the_reserve_leaves_most_of_a_small_range_to_others() {
+    for (pairs, shards, reserve, bound) in [
+        (512, 2, 128, 64),
+        (4000, 2, 128, 128),
+        (10, 2, 128, 4),
+        (512, 1, 8, 8),
+    ] {
+        let mut config = config(shards, reserve);
+        config.interfaces[0].pairs = pairs;
+        let mut pool = PortPool::new(at(0), &config);
+        let mut asked = 0;
+        while let Some(MediaCommand::BindPorts { count, .. }) = pool.poll_command() {
+            asked += count;
+        }
+        assert_eq!(asked, u16::from(shards) * bound, "{pairs} pairs");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod attended;
 mod microsoft;
 mod pbx;
+mod refused;
 mod replaces;
 
 use std::path::PathBuf;

@@ -40,6 +40,8 @@ pub struct Document {
     pub bans: raw::Bans,
     /// `[emergency]`.
     pub emergency: raw::Emergency,
+    /// `[acs]` and where it stands.
+    pub acs: Option<(Range<usize>, raw::Acs)>,
     /// `[cloud_calling]` and where it stands.
     pub cloud_calling: Option<(Range<usize>, raw::CloudCalling)>,
     /// `[[interface]]`.
@@ -66,7 +68,8 @@ pub struct Document {
     pub hosts: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
 }
 
-const SECTIONS: [&str; 24] = [
+const SECTIONS: [&str; 25] = [
+    "acs",
     "bans",
     "emergency",
     "gateway",
@@ -127,6 +130,7 @@ pub fn load(
             "bans" => document.bans = one(&name, value, findings).unwrap_or_default(),
             "limits" => document.limits = one(&name, value, findings).unwrap_or_default(),
             "emergency" => document.emergency = one(&name, value, findings).unwrap_or_default(),
+            "acs" => document.acs = one(&name, value, findings).map(|read| (at, read)),
             "cloud_calling" => {
                 document.cloud_calling = one(&name, value, findings).map(|read| (at, read));
             }

@@ -1,6 +1,7 @@
 //! Planted mistakes are found, each at its place; what is right is taken.
 
 mod accounts;
+mod acs;
 mod calls;
 mod figures;
 mod policies;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ambient::WallTime;
 use b2bua::Spent;
-use routing::Snapshot;
+use routing::{Money, Snapshot};
 use serde::Deserialize;
 use store::{Between, Reader};
 
@@ -77,13 +77,12 @@ fn add_up(
 }
 
 fn add(charged: &Charged, sums: &mut BTreeMap<&str, (u64, u64)>) {
-    let cost = charged.cost.as_ref();
-    let amount = cost.and_then(|cost| cost.split(' ').find_map(routing::micros));
+    let price = charged.cost.as_deref().and_then(Money::parse);
     let limits = charged.attempts.last().map(|attempt| &attempt.limits);
     for limit in limits.into_iter().flatten() {
         if let Some((seconds, micros)) = sums.get_mut(limit.as_str()) {
             *seconds = seconds.saturating_add(charged.talk_ms / MILLISECONDS);
-            *micros = micros.saturating_add(amount.unwrap_or(0));
+            *micros = micros.saturating_add(price.map_or(0, |price| price.micros));
         }
     }
 }

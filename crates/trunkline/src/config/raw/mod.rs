@@ -9,6 +9,7 @@
 //! [`Trunk`] takes it in, and `resolve/<feature>.rs` puts it over the preset's values in the
 //! trunk's profile, called from `resolve/features.rs`.
 
+mod acs;
 mod announcement;
 mod auth;
 mod bans;
@@ -38,6 +39,7 @@ mod tables;
 mod transfer;
 mod trunk;
 
+pub use acs::Acs;
 pub use announcement::Announcement;
 pub use auth::Auth;
 pub use bans::Bans;

@@ -1,5 +1,6 @@
 //! From a [`Document`] to a [`Config`]: defaults filled in, names resolved, contradictions told.
 
+mod acs;
 mod announcements;
 mod auth;
 mod certificate_rules;
@@ -41,6 +42,7 @@ use toml::Spanned;
 use super::announcement::Announcement;
 use super::diagnostic::{Findings, nearest};
 use super::load::Document;
+pub use acs::{Acs, Secret, VoiceRoute};
 pub use certificate_rules::{CertificateRules, ExpectedRoot};
 pub use media::MediaPlane;
 pub use operation::{Admin, Log, Shadow, StoreFile, Token};
@@ -96,6 +98,8 @@ pub struct Config {
     pub admin: Admin,
     /// The daemon's own messages.
     pub log: Log,
+    /// The Azure resource whose SIP routing is set from here.
+    pub acs: Option<Acs>,
     /// Routes that name `cloud-calling`.
     pub cloud_calling_routes: Vec<String>,
 }
@@ -203,6 +207,7 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
     trunk::resolve(document, &mut config, findings);
     announcements::resolve(document, base, &mut config, findings);
     routes::resolve(document, base, &mut config, findings);
+    config.acs = acs::resolve(document, base, &config, findings);
     hosts(document, &mut config, findings);
     operation::resolve(document, base, &mut config, findings);
     config

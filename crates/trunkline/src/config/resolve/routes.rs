@@ -19,7 +19,7 @@ use crate::config::load::Document;
 use crate::config::raw;
 
 /// The target that means Microsoft as the carrier.
-const CLOUD_CALLING: &str = "cloud-calling";
+pub(super) const CLOUD_CALLING: &str = "cloud-calling";
 /// The host of what is registered here, on a trunk without a name.
 const REGISTERED: &str = "registered.invalid";
 /// The call that prices are compared by.

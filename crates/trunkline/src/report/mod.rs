@@ -1,5 +1,7 @@
 //! `trunkline report`: what the store says of the calls of some days.
 
+mod ways;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +15,7 @@ use serde_json::json;
 use store::{Between, Counting, Day, Reader};
 
 use crate::{config, output};
+use ways::Ways;
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
@@ -35,7 +38,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DAY", value_parser = until)]
     until: Option<i64>,
     /// What is counted
-    #[arg(long, value_enum, default_value = "both")]
+    #[arg(long, value_enum, default_value = "all")]
     count: Count,
     /// Print one JSON object
     #[arg(long)]
@@ -48,8 +51,10 @@ enum Count {
     Calls,
     /// Participants, as a query over Azure's ACSCallSummary counts them
     Participants,
+    /// Calls by where they went and why, with what they cost
+    Ways,
     /// One after the other
-    Both,
+    All,
 }
 
 /// Runs the command. Exit code 0: there is a report; 2: there is no store, or wrong usage.
@@ -66,15 +71,19 @@ pub fn run(args: &ReportArgs) -> ExitCode {
         until: args.until.unwrap_or(i64::MAX),
     };
     match totals(&path, args.count, between) {
-        Ok(tables) if args.json => {
+        Ok((tables, ways)) if args.json => {
             let tables = tables.iter();
             let tables = tables.map(|(counting, days)| json!({"count": counting, "days": days}));
-            output::line(json!(tables.collect::<Vec<_>>()));
+            let ways = ways.iter().map(Ways::json);
+            output::line(json!(tables.chain(ways).collect::<Vec<_>>()));
             ExitCode::SUCCESS
         }
-        Ok(tables) => {
+        Ok((tables, ways)) => {
             for (counting, days) in &tables {
                 output::progress(table(*counting, days));
+            }
+            if let Some(ways) = ways {
+                output::progress(ways.table());
             }
             ExitCode::SUCCESS
         }
@@ -100,17 +109,22 @@ fn totals(
     path: &std::path::Path,
     count: Count,
     between: Between,
-) -> Result<Vec<(Counting, Vec<Day>)>, store::StoreError> {
+) -> Result<(Vec<(Counting, Vec<Day>)>, Option<Ways>), store::StoreError> {
     let reader = Reader::open(path)?;
     let countings: &[Counting] = match count {
         Count::Calls => &[Counting::Calls],
         Count::Participants => &[Counting::Participants],
-        Count::Both => &[Counting::Calls, Counting::Participants],
+        Count::Ways => &[],
+        Count::All => &[Counting::Calls, Counting::Participants],
     };
     let tables = countings.iter();
-    tables
-        .map(|&counting| Ok((counting, reader.by_day(counting, between)?)))
-        .collect()
+    let tables = tables.map(|&counting| Ok((counting, reader.by_day(counting, between)?)));
+    let tables = tables.collect::<Result<_, store::StoreError>>()?;
+    let ways = match count {
+        Count::Ways | Count::All => Some(Ways::read(&reader, between)?),
+        Count::Calls | Count::Participants => None,
+    };
+    Ok((tables, ways))
 }
 
 /// A heading, a line for each day and kind of call, and their sum.
