@@ -268,8 +268,12 @@ impl Core {
             .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
         Facts {
             room: room.collect(),
-            up: self.up(concerned.trunks),
+            up: self.up(&concerned.trunks),
             limits: self.ledger.remaining(self.now, concerned.limits),
+            caller_ids: match concerned.cloud {
+                true => self.clouds.room(self.profiles.cloud.calls_per_number),
+                false => BTreeMap::new(),
+            },
             ..moment
         }
     }
