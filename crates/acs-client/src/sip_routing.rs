@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::json::given;
 
 /// The version of the interface that is spoken.
 pub const API_VERSION: &str = "2023-03-01";
@@ -39,7 +40,11 @@ pub struct SipTrunkRoute {
     /// Its name, unique.
     pub name: String,
     /// What its owner says about it.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub description: String,
     /// A .NET regular expression on the called number, which is digits with or without `+`.
     #[serde(rename = "numberPattern")]
@@ -99,15 +104,6 @@ impl SipPatch {
     }
 }
 
-/// What is `null` was not given.
-fn given<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: Deserialize<'de> + Default,
-    D: Deserializer<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
 /// The request that reads the document.
 #[must_use]
 pub fn read() -> Exchange {
@@ -155,7 +151,12 @@ mod tests {
             "numberPattern":"b","trunks":null}]}"#;
         let read: SipConfiguration = serde_json::from_str(text).expect("a document");
         assert_eq!((read.trunks.len(), read.routes.len()), (0, 1));
-        assert_eq!(serde_json::from_str::<SipConfiguration>("{}").expect("none").routes, []);
+        assert_eq!(
+            serde_json::from_str::<SipConfiguration>("{}")
+                .expect("none")
+                .routes,
+            []
+        );
     }
 
     #[test]
