@@ -29,7 +29,9 @@ pub const DESTINATION_HEADER: &str = "X-MS-Custom-Trunkline-To";
 pub struct Nonce([u8; 16]);
 
 impl Nonce {
-    pub(crate) fn draw(keys: &mut KeyRng) -> Self {
+    /// Draws one.
+    #[must_use]
+    pub fn drawn(keys: &mut KeyRng) -> Self {
         let mut bytes = [0; 16];
         keys.fill(&mut bytes);
         Self(bytes)
@@ -257,7 +259,7 @@ mod tests {
     #[test]
     fn a_nonce_is_never_the_same_and_does_not_show() {
         let mut keys = KeyRng::from_entropy([7; 32]);
-        let (one, two) = (Nonce::draw(&mut keys), Nonce::draw(&mut keys));
+        let (one, two) = (Nonce::drawn(&mut keys), Nonce::drawn(&mut keys));
         assert_ne!(one, two);
         assert_eq!(one.to_wire().len(), 32);
         assert!(!format!("{one:?}").contains(&one.to_wire()));

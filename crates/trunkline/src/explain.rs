@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ambient::WallTime;
 use clap::Args;
-use routing::{Decision, Facts, Outcome, Question, Remaining, Snapshot};
+use routing::{CloudCall, Decision, Facts, Outcome, Question, Remaining, Snapshot};
 use serde_json::{Value, json};
 use sip_msg::wire::TrunkName;
 
@@ -124,12 +124,12 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     if let Outcome::Route(plan) = &decision.outcome
         && reading
             .config
-            .cloud_calling_routes
+            .left_to_azure
             .iter()
             .any(|route| **route == *plan.route)
     {
         steps.push(format!(
-            "route `{}`: cloud-calling is not in this version, passed over",
+            "route `{}`: Azure carries these calls itself and sends none here",
             plan.route
         ));
     }
@@ -189,7 +189,10 @@ pub fn json_of(decision: &Decision, steps: &[String]) -> Value {
                 .iter()
                 .map(|attempt| {
                     json!({
+                        "target": attempt.target(),
                         "trunk": attempt.trunk.as_str(),
+                        "dials": attempt.cloud.as_ref().map(|cloud| cloud.to.to_wire()),
+                        "caller_id": attempt.cloud.as_ref().and_then(caller_id),
                         "request_uri": attempt.request_uri.as_str(),
                         "from": attempt.from_user,
                         "cost_per_minute": attempt.tariff.map(|tariff| json!({
@@ -215,6 +218,11 @@ pub fn json_of(decision: &Decision, steps: &[String]) -> Value {
     }
 }
 
+/// The number that Azure shows.
+fn caller_id(cloud: &CloudCall) -> Option<String> {
+    cloud.caller_ids.first().map(|number| number.to_wire())
+}
+
 fn print(decision: &Decision, steps: &[String]) {
     for step in steps {
         output::line(format_args!("  {step}"));
@@ -227,10 +235,15 @@ fn print(decision: &Decision, steps: &[String]) {
                 let cost = attempt
                     .tariff
                     .map_or_else(String::new, |tariff| format!("  {tariff}"));
+                let by = attempt.cloud.as_ref().map_or_else(String::new, |cloud| {
+                    let shown = caller_id(cloud).unwrap_or_default();
+                    let (over, to) = (attempt.trunk.as_str(), cloud.to.to_wire());
+                    format!(" over {over}, which dials {to} from {shown}")
+                });
                 output::line(format_args!(
-                    "  {}. {}  {}  from {from}{cost}",
+                    "  {}. {}{by}  {}  from {from}{cost}",
                     index + 1,
-                    attempt.trunk.as_str(),
+                    attempt.target(),
                     attempt.request_uri.as_str(),
                 ));
             }

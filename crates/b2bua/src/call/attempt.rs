@@ -327,7 +327,7 @@ impl Core {
         to: E164Number,
         caller_id: E164Number,
     ) -> Nonce {
-        let nonce = Nonce::draw(&mut self.keys);
+        let nonce = Nonce::drawn(&mut self.keys);
         let carried = Carried {
             caller_id,
             connection: None,

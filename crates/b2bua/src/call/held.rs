@@ -3,7 +3,7 @@
 //! Azure's answer to the marker INVITE says nothing of the called party, who is dialled only then.
 //! The leg is held until that party answers; its caller hears ringing meanwhile and is not answered.
 
-use media_relay::LegId;
+use media_relay::{LegId, MediaEvent};
 use sip_msg::{Method, Request, Response, StatusCode};
 use sip_ua::{DialogKey, ServerKey};
 
@@ -124,6 +124,11 @@ impl Held {
                 side: Side::B,
                 request,
             } => self.asked(core, head, server, &request),
+            // Azure's own sound is not the called party's.
+            Event::Media {
+                side: Side::B,
+                event: MediaEvent::FirstAudio { .. },
+            } => Phase::Held(self),
             other => self.pass(core, head, other),
         }
     }

@@ -4,7 +4,6 @@ use media_relay::{Cadence, MediaCommand, Source};
 use sdp::{Audio, Format};
 
 use super::Head;
-use super::attempt::Trying;
 use super::setup::Setup;
 use crate::core::Core;
 use crate::leg::LegMedia;
@@ -66,9 +65,7 @@ impl Setup {
     /// Whether the first audio of the called party is waited for.
     pub(super) fn listens(&self, trunk: &TrunkProfile) -> bool {
         let may_ring = trunk.early.policy == EarlyPolicy::WaitForRtp || trunk.early.ring_here;
-        // Azure's own leg is no called party.
-        let person = !self.trying.as_ref().is_some_and(Trying::is_cloud);
-        may_ring && person && self.early.ringback != Ringback::Over
+        may_ring && self.early.ringback != Ringback::Over
     }
 
     /// The called party was heard.

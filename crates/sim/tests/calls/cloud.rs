@@ -322,7 +322,7 @@ fn azure_hangs_up_while_it_rings() {
 fn the_called_party_answers_before_azures_own_answer_has_come() {
     let mut sim = world(910)
         .party("acs", |party| {
-            party.script = Script::new().wait(Duration::from_secs(5)).answer();
+            party.script = Script::new().wait(Duration::from_secs(3)).answer();
         })
         .start();
     let caller = sim.call("pbx", SUBSCRIBER);

@@ -1,9 +1,9 @@
-//! What the operator sees and says: `[admin]`, `[log]`, `[store]`, `[cloud_calling]`.
+//! What the operator sees and says: `[admin]`, `[log]`, `[store]`.
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{OneOrMany, Span};
+use super::Span;
 
 /// `[admin]`: where the running daemon answers its operator.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -29,17 +29,6 @@ pub struct Store {
     pub path: Spanned<String>,
     /// How long a record is kept. Default: `"400d"`.
     pub keep: Option<Span>,
-}
-
-/// `[cloud_calling]`: Microsoft as the carrier. Read, so that a file that has it is understood.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloudCalling {
-    /// Connection string of the Azure resource; write it as `"${NAME}"`.
-    pub connection_string: Option<Spanned<String>>,
-    /// Numbers bought from Microsoft.
-    #[serde(default)]
-    pub caller_ids: OneOrMany,
 }
 
 /// `[log]`: the daemon's own messages.
