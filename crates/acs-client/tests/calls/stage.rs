@@ -40,7 +40,7 @@ pub(crate) const FAR: &str = "+14255550123";
 #[derive(Debug)]
 pub(crate) enum Came {
     Incoming(Box<IncomingCall>),
-    Call(CallEvent),
+    Call(Box<CallEvent>),
 }
 
 /// What the webhook answers with.
@@ -149,7 +149,7 @@ async fn grid(State(hook): State<Hook>, body: Bytes) -> (StatusCode, String) {
 
 async fn call(State(hook): State<Hook>, body: Bytes) -> StatusCode {
     for event in call_events(&body).expect("events of a call") {
-        hook.came.send(Came::Call(event)).expect("heard");
+        hook.came.send(Came::Call(Box::new(event))).expect("heard");
     }
     StatusCode::OK
 }
@@ -259,7 +259,7 @@ impl Stage {
 
     pub(crate) async fn event(&mut self) -> CallEvent {
         match self.next().await {
-            Came::Call(event) => event,
+            Came::Call(event) => *event,
             other @ Came::Incoming(_) => panic!("{other:?}"),
         }
     }

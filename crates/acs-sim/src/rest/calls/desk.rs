@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::body::{Body, LONGEST, invalid, no_call, refuse};
 use super::conduct::Invite;
 use super::network::{FarEnd, Outcome};
 use super::state::Call;
@@ -15,80 +16,10 @@ use crate::rest::numbers::Numbers;
 use crate::rest::request::Request;
 use crate::script::Rejection;
 
-/// Octets of the longest text of a request that is kept.
-const LONGEST: usize = 4096;
-/// The longest an invitation may take, in seconds.
-const LONGEST_INVITATION: u64 = 180;
 /// How long what is played takes.
 const PLAYS: Duration = Duration::from_millis(100);
 
 type Answered = Result<Answer, Answer>;
-
-fn refuse(status: u16, sub_code: u32, message: &str) -> Answer {
-    Answer::error(status, &sub_code.to_string(), message)
-}
-
-fn no_call() -> Answer {
-    refuse(404, 8522, "There is no such call.")
-}
-
-fn invalid(message: &str) -> Answer {
-    refuse(400, 8523, message)
-}
-
-/// The body of a request, read field by field.
-struct Body(Value);
-
-impl Body {
-    fn of(request: &Request) -> Result<Self, Answer> {
-        match request.json() {
-            Some(body @ Value::Object(_)) => Ok(Self(body)),
-            Some(_) | None if request.body.is_empty() => Ok(Self(json!({}))),
-            Some(_) | None => Err(invalid("The body is not a JSON object.")),
-        }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        let text = self.0[name].as_str()?;
-        (text.len() <= LONGEST).then(|| text.to_owned())
-    }
-
-    fn must(&self, name: &str) -> Result<String, Answer> {
-        let text = self.text(name).filter(|text| !text.is_empty());
-        text.ok_or_else(|| invalid(&format!("The field {name} is required.")))
-    }
-
-    /// A telephone number in an object, by its part or by its raw id.
-    fn number(value: &Value) -> Result<String, Answer> {
-        let part = value["phoneNumber"]["value"].as_str();
-        let raw = value["rawId"]
-            .as_str()
-            .and_then(|raw| raw.strip_prefix("4:"));
-        match part.or(raw) {
-            Some(number) if is_number(number) => Ok(number.to_owned()),
-            Some(_) => Err(invalid("A telephone number is + and up to 15 digits.")),
-            None => Err(refuse(
-                405,
-                8520,
-                "Only participants on the telephone network are supported here.",
-            )),
-        }
-    }
-
-    fn caller_id(&self) -> Result<String, Answer> {
-        let number = self.0["sourceCallerIdNumber"]["value"].as_str();
-        match number {
-            Some(number) if is_number(number) => Ok(number.to_owned()),
-            Some(_) => Err(invalid("The field sourceCallerIdNumber is invalid.")),
-            None => Err(invalid("The field sourceCallerIdNumber is required.")),
-        }
-    }
-}
-
-fn is_number(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or("");
-    (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
-}
 
 impl CallAutomation {
     /// What anybody may ask: the keys of the tokens, and the link of a validation.
@@ -332,13 +263,7 @@ impl Inner {
     fn add(self: &Arc<Self>, id: &str, body: &Body, numbers: &Numbers) -> Answered {
         let number = Body::number(&body.0["participantToAdd"])?;
         let caller_id = body.caller_id()?;
-        let timeout = match &body.0["invitationTimeoutInSeconds"] {
-            Value::Null => None,
-            given => match given.as_u64().filter(|time| *time <= LONGEST_INVITATION) {
-                Some(time) => Some(Duration::from_secs(time)),
-                None => return Err(invalid("The field invitationTimeoutInSeconds is invalid.")),
-            },
-        };
+        let timeout = Body::timeout(&body.0["invitationTimeoutInSeconds"])?;
         let elsewhere = body.text("operationCallbackUri");
         let elsewhere = elsewhere.map(|url| self.callback(Some(url))).transpose()?;
         let context = body.text("operationContext");

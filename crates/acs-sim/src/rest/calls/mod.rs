@@ -6,6 +6,7 @@
 //! happens to a call over time; `state` is what there is; `post` and `grid` bring events to where
 //! they are wanted.
 
+mod body;
 mod conduct;
 mod config;
 mod desk;
