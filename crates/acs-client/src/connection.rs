@@ -9,7 +9,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 /// The key requests are signed with: shows itself to nobody and is wiped when dropped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccessKey(Zeroizing<Vec<u8>>);
 
 impl AccessKey {

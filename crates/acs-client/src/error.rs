@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::call_automation::in_words;
+
 /// What Azure answered instead of doing what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -45,6 +47,15 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The code as the number Call Automation gives, where it is one.
+    #[must_use]
+    pub fn sub_code(&self) -> Option<u32> {
+        let mut codes = [self.inner.as_deref(), Some(self.code.as_str())].into_iter();
+        codes.find_map(|code| code?.parse().ok())
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
@@ -53,6 +64,9 @@ impl fmt::Display for Answer {
         }
         if let Some(inner) = &self.inner {
             write!(f, " ({inner})")?;
+        }
+        if let Some(words) = self.sub_code().and_then(in_words) {
+            write!(f, ", {words}")?;
         }
         if !self.message.is_empty() {
             write!(f, ": {}", self.message)?;

@@ -130,6 +130,15 @@ impl Exchange {
         }
     }
 
+    /// Has something done that needs no words.
+    #[must_use]
+    pub fn command(target: String) -> Self {
+        Self {
+            creates: true,
+            ..Self::bare(Method::Post, target)
+        }
+    }
+
     /// Changes a part of `target`.
     #[must_use]
     pub fn patch(target: String, body: &impl Serialize) -> Self {

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::exchange::Exchange;
+use crate::json::given;
 
 /// The version of the interface that is spoken.
 pub const API_VERSION: &str = "2023-03-01";
@@ -101,15 +102,6 @@ impl SipPatch {
         }
         patch
     }
-}
-
-/// What is `null` was not given.
-fn given<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: Deserialize<'de> + Default,
-    D: Deserializer<'de>,
-{
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// The request that reads the document.

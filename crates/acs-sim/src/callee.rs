@@ -5,7 +5,7 @@ mod second;
 
 use std::sync::Arc;
 
-use sip_msg::HeaderName;
+use sip_msg::{HeaderName, Headers};
 use tokio::sync::mpsc;
 
 use crate::agent::{Agent, InDialog};
@@ -123,12 +123,17 @@ async fn endpoint(
     let caller = from
         .as_ref()
         .and_then(|from| from.uri.user().map(str::to_owned));
+    let display_name = from
+        .as_ref()
+        .and_then(|from| from.display.as_ref().map(ToString::to_string));
     let parties = Parties {
         caller: caller.unwrap_or_default(),
         called: incoming.request.uri.user().unwrap_or_default().to_owned(),
         call_id: id.call_id.clone(),
         tag: id.local_tag.clone(),
         outgoing: false,
+        display_name: display_name.unwrap_or_default(),
+        custom: custom(&incoming.request.headers),
     };
     let (handle, commands, state) = CallHandle::new(parties, Arc::clone(&media));
     let remote_tag = incoming.request.headers.from_tag();
@@ -151,6 +156,28 @@ async fn endpoint(
         local,
     };
     Ok((core, sender))
+}
+
+/// Words for an application (at most five fields, names of 64 and values of 256 characters) and
+/// those of RFC 7433.
+fn custom(headers: &Headers) -> Vec<(String, String)> {
+    const PREFIX: &str = "x-ms-custom-";
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    let fields = headers
+        .iter()
+        .map(|field| (text(field.raw_name()), text(field.value())));
+    let fits = |(name, value): &(String, String)| name.len() <= 64 && value.len() <= 256;
+    let (own, user): (Vec<_>, Vec<_>) = fields
+        .filter(fits)
+        .filter(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            name.starts_with(PREFIX) || name == "user-to-user"
+        })
+        .partition(|(name, _)| !name.eq_ignore_ascii_case("user-to-user"));
+    own.into_iter()
+        .take(5)
+        .chain(user.into_iter().take(1))
+        .collect()
 }
 
 /// Turns a full description into the answer to `remote`.

@@ -50,6 +50,8 @@ pub(crate) async fn place(
         call_id: id.call_id.clone(),
         tag: id.local_tag.clone(),
         outgoing: true,
+        display_name: String::new(),
+        custom: Vec::new(),
     };
     let (handle, commands, state) = CallHandle::new(parties, Arc::clone(&media));
     let (sender, inbox) = mpsc::unbounded_channel();

@@ -176,6 +176,7 @@ impl B2bua {
                 .map(|(name, use_)| (name.clone(), use_))
                 .collect(),
             health: core.monitor.views(core.now.moment).collect(),
+            caller_ids: core.clouds.in_use().collect(),
             draining: core.draining,
             registrations: core.registrations.views().collect(),
             bindings: core.registrar.views(now).take(VIEWS_MAX).collect(),

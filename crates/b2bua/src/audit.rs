@@ -21,6 +21,9 @@ pub enum Disagreement {
     /// A leg is in use and has no ports.
     #[error("leg {0} has no ports")]
     NoLease(u64),
+    /// Azure carries a leg on that is over.
+    #[error("leg {0} is over and Azure was not told")]
+    Carried(u64),
     /// Pairs are leased and no leg has them.
     #[error("{leased} port pairs are leased and {held} are held")]
     Ports {
@@ -71,6 +74,10 @@ impl B2bua {
         {
             return Err(Disagreement::NoLease(leg.0));
         }
+        let mut carried = self.core.clouds.legs();
+        if let Some(leg) = carried.find(|leg| !index.permits.contains_key(leg)) {
+            return Err(Disagreement::Carried(leg.0));
+        }
         let (leased, held) = (self.core.ports.usage().leased, index.leases.len());
         if leased != held {
             return Err(Disagreement::Ports { leased, held });
@@ -96,7 +103,10 @@ impl B2bua {
     #[must_use]
     pub fn entries(&self) -> usize {
         let core = &self.core;
-        let rest = core.subscriptions.len() + core.departures.len() + core.leg_states.len();
+        let rest = core.clouds.len()
+            + core.subscriptions.len()
+            + core.departures.len()
+            + core.leg_states.len();
         self.calls.len() + core.index.entries() + rest
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
-use media_relay::MediaEvent;
+use media_relay::{LegId, MediaEvent};
 use routing::Snapshot;
 use sip_msg::wire::Arrival;
 use sip_msg::{Message, Response};
@@ -13,6 +13,7 @@ use sip_ua::{ClientFailure, ClientKey, DialogKey, Limits, UaConfig, UaEvent, Use
 use crate::bans::Bans;
 use crate::call::{Call, Event};
 use crate::checkpoint::{Checkpoint, RestoreError};
+use crate::cloud::{CloudEvent, Clouds};
 use crate::core::{Core, Due};
 use crate::doors::Doors;
 use crate::health::TrunkMonitor;
@@ -96,6 +97,7 @@ impl B2bua {
             bans: Bans::new(bans),
             gate,
             ledger,
+            clouds: Clouds::default(),
             ports: PortPool::new(now.moment, &media),
             interfaces: media.interfaces,
             profiles,
@@ -150,6 +152,7 @@ impl B2bua {
             Input::Report(report) => self.core.ua.handle_report(now, report),
             Input::Dns(answer) => self.core.ua.handle_dns(now, answer),
             Input::Media(event) => self.handle_media(event),
+            Input::Cloud(leg, event) => self.handle_cloud(leg, event),
             Input::Reload(profiles, snapshot) => self.reload(profiles, snapshot),
             Input::Shadow(snapshot) => self.core.shadow = snapshot,
             Input::Spent(spent) => self.core.ledger.refill(now, &spent),
@@ -397,6 +400,23 @@ impl B2bua {
         if closed {
             self.core.media_closed(leg);
         }
+    }
+
+    /// What happened at Azure; what is about a leg that is over is nobody's.
+    fn handle_cloud(&mut self, leg: LegId, event: CloudEvent) {
+        let core = &mut self.core;
+        let Some(&(key, side)) = core.index.media.get(&leg) else {
+            return;
+        };
+        if core.clouds.get(leg).is_none() {
+            return;
+        }
+        match &event {
+            CloudEvent::Accepted { connection, .. } => core.clouds.name(leg, connection),
+            CloudEvent::Failed { .. } => core.metrics.cloud_failed += 1,
+            CloudEvent::Connected | CloudEvent::Gone { .. } => {}
+        }
+        self.tell(key, Event::Cloud { side, event });
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) {

@@ -110,7 +110,7 @@ impl Core {
     pub(crate) fn checkpoint(&self, call: &Call) -> Option<Checkpoint> {
         match &call.phase {
             Phase::Talking(talking) => self.describe(&call.head, talking),
-            Phase::Setup(_) | Phase::Offered(_) | Phase::Ending(_) => None,
+            Phase::Setup(_) | Phase::Held(_) | Phase::Offered(_) | Phase::Ending(_) => None,
         }
     }
 

@@ -18,6 +18,7 @@ use sip_ua::{
 
 use crate::bans::Bans;
 use crate::call::Timer;
+use crate::cloud::Clouds;
 use crate::departure::Departure;
 use crate::doors::Doors;
 use crate::failure::{AttemptFailure, Cause};
@@ -128,6 +129,7 @@ pub(crate) struct Core {
     pub(crate) bans: Bans,
     pub(crate) gate: Gate,
     pub(crate) ledger: Ledger,
+    pub(crate) clouds: Clouds,
     pub(crate) ports: PortPool,
     pub(crate) tokens: TokenRng,
     pub(crate) keys: KeyRng,
@@ -194,6 +196,7 @@ impl Core {
             self.gate.release(permit);
         }
         self.leg_states.remove(&leg);
+        self.release_cloud(leg);
         self.media(MediaCommand::CloseLeg { leg });
         self.deadlines
             .set(Due::Lease(leg), self.now.moment + CLOSE_WAIT);
@@ -448,6 +451,7 @@ impl Core {
             | AttemptFailure::OtherCustomer
             | AttemptFailure::Unregistered
             | AttemptFailure::Limit(_)
+            | AttemptFailure::Cloud(_)
             | AttemptFailure::NoMediaPort
             | AttemptFailure::Negotiation
             | AttemptFailure::Internal => return,

@@ -46,6 +46,8 @@ pub enum AttemptFailure {
     Unregistered,
     /// A limit of ours stood in the way.
     Limit(Refused),
+    /// Azure was reached and did not reach the called party; what that comes to in SIP.
+    Cloud(StatusCode),
     /// No media port was free.
     NoMediaPort,
     /// The answer was no answer to the offer that was made (RFC 3264), or lacked SRTP.
@@ -139,6 +141,7 @@ pub struct Verdict {
 pub fn judge(failure: &AttemptFailure) -> Verdict {
     let (class, advances, status) = match *failure {
         AttemptFailure::Final { status, cause, .. } => return judge_final(status, cause),
+        AttemptFailure::Cloud(status) => return judge_final(status, None),
         AttemptFailure::Silent => (FailureClass::Timeout, true, StatusCode::SERVER_TIMEOUT),
         // A connection that cannot be made is a trunk that is down, whatever the reason; one that
         // does not come up in time differs only in how long the caller has waited.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ambient::Moment;
-use media_relay::{MediaCommand, MediaEvent};
+use media_relay::{LegId, MediaCommand, MediaEvent};
 use routing::Snapshot;
 use sip_msg::dns::{DnsAnswer, Query};
 use sip_msg::wire::{Arrival, FlowId, Transmit, TransportReport};
@@ -11,6 +11,7 @@ use sip_msg::{Message, Rejected};
 
 use crate::admin;
 use crate::checkpoint::Checkpoint;
+use crate::cloud::{CloudEvent, CloudRequest};
 use crate::key::CallKey;
 use crate::ledger::Spent;
 use crate::profile::Profiles;
@@ -31,6 +32,8 @@ pub enum Input {
     Dns(DnsAnswer),
     /// A media shard has something to say.
     Media(MediaEvent),
+    /// Something happened at Azure that concerns this leg.
+    Cloud(LegId, CloudEvent),
     /// A new configuration. Running calls keep the profiles they began with.
     Reload(Arc<Profiles>, Arc<Snapshot>),
     /// Other routes, which are asked about every call and not followed; `None` asks no more.
@@ -62,6 +65,8 @@ pub enum Output {
     Record(Box<CallRecord>),
     /// Keep or forget a call that can be continued by another process.
     Checkpoint(CheckpointUpdate),
+    /// Azure is to carry a call, or to let go of one.
+    Cloud(CloudRequest),
     /// A message in or out, for the ladder.
     Trace(TraceEntry),
     /// Look this up and answer with [`Input::Dns`].

@@ -15,6 +15,7 @@ mod b2bua;
 pub mod bans;
 mod call;
 pub mod checkpoint;
+pub mod cloud;
 mod core;
 mod departure;
 mod doors;

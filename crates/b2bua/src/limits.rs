@@ -91,6 +91,9 @@ pub enum Refused {
     /// A limit beside those of gateway and trunk is used up; routing says which.
     #[error("a limit is used up")]
     NamedLimit,
+    /// Every number that Azure may show has as many calls as it may.
+    #[error("every caller id has as many calls as it may")]
+    CallerIds,
 }
 
 impl Refused {
@@ -99,7 +102,9 @@ impl Refused {
     pub fn retry_after(self) -> Duration {
         match self {
             Self::GatewayRate | Self::TrunkRate => Duration::from_secs(1),
-            Self::GatewayFull | Self::TrunkFull | Self::NamedLimit => Duration::from_secs(5),
+            Self::GatewayFull | Self::TrunkFull | Self::NamedLimit | Self::CallerIds => {
+                Duration::from_secs(5)
+            }
         }
     }
 
@@ -112,6 +117,7 @@ impl Refused {
             Self::GatewayRate => "gateway-rate",
             Self::TrunkRate => "trunk-rate",
             Self::NamedLimit => "limit",
+            Self::CallerIds => "caller-ids",
         }
     }
 }

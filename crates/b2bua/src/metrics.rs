@@ -1,5 +1,6 @@
 //! Counters and levels, as plain numbers for whoever exports them.
 
+use e164::E164Number;
 use sip_ua::{Counters as UaCounters, Load};
 
 use crate::bans::{BanCounts, BanView};
@@ -30,6 +31,10 @@ pub struct Counts {
     pub not_restored: u64,
     /// Calls ended because of an internal fault.
     pub faults: u64,
+    /// Calls that Microsoft was asked to carry.
+    pub cloud_asked: u64,
+    /// Of these, calls that it did not carry through to an answer, and said why.
+    pub cloud_failed: u64,
     /// Messages in.
     pub messages_in: u64,
     /// Messages out.
@@ -79,6 +84,8 @@ pub struct Metrics {
     pub trunks: Vec<(TrunkName, Usage)>,
     /// Health of every trunk.
     pub health: Vec<TrunkView>,
+    /// How many calls each number that Azure shows has.
+    pub caller_ids: Vec<(E164Number, u32)>,
     /// Whether new calls are refused.
     pub draining: bool,
     /// How registrations of this gateway with its trunks stand.

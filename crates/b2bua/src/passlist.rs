@@ -19,7 +19,7 @@ use sip_msg::{HeaderName, Headers, Uri};
 use crate::profile::{Assertion, HeaderAction, Preference, Privacy, Redirections, Way};
 use crate::profile::{TrunkProfile, Trust};
 
-pub(crate) use context::{is_dispensable, left_out};
+pub(crate) use context::{is_context, is_dispensable, left_out};
 pub use identity::carry_display_name;
 pub(crate) use identity::{Known, asserted_numbers, is_anonymous};
 pub use redirection::{MOST_REDIRECTIONS, append as append_redirection};

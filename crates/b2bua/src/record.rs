@@ -3,6 +3,7 @@
 //! Records are also part of checkpoints, so everything here can be written down and read back.
 //! The binary decides how a record is printed and whether numbers are shown.
 
+mod cloud;
 mod facts;
 mod note;
 mod number;
@@ -21,6 +22,7 @@ use sip_msg::wire::TrunkName;
 use crate::failure::{Cause, FailureClass};
 use crate::key::{CallKey, Side};
 
+pub use cloud::CloudRecord;
 pub use note::Note;
 pub use number::Number;
 pub use transfer::{TransferKind, TransferRecord};
@@ -302,6 +304,9 @@ pub struct AttemptRecord {
     /// The limits it counted against.
     #[serde(default)]
     pub limits: Vec<String>,
+    /// Where Microsoft was the carrier: the trunk is the one over which it was reached.
+    #[serde(default)]
+    pub cloud: Option<CloudRecord>,
 }
 
 impl AttemptRecord {
@@ -327,6 +332,7 @@ impl AttemptRecord {
             failure: None,
             tariff: None,
             limits: Vec::new(),
+            cloud: None,
         }
     }
 }
@@ -383,6 +389,9 @@ pub struct FactsRecord {
     /// What was left of limits, by their names. Limits not listed were not looked at.
     #[serde(default)]
     pub limits: Vec<(String, Remaining)>,
+    /// Owned numbers that Azure was showing, and how many more calls each could have.
+    #[serde(default)]
+    pub caller_ids: Vec<(Number, u32)>,
     /// The wall time of the decision, microseconds since the Unix epoch.
     pub wall_us: u64,
     /// The random draw.

@@ -181,7 +181,9 @@ impl Leg {
         self.outbound.clock = params.clock;
         self.outbound.ptime_ms = params.ptime_ms.into();
         self.outbound.set_key(params.outbound.as_ref());
-        if params.receive != self.params.receive {
+        // Nobody owes a sound before it is known where it comes from.
+        let begins = params.silence_after.is_some() && self.params.silence_after.is_none();
+        if begins || params.receive != self.params.receive {
             self.timers.listening_since = now;
             self.timers.silence_told = false;
         }

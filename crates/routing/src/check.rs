@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use e164::{E164Number, country_of_numbers};
 use sip_msg::wire::TrunkName;
 
+use crate::cloud::{CLOUD_CALLING, MOST_CALLER_IDS};
 use crate::compile::Route;
 use crate::condition::{HeaderTest, ListIndex, NumberTest};
 use crate::document::{Document, EmergencyDoc, NumberConditions, Pick, RouteDoc, TrunkDoc};
@@ -114,7 +115,8 @@ pub(crate) fn trunks(
     for (index, trunk) in document.trunks.iter().enumerate() {
         let place = Place::Trunk(index);
         let known = trunks.insert(trunk.name.clone(), trunk.clone()).is_some();
-        if known || trunk.name.as_str().is_empty() {
+        let reserved = trunk.name.as_str() == CLOUD_CALLING;
+        if known || reserved || trunk.name.as_str().is_empty() {
             errors.push(mistake(place, "name", 0, Rule::Name));
         }
         if trunk.peers.len() > MOST_PLACES {
@@ -135,6 +137,35 @@ pub(crate) fn trunks(
         }
     }
     trunks
+}
+
+/// Adds the target that Azure Cloud Calling is, where it is one.
+pub(crate) fn cloud(
+    document: &Document,
+    rates: &BTreeMap<&str, usize>,
+    trunks: &mut BTreeMap<TrunkName, TrunkDoc>,
+    errors: &mut Vec<CompileError>,
+) {
+    let Some(cloud) = &document.cloud else { return };
+    let place = Place::Cloud;
+    match trunks.get(&cloud.trunk) {
+        None => errors.push(mistake(place, "trunk", 0, Rule::UnknownTrunk)),
+        Some(trunk) => {
+            let target = cloud.target(trunk);
+            trunks.insert(target.name.clone(), target);
+        }
+    }
+    if cloud.caller_ids.is_empty() {
+        errors.push(mistake(place, "caller_ids", 0, Rule::NoCallerId));
+    }
+    if cloud.caller_ids.len() > MOST_CALLER_IDS {
+        errors.push(mistake(place, "caller_ids", MOST_CALLER_IDS, Rule::TooMany));
+    }
+    if let Some(name) = &cloud.rates
+        && !rates.contains_key(name.as_str())
+    {
+        errors.push(mistake(place, "rates", 0, Rule::UnknownRates));
+    }
 }
 
 pub(crate) fn routes(known: &Known<'_>, errors: &mut Vec<CompileError>) -> Vec<Route> {
@@ -310,7 +341,9 @@ fn check_trunks_known(
     errors: &mut Vec<CompileError>,
 ) {
     for (item, name) in names.iter().enumerate() {
-        if !known.trunks.contains_key(name) {
+        if field == "from" && name.as_str() == CLOUD_CALLING {
+            errors.push(mistake(place, field, item, Rule::CloudCalling));
+        } else if !known.trunks.contains_key(name) {
             errors.push(mistake(place, field, item, Rule::UnknownTrunk));
         }
     }
@@ -421,6 +454,11 @@ pub(crate) fn emergency(
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
         if !digits || !(2..=6).contains(&number.len()) {
             errors.push(mistake(place, "numbers", item, Rule::EmergencyNumber));
+        }
+    }
+    for (item, name) in emergency.to.iter().enumerate() {
+        if name.as_str() == CLOUD_CALLING {
+            errors.push(mistake(place, "to", item, Rule::CloudCalling));
         }
     }
     check_trunks_named(place, &emergency.to, trunks, errors);

@@ -8,6 +8,7 @@ use e164::{E164Number, NumberType};
 use sip_msg::wire::TrunkName;
 
 use crate::check::{self, MOST_ROUTES, MOST_TRUNKS, mistake};
+use crate::cloud::CloudDoc;
 use crate::condition::{HeaderTest, ListIndex, NumberTest};
 use crate::cover;
 use crate::document::{Document, EmergencyDoc, RouteDoc, TrunkDoc};
@@ -202,6 +203,7 @@ pub struct Snapshot {
     pub(crate) schedules: Vec<Schedule>,
     pub(crate) rates: BTreeMap<String, RateTable>,
     pub(crate) limits: Limits,
+    pub(crate) cloud: Option<CloudDoc>,
     header_names: Vec<String>,
     hash: [u8; 32],
     warnings: Vec<Warning>,
@@ -233,7 +235,8 @@ impl Snapshot {
         e164::prepare();
         let lists = check::names(&document.lists, Place::List, &mut errors);
         let rates = check::names(&document.rates, Place::Rates, &mut errors);
-        let trunks = check::trunks(document, &rates, &mut errors);
+        let mut trunks = check::trunks(document, &rates, &mut errors);
+        check::cloud(document, &rates, &mut trunks, &mut errors);
         let schedules = check::schedules(document, &mut errors);
         let known = check::Known {
             document,
@@ -264,6 +267,7 @@ impl Snapshot {
             schedules,
             rates: document.rates.iter().cloned().collect(),
             limits: Limits::new(limits),
+            cloud: document.cloud.clone(),
             header_names: header_names.into_iter().collect(),
             trunks,
             routes,

@@ -3,8 +3,10 @@
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::cloud::CLOUD_CALLING;
 use crate::compile::{Route, Snapshot};
 use crate::condition::matches;
 use crate::facts::{Facts, Question};
@@ -32,9 +34,11 @@ pub fn explain(snapshot: &Snapshot, facts: &Facts, question: &Question) -> Decis
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Concerned<'a> {
     /// The targets of the route that takes the call.
-    pub trunks: &'a [TrunkName],
+    pub trunks: Cow<'a, [TrunkName]>,
     /// Names of the limits that count it, on its way in or to one of the targets; each once.
     pub limits: Vec<&'a Arc<str>>,
+    /// Whether it may be carried by Azure Cloud Calling, from one of its caller ids.
+    pub cloud: bool,
 }
 
 /// The trunks and limits whose facts [`decide`] looks at for this call. Of `facts` it looks at the
@@ -49,16 +53,25 @@ pub fn concerned<'a>(snapshot: &'a Snapshot, facts: &Facts, question: &Question)
         let numbers = Numbers::read(snapshot, origin, question, &mut Vec::new());
         if numbers.emergency && !snapshot.emergency.to.is_empty() {
             return Some(Concerned {
-                trunks: &snapshot.emergency.to,
+                trunks: Cow::Borrowed(&snapshot.emergency.to),
                 limits: Vec::new(),
+                cloud: false,
             });
         }
         let mut routes = candidates(snapshot, &numbers, false);
         let taker =
             routes.find(|route| matches(snapshot, facts, question, route, &numbers).is_ok())?;
-        let trunks = taker.doc.to.as_slice();
-        let of_targets = trunks
+        let targets = taker.doc.to.as_slice();
+        let cloud = targets.iter().any(|name| name.as_str() == CLOUD_CALLING);
+        let trunks = if cloud {
+            let carriers = targets.iter().map(|name| snapshot.carrier(name));
+            Cow::Owned(carriers.cloned().collect())
+        } else {
+            Cow::Borrowed(targets)
+        };
+        let of_targets = targets
             .iter()
+            .chain(trunks.iter())
             .flat_map(|name| snapshot.limits.of_target(name));
         let of_call = snapshot.limits.of_call(origin, &taker.name);
         let counting = |limit: &&Limit| limit.doc.counts();
@@ -66,7 +79,11 @@ pub fn concerned<'a>(snapshot: &'a Snapshot, facts: &Facts, question: &Question)
         let mut limits: Vec<_> = limits.map(|limit| &limit.name).collect();
         limits.sort_unstable();
         limits.dedup();
-        Some(Concerned { trunks, limits })
+        Some(Concerned {
+            trunks,
+            limits,
+            cloud,
+        })
     };
     found().unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use e164::{NumberPlan, NumberType, Rewrite};
 use sip_msg::wire::TrunkName;
 use sip_msg::{StatusCode, TransportKind};
 
+use crate::cloud::CloudDoc;
 use crate::limits::LimitDoc;
 use crate::list::{NumberList, NumberOwners, Owner};
 use crate::rates::RateTable;
@@ -28,6 +29,8 @@ pub struct Document {
     pub rates: Vec<(String, RateTable)>,
     /// Limits beside those of each trunk; at most 10,000.
     pub limits: Vec<LimitDoc>,
+    /// Microsoft as the carrier: what the target [`CLOUD_CALLING`](crate::CLOUD_CALLING) means.
+    pub cloud: Option<CloudDoc>,
 }
 
 /// Where calls for help go. They are recognised by the dial plan of the trunk they come from, and

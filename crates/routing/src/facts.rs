@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ambient::WallTime;
+use e164::E164Number;
 use serde::{Deserialize, Serialize};
 use sip_msg::wire::TrunkName;
 use thiserror::Error;
@@ -44,6 +45,9 @@ pub struct Facts {
     pub room: BTreeMap<TrunkName, u32>,
     /// What is left of limits, by their names; one that is not mentioned is untouched.
     pub limits: BTreeMap<Arc<str>, Remaining>,
+    /// How many more calls the numbers owned for Azure Cloud Calling may be shown for; one that is
+    /// not mentioned is not in use.
+    pub caller_ids: BTreeMap<E164Number, u32>,
     /// The time of day.
     pub wall: WallTime,
     /// One random draw, for rules that share load.
@@ -110,6 +114,8 @@ struct WrittenFacts {
     room: Vec<(String, u32)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     limits: Vec<(String, Remaining)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    caller_ids: Vec<(String, u32)>,
     wall_us: u64,
     draw: u64,
 }
@@ -119,6 +125,7 @@ impl From<Facts> for WrittenFacts {
         let peers = facts.up.into_iter();
         let room = facts.room.into_iter();
         let limits = facts.limits.into_iter();
+        let caller_ids = facts.caller_ids.into_iter();
         Self {
             v: FACTS_VERSION,
             peers: peers
@@ -129,6 +136,9 @@ impl From<Facts> for WrittenFacts {
                 .collect(),
             limits: limits
                 .map(|(name, left)| (name.to_string(), left))
+                .collect(),
+            caller_ids: caller_ids
+                .map(|(number, room)| (number.to_wire(), room))
                 .collect(),
             wall_us: facts.wall.as_unix_micros(),
             draw: facts.draw,
@@ -144,6 +154,7 @@ impl TryFrom<WrittenFacts> for Facts {
         let peers = written.peers.into_iter();
         let room = written.room.into_iter();
         let limits = written.limits.into_iter();
+        let caller_ids = written.caller_ids.into_iter();
         Ok(Self {
             up: peers
                 .map(|(trunk, peer, up)| ((TrunkName::from(&*trunk), peer), up))
@@ -152,6 +163,9 @@ impl TryFrom<WrittenFacts> for Facts {
                 .map(|(trunk, room)| (TrunkName::from(&*trunk), room))
                 .collect(),
             limits: limits.map(|(name, left)| (name.into(), left)).collect(),
+            caller_ids: caller_ids
+                .filter_map(|(number, room)| Some((E164Number::parse(&number).ok()?, room)))
+                .collect(),
             wall: WallTime::from_unix_micros(written.wall_us),
             draw: written.draw,
         })

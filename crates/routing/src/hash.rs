@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::cloud::CloudDoc;
 use crate::document::{
     Document, NumberConditions, Pick, Portability, RouteDoc, TrunkDoc, TrunkGroup,
 };
@@ -106,6 +107,13 @@ impl Feed {
         self.texts(&limit.deny);
     }
 
+    fn cloud(&mut self, cloud: &CloudDoc) {
+        self.text(cloud.trunk.as_str());
+        self.text(cloud.marker.digits());
+        self.list(cloud.caller_ids.iter().map(e164::E164Number::digits));
+        self.optional(cloud.rates.as_deref());
+    }
+
     fn schedule(&mut self, schedule: &ScheduleDoc) {
         self.text(&schedule.name);
         self.text(&schedule.zone);
@@ -175,5 +183,9 @@ pub(crate) fn of(document: &Document) -> [u8; 32] {
         .for_each(|schedule| feed.schedule(schedule));
     feed.number(document.limits.len());
     document.limits.iter().for_each(|limit| feed.limit(limit));
+    // What is not there adds nothing: documents without it keep the hash they had.
+    if let Some(cloud) = &document.cloud {
+        feed.cloud(cloud);
+    }
     feed.0.finalize().into()
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod cloud;
 mod compile;
 mod condition;
 mod cover;
@@ -32,6 +33,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
+pub use cloud::{CLOUD_CALLING, CloudCall, CloudDoc, NotCarried};
 pub use compile::{Snapshot, Warning, WarningKind};
 pub use decide::{Concerned, concerned, decide, explain};
 pub use document::{

@@ -24,6 +24,8 @@ pub enum Place {
     Limit(usize),
     /// The order of trunks for emergency calls.
     Emergency,
+    /// How calls reach Azure Cloud Calling.
+    Cloud,
 }
 
 /// What a document may not do.
@@ -95,6 +97,14 @@ pub enum Rule {
     /// A pattern that cannot be read.
     #[error("{0}")]
     Pattern(#[from] PatternError),
+    /// Microsoft as the carrier where it cannot be.
+    #[error(
+        "`cloud-calling` takes calls that are routed to it; none come from it, and none for help go there"
+    )]
+    CloudCalling,
+    /// Azure shows callers numbers that it owns.
+    #[error("`cloud-calling` needs a number that the resource owns")]
+    NoCallerId,
     /// A list beyond its bound.
     #[error("too many")]
     TooMany,

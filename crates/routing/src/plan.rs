@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sip_msg::wire::TrunkName;
 use sip_msg::{StatusCode, Uri};
 
+use crate::cloud::{CLOUD_CALLING, CloudCall};
 use crate::limits::LimitRule;
 use crate::money::Tariff;
 use crate::step::Step;
@@ -110,13 +111,33 @@ pub struct Attempt {
     pub presented: bool,
     /// What the call costs there, where that is known.
     pub tariff: Option<Tariff>,
+    /// What Azure is asked to do with the call, where it is the carrier: then the numbers above are
+    /// those of the INVITE that reaches it.
+    pub cloud: Option<CloudCall>,
     /// Where the INVITE goes instead of to the peer; never set by a decision.
     pub hop: Option<Uri>,
+}
+
+impl Attempt {
+    /// What the route calls the target.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        match self.cloud {
+            Some(_) => CLOUD_CALLING,
+            None => self.trunk.as_str(),
+        }
+    }
 }
 
 impl fmt::Debug for Attempt {
     // Numbers do not show.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Attempt({} peer {})", self.trunk, self.peer)
+        write!(
+            f,
+            "Attempt({} over {} peer {})",
+            self.target(),
+            self.trunk,
+            self.peer
+        )
     }
 }

@@ -38,10 +38,16 @@ pub enum Verdict {
 /// One attempt of a plan.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptPlan {
-    /// The trunk.
+    /// The target as routes name it: the trunk, or `cloud-calling`.
+    pub target: String,
+    /// The trunk that the INVITE goes to.
     pub trunk: String,
     /// Which of its peers, from 0.
     pub peer: usize,
+    /// The number that Microsoft is to dial, where it is the carrier.
+    pub dials: Option<String>,
+    /// The number that Microsoft shows then.
+    pub caller_id: Option<String>,
     /// Request-URI of the INVITE.
     pub request_uri: String,
     /// User of the From URI; `None` for a withheld number.
@@ -111,10 +117,10 @@ impl DecisionRecord {
     pub fn compare(&self, other: &Self) -> Difference {
         let first = |record: &Self| {
             let first = record.attempts.first();
-            let trunk = first.map(|attempt| attempt.trunk.clone());
+            let target = first.map(|attempt| attempt.target.clone());
             // Heard only where nothing else is tried first.
-            let announcement = record.announcement.clone().filter(|_| trunk.is_none());
-            (trunk, announcement)
+            let announcement = record.announcement.clone().filter(|_| target.is_none());
+            (target, announcement)
         };
         match (self.decision, other.decision) {
             (Verdict::Route, Verdict::Reject) => Difference::Refused,
@@ -166,7 +172,13 @@ impl From<&Tariff> for Cost {
 impl From<&Attempt> for AttemptPlan {
     fn from(attempt: &Attempt) -> Self {
         Self {
+            target: attempt.target().to_owned(),
             trunk: attempt.trunk.to_string(),
+            dials: attempt.cloud.as_ref().map(|cloud| cloud.to.to_wire()),
+            caller_id: attempt.cloud.as_ref().and_then(|cloud| {
+                let first = cloud.caller_ids.first()?;
+                Some(first.to_wire())
+            }),
             peer: attempt.peer,
             request_uri: attempt.request_uri.as_str().to_owned(),
             from: attempt.from_user.clone(),

@@ -7,6 +7,7 @@ use e164::NumberType;
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 
+use crate::cloud::{CLOUD_CALLING, NotCarried};
 use crate::limits::LimitRule;
 use crate::list::Owner;
 use crate::money::Tariff;
@@ -71,6 +72,16 @@ pub enum Step {
     NoRoom {
         /// The target.
         trunk: TrunkName,
+    },
+    /// Azure Cloud Calling is skipped.
+    NotCarried {
+        /// Why.
+        why: NotCarried,
+    },
+    /// Which number Azure Cloud Calling shows as the caller's.
+    ShowsCaller {
+        /// The number, with `+`.
+        number: String,
     },
     /// A limit refuses the call.
     LimitReached {
@@ -216,6 +227,8 @@ impl fmt::Display for Step {
                 write!(f, "trunk {trunk}: the call comes from it, skipped")
             }
             Self::NoRoom { trunk } => write!(f, "trunk {trunk}: at its limit of calls, skipped"),
+            Self::NotCarried { why } => write!(f, "{CLOUD_CALLING}: {why}, skipped"),
+            Self::ShowsCaller { number } => write!(f, "{CLOUD_CALLING}: caller id {number}"),
             Self::LimitReached { limit, rule } => write!(f, "limit `{limit}`: {rule}"),
             Self::Limited { trunk, limit, rule } => {
                 write!(f, "trunk {trunk}: limit `{limit}`: {rule}, skipped")
@@ -257,12 +270,14 @@ impl fmt::Debug for Step {
             Self::Calling { .. } => f.write_str("Calling"),
             Self::RoutingNumber { .. } => f.write_str("RoutingNumber"),
             Self::Writes { trunk, .. } => write!(f, "Writes({trunk})"),
+            Self::ShowsCaller { .. } => f.write_str("ShowsCaller"),
             Self::Matched { route, .. } => write!(f, "Matched({route})"),
             Self::PassedOver { .. }
             | Self::Emergency { .. }
             | Self::Refused { .. }
             | Self::IsOrigin { .. }
             | Self::NoRoom { .. }
+            | Self::NotCarried { .. }
             | Self::LimitReached { .. }
             | Self::Limited { .. }
             | Self::Drawn { .. }

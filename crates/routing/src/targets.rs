@@ -8,6 +8,7 @@ use e164::{E164Number, Normalised};
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 
+use crate::cloud::{self, CLOUD_CALLING, NotCarried};
 use crate::compile::{Route, Snapshot};
 use crate::document::{NumberOf, PeerDoc, Pick, TrunkDoc};
 use crate::facts::Facts;
@@ -41,6 +42,11 @@ impl<'a> Targets<'a> {
             announcement: None,
             caller_id: None,
         }
+    }
+
+    /// The caller that the route shows.
+    pub(crate) fn caller_id(&self) -> Option<&'a E164Number> {
+        self.caller_id
     }
 
     /// Those of a route.
@@ -238,17 +244,24 @@ fn consider(
 ) {
     let Target { trunk, tariff } = target;
     let name = || trunk.name.clone();
-    if trunk.name == numbers.origin.name && !targets.hairpin {
+    // Azure Cloud Calling is reached over a trunk that has its own peers, health and limits.
+    let cloud = snapshot.cloud.as_ref();
+    let cloud = cloud.filter(|_| trunk.name.as_str() == CLOUD_CALLING);
+    let carrier = snapshot.carrier(&trunk.name);
+    if *carrier == numbers.origin.name && !targets.hairpin {
         steps.push(Step::IsOrigin { trunk: name() });
         return;
     }
     if !numbers.emergency {
-        if facts.room.get(&trunk.name) == Some(&0) {
+        if facts.room.get(carrier) == Some(&0) {
             tried.full = true;
             steps.push(Step::NoRoom { trunk: name() });
             return;
         }
-        let own = snapshot.limits.of_target(&trunk.name);
+        let mut own = snapshot.limits.of_target(&trunk.name);
+        if cloud.is_some() {
+            own.extend(snapshot.limits.of_target(carrier));
+        }
         let kept_back = first_kept_back(of_call, facts, numbers, tariff.as_ref())
             .or_else(|| first_kept_back(&own, facts, numbers, tariff.as_ref()));
         if let Some((limit, rule)) = kept_back {
@@ -261,7 +274,19 @@ fn consider(
             return;
         }
     }
-    let to_user = written(trunk, &numbers.called, NumberOf::Called);
+    let (cloud, to_user) = match cloud.map(|cloud| cloud::call(cloud, facts, targets, numbers)) {
+        None => (None, written(trunk, &numbers.called, NumberOf::Called)),
+        Some(Ok((call, marker))) => (Some(call), marker),
+        Some(Err(why)) => {
+            tried.full |= why == NotCarried::CallerIds;
+            steps.push(Step::NotCarried { why });
+            return;
+        }
+    };
+    if let Some(first) = cloud.as_ref().and_then(|call| call.caller_ids.first()) {
+        let number = first.to_wire();
+        steps.push(Step::ShowsCaller { number });
+    }
     if to_user.number != numbers.called_text {
         steps.push(Step::Writes {
             trunk: name(),
@@ -270,8 +295,10 @@ fn consider(
     }
     let caller = caller(targets, numbers);
     for (peer, doc) in trunk.peers.iter().enumerate() {
-        let attempt = attempt(target, (peer, doc), &to_user, numbers, caller.as_ref());
-        if facts.up.get(&(trunk.name.clone(), peer)) == Some(&false) {
+        let mut attempt = attempt(target, (peer, doc), &to_user, numbers, caller.as_ref());
+        attempt.trunk.clone_from(carrier);
+        attempt.cloud.clone_from(&cloud);
+        if facts.up.get(&(carrier.clone(), peer)) == Some(&false) {
             steps.push(Step::PeerDown {
                 trunk: name(),
                 host: doc.host.clone(),
@@ -308,6 +335,7 @@ fn attempt(
         from_host: trunk.from_host.clone(),
         presented: caller.is_some(),
         tariff: *tariff,
+        cloud: None,
         hop: None,
     }
 }

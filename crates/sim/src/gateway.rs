@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ambient::{KeyRng, Moment, Now, TokenRng};
+use b2bua::cloud::CloudRequest;
 use b2bua::profile::CoreConfig;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceEntry;
@@ -60,6 +61,8 @@ pub(crate) struct Gateway {
     pub(crate) saved: BTreeMap<CallKey, Checkpoint>,
     /// How often a call was written down.
     pub(crate) saves: usize,
+    /// What Azure was asked to do.
+    pub(crate) clouds: Vec<CloudRequest>,
 }
 
 impl Gateway {
@@ -92,6 +95,7 @@ impl Gateway {
             trace: Vec::new(),
             saved: BTreeMap::new(),
             saves: 0,
+            clouds: Vec::new(),
         };
         gateway.drain(now);
         gateway
@@ -121,6 +125,7 @@ impl Gateway {
                 }
                 Output::Trace(entry) => self.trace.push(entry),
                 Output::Leave(flow) => self.left.push(flow),
+                Output::Cloud(request) => self.clouds.push(request),
                 Output::Query(query) => self.queries.push_back(query),
                 Output::Timeout(wake) => {
                     self.wake = wake;

@@ -165,7 +165,14 @@ fn explained(args: &ExplainArgs) -> Result<DecisionRecord, ExitCode> {
     let asked = Asked::screened(&profiles, &snapshot, question);
     let facts = facts(&reading.config, args);
     let decision = routing::explain(&snapshot, &facts, &asked.question);
-    Ok(asked.told(&profiles, &snapshot, &decision))
+    let mut told = asked.told(&profiles, &snapshot, &decision);
+    let mut azures = reading.config.left_to_azure.iter();
+    if let Some(route) = azures.find(|route| told.route.as_ref() == Some(route)) {
+        told.steps.push(format!(
+            "route `{route}`: Azure carries these calls itself and sends none here"
+        ));
+    }
+    Ok(told)
 }
 
 fn question(args: &ExplainArgs, trunks: &[&str]) -> Result<Question, ExitCode> {
@@ -275,9 +282,13 @@ fn print(told: &DecisionRecord) {
         let from = attempt.from.as_deref().unwrap_or("(withheld)");
         let cost = attempt.cost_per_minute.as_ref();
         let cost = cost.map_or_else(String::new, |cost| format!("  {cost}"));
+        let by = attempt.dials.as_ref().map_or_else(String::new, |dials| {
+            let shown = attempt.caller_id.as_deref().unwrap_or("nobody");
+            format!(" over {}, which dials {dials} from {shown}", attempt.trunk)
+        });
         output::line(format_args!(
-            "  {number}. {}  {}  from {from}{cost}",
-            attempt.trunk, attempt.request_uri,
+            "  {number}. {}{by}  {}  from {from}{cost}",
+            attempt.target, attempt.request_uri,
         ));
         for (name, value) in &attempt.headers {
             output::line(format_args!("       {name}: {value}"));

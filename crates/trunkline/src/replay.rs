@@ -192,7 +192,7 @@ fn decided(
                 micros: tariff.price(talked),
                 ..tariff.per_minute
             });
-            let trunk = first.trunk.to_string();
+            let trunk = first.target().to_owned();
             (Destination::To { trunk, route }, price)
         }
         Outcome::Reject { status, reason } => {

@@ -178,6 +178,13 @@ impl Manner for Microsoft {
     }
 
     fn announce(&self, call: CallHandle) {
+        if matches!(
+            self.behaviour(&call.parties().called),
+            Behaviour::Manual { .. }
+        ) {
+            // Nobody may be listening.
+            let _ = self.handed.send(call.clone());
+        }
         self.calls.announce(call);
     }
 }

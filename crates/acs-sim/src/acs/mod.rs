@@ -34,6 +34,7 @@ use crate::stream::StreamLimits;
 use crate::wire::{Hop, Transport};
 use probe::Probing;
 use report::Ledger;
+pub(crate) use texture::guid;
 use transfer::Issued;
 
 /// A number that declined is not called again within this.
@@ -172,6 +173,17 @@ impl AcsSim {
         self.side.calls.subscribe()
     }
 
+    /// Leaves calls to whoever hears of them by [`Self::handed_over`], unless something else is said
+    /// about their number.
+    pub(crate) fn hand_over(&self) {
+        locked(&self.side.behaviours).otherwise = Behaviour::Manual { trying: true };
+    }
+
+    /// Every call from now on that is left to who hears of it.
+    pub(crate) fn handed_over(&self) -> broadcast::Receiver<CallHandle> {
+        self.side.handed.subscribe()
+    }
+
     /// Everything the gateway did against the rules so far.
     pub fn violations(&self) -> Vec<Violation> {
         self.side.ledger().violations.clone()
@@ -269,6 +281,8 @@ pub(crate) struct Microsoft {
     news: watch::Sender<()>,
     behaviours: Mutex<crate::script::Behaviours>,
     calls: Announcements,
+    /// Calls of behaviour [`Behaviour::Manual`].
+    handed: broadcast::Sender<CallHandle>,
     modes: Mutex<Vec<ProxyMode>>,
     probing: Mutex<Probing>,
     /// Contacts given to the gateway.
@@ -291,6 +305,7 @@ impl Microsoft {
             news: watch::Sender::new(()),
             behaviours: Mutex::new(config.behaviours.clone()),
             calls: Announcements::default(),
+            handed: broadcast::Sender::new(REMEMBERED),
             modes: Mutex::new(vec![ProxyMode::Up; config.proxies.len()]),
             probing: Mutex::default(),
             contacts: Mutex::default(),

@@ -91,6 +91,11 @@ pub struct Parties {
     pub tag: String,
     /// Whether this party placed the call.
     pub outgoing: bool,
+    /// The name in From; empty where there is none.
+    pub display_name: String,
+    /// `X-MS-Custom-…` and `User-To-User` of an INVITE that came in, as far as Microsoft passes
+    /// them on.
+    pub custom: Vec<(String, String)>,
 }
 
 /// A call. Clones are the same call; dropping them does not end it.

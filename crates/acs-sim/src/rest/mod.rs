@@ -1,12 +1,14 @@
-//! The REST half of Microsoft's side: SIP routing and Phone Numbers of one resource, in memory.
+//! The REST half of Microsoft's side: SIP routing, Phone Numbers and Call Automation of
+//! one resource, in memory.
 //!
 //! Read top down: [`RestSim`] is the shell that listens; `Service` takes one request as a value
 //! and gives its answer: who asks (`auth`), whether the interface has that version (`versions`),
-//! whether it was done before (`repeat`), then the area (`sip_routing`, `numbers`). Faults that a
+//! whether it was done before (`repeat`), then the area (`sip_routing`, `numbers`, [`calls`]). Faults that a
 //! test wants stand before all of it.
 
 mod answer;
 mod auth;
+pub mod calls;
 mod faults;
 mod listener;
 mod numbers;
@@ -35,6 +37,7 @@ pub use numbers::Owned;
 pub use request::{Request, Seen};
 
 use answer::Answer;
+use calls::{CallAutomation, CallsConfig};
 use service::{Done, Service};
 
 use crate::Identity;
@@ -53,6 +56,8 @@ pub struct RestConfig {
     pub aliases: Vec<String>,
     /// How often a long-running operation is still running when it is asked for.
     pub running: u32,
+    /// Its calls.
+    pub calls: CallsConfig,
 }
 
 impl RestConfig {
@@ -65,6 +70,7 @@ impl RestConfig {
             key: key.into(),
             aliases: Vec::new(),
             running: 1,
+            calls: CallsConfig::default(),
         }
     }
 }
@@ -75,6 +81,7 @@ pub struct RestSim {
     address: SocketAddr,
     scheme: &'static str,
     shared: Shared,
+    calls: CallAutomation,
     server: JoinHandle<()>,
 }
 
@@ -98,7 +105,9 @@ impl RestSim {
     pub async fn start(config: RestConfig) -> io::Result<Self> {
         let socket = TcpListener::bind(config.bind).await?;
         let address = socket.local_addr()?;
-        let shared = Shared(Arc::new(Mutex::new(Service::new(&config))));
+        let calls = CallAutomation::new(config.calls.clone()).map_err(io::Error::other)?;
+        let service = Service::new(&config, calls.clone());
+        let shared = Shared(Arc::new(Mutex::new(service)));
         let routes = Router::new().fallback(serve).with_state(shared.clone());
         let (scheme, server) = match &config.identity {
             None => {
@@ -116,10 +125,12 @@ impl RestSim {
                 ("https", server)
             }
         };
+        calls.listens_at(format!("{scheme}://{address}"));
         Ok(Self {
             address,
             scheme,
             shared,
+            calls,
             server,
         })
     }
@@ -128,6 +139,12 @@ impl RestSim {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its calls.
+    #[must_use]
+    pub fn calls(&self) -> &CallAutomation {
+        &self.calls
     }
 
     /// The connection string of the resource under the name `host`.
@@ -183,6 +200,7 @@ impl RestSim {
 impl Drop for RestSim {
     fn drop(&mut self) {
         self.server.abort();
+        self.calls.shutdown();
     }
 }
 

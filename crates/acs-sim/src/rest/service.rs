@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::RestConfig;
 use super::answer::Answer;
 use super::auth::Door;
+use super::calls::CallAutomation;
 use super::faults::{Fault, Faults, Trouble, refusal};
 use super::numbers::Numbers;
 use super::repeat::{Key, Repeatable};
@@ -34,17 +35,25 @@ pub(super) struct Service {
     repeatable: Repeatable,
     sip_routing: SipRouting,
     numbers: Numbers,
+    calls: CallAutomation,
+    scheme: &'static str,
     seen: VecDeque<Seen>,
 }
 
 impl Service {
-    pub(super) fn new(config: &RestConfig) -> Self {
+    pub(super) fn new(config: &RestConfig, calls: CallAutomation) -> Self {
         Self {
             door: Door::new(config.key.clone(), config.aliases.clone()),
             faults: Faults::default(),
             repeatable: Repeatable::default(),
             sip_routing: SipRouting::default(),
             numbers: Numbers::new(config.running),
+            calls,
+            scheme: if config.identity.is_some() {
+                "https"
+            } else {
+                "http"
+            },
             seen: VecDeque::new(),
         }
     }
@@ -102,6 +111,9 @@ impl Service {
     }
 
     fn answer(&mut self, now: Timestamp, request: &Request) -> Answer {
+        if let Some(answer) = self.calls.open(request, self.scheme) {
+            return answer;
+        }
         let mut answer = self
             .admitted(now, request)
             .unwrap_or_else(|refusal| refusal);
@@ -134,6 +146,7 @@ impl Service {
         let answer = match area {
             Area::SipRouting => self.sip_routing.answer(request, &segments),
             Area::Numbers => self.numbers.answer(now, request, &segments),
+            Area::Calls => self.calls.answer(request, &segments, &self.numbers),
         };
         Ok(match key {
             Some(key) => {

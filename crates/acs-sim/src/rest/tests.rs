@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::answer::Answer;
+use super::calls::CallAutomation;
 use super::service::{Done, Service};
 use super::{Request, RestConfig};
 
@@ -19,7 +20,8 @@ fn now() -> Timestamp {
 fn service() -> Service {
     let mut config = RestConfig::new(KEY);
     config.aliases = vec!["resource.example".to_owned()];
-    Service::new(&config)
+    let calls = CallAutomation::new(config.calls.clone()).expect("a client");
+    Service::new(&config, calls)
 }
 
 /// A request as a client signs it that has `target` and `host` in mind.

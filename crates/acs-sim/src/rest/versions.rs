@@ -25,11 +25,28 @@ const NUMBERS: &[&str] = &[
     "2025-06-01",
 ];
 
+const CALLS: &[&str] = &[
+    "2022-04-07-preview",
+    "2023-01-15-preview",
+    "2023-03-06",
+    "2023-06-15-preview",
+    "2023-10-03-preview",
+    "2023-10-15",
+    "2024-01-22-preview",
+    "2024-04-15",
+    "2024-06-15-preview",
+    "2024-09-15",
+    "2025-05-15",
+    "2025-06-15",
+    "2026-03-12",
+];
+
 /// An area of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Area {
     SipRouting,
     Numbers,
+    Calls,
 }
 
 impl Area {
@@ -38,6 +55,7 @@ impl Area {
         match segments.first().map(String::as_str) {
             Some("sip") => Some(Self::SipRouting),
             Some("phoneNumbers" | "availablePhoneNumbers") => Some(Self::Numbers),
+            Some("calling") => Some(Self::Calls),
             Some(_) | None => None,
         }
     }
@@ -46,6 +64,7 @@ impl Area {
         match self {
             Self::SipRouting => SIP_ROUTING,
             Self::Numbers => NUMBERS,
+            Self::Calls => CALLS,
         }
     }
 

@@ -69,6 +69,9 @@ impl Setup {
         core.index
             .own_client(trying.client, Owner::Nobody { keep: Some(dialog) });
         core.disarm_attempt(head.key);
+        if trying.is_cloud() && !trying.connected {
+            return self.held(core, head, dialog, response);
+        }
         if self.owes_prack(core) {
             self.early.accepted = Some(Accepted {
                 dialog,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use media_relay::{LegParams, ShardId};
-use routing::Attempt;
+use e164::E164Number;
+use media_relay::{LegId, LegParams, ShardId};
+use routing::{Attempt, CLOUD_CALLING, CloudCall};
 use sdp::{Audio, Negotiated, PendingOffer, SessionDescription, offer_for, offer_from_codecs};
 use sip_msg::wire::TrunkName;
 use sip_msg::{Headers, Request};
@@ -13,15 +14,16 @@ use sip_ua::{ClientKey, DialogKey};
 use super::Head;
 use super::ending::End;
 use super::invite::invite;
+use crate::cloud::{Carried, CloudRequest, DESTINATION_HEADER, Expectation, NONCE_HEADER, Nonce};
 use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
-use crate::key::Side;
+use crate::key::{CallKey, Side};
 use crate::leg::{Flows, LegMedia, default_codecs, policy};
-use crate::limits::Share;
+use crate::limits::{Refused, Share};
 use crate::passlist;
 use crate::profile::TrunkProfile;
-use crate::record::{AttemptRecord, Number};
+use crate::record::{AttemptRecord, CloudRecord, Number};
 
 /// The attempt under way.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(crate) struct Trying {
     pub(crate) rang: bool,
     /// The INVITE as sent last.
     pub(crate) request: Request,
+    /// Azure has reached the called party, before its own leg was seen to answer.
+    pub(crate) connected: bool,
     /// A 422 has asked for a longer session interval.
     pub(crate) raised: bool,
 }
@@ -95,7 +99,11 @@ impl Trying {
         if core.is_unregistered(&trunk, attempt) {
             return Err(AttemptFailure::Unregistered);
         }
-        let limits = core.count(head, &attempt.trunk)?;
+        let caller_id = match &attempt.cloud {
+            Some(cloud) => Some(core.caller_id(head, cloud)?),
+            None => None,
+        };
+        let limits = core.count(head, attempt)?;
         let permit = if head.record.emergency {
             core.gate.admit_emergency(&trunk.name, Share::Leg)
         } else {
@@ -129,9 +137,19 @@ impl Trying {
         );
         dress(&mut out.request);
         core.aim(&mut out, &trunk, attempt);
-        head.record
-            .attempts
-            .push(record(core, attempt, limits, &out.request.headers));
+        let mut record = record(core, attempt, limits, &out.request.headers);
+        if let (Some(cloud), Some(caller_id)) = (&attempt.cloud, caller_id) {
+            let nonce = core.carry_on(head.key, media.id, cloud.to, caller_id);
+            mark(&mut out.request.headers, cloud.to, nonce);
+            record.cloud = Some(CloudRecord {
+                to: Number::new(&cloud.to.to_wire()),
+                caller_id: Number::new(&caller_id.to_wire()),
+                connection: None,
+                correlation: None,
+                reason: None,
+            });
+        }
+        head.record.attempts.push(record);
         let request = out.request.clone();
         let is_down = core.monitor.is_down(&attempt.trunk, attempt.peer);
         let was_down = attempt.hop.is_none() && is_down;
@@ -150,6 +168,7 @@ impl Trying {
             spoke: false,
             rang: false,
             request,
+            connected: false,
             raised: false,
         })
     }
@@ -230,7 +249,7 @@ impl Trying {
             record.settled = Some(core.now.wall);
             record.failure = Some(verdict.class);
             record.cause = Some(verdict.cause.value());
-            if let AttemptFailure::Final { status, .. } = failure {
+            if let AttemptFailure::Final { status, .. } | AttemptFailure::Cloud(status) = failure {
                 record.status = Some(status.code());
             }
         }
@@ -257,7 +276,7 @@ impl Trying {
 
 impl Core {
     /// Counts an attempt against the limits that hold for it; their names.
-    fn count(&mut self, head: &Head, to: &TrunkName) -> Result<Vec<String>, AttemptFailure> {
+    fn count(&mut self, head: &Head, attempt: &Attempt) -> Result<Vec<String>, AttemptFailure> {
         let Some(route) = head
             .record
             .route
@@ -266,12 +285,73 @@ impl Core {
         else {
             return Ok(Vec::new());
         };
-        let limits = self.snapshot.counting(&head.trunk.name, route, to);
+        let mut limits = self
+            .snapshot
+            .counting(&head.trunk.name, route, &attempt.trunk);
+        if attempt.cloud.is_some() {
+            let target = TrunkName::from(attempt.target());
+            let own = self.snapshot.counting(&head.trunk.name, route, &target);
+            limits.extend(
+                own.into_iter()
+                    .filter(|own| !limits.contains(own))
+                    .collect::<Vec<_>>(),
+            );
+        }
         let names = limits.iter().map(ToString::to_string).collect();
         let taken = self.ledger.take(self.now, head.key, limits);
         taken.map_err(AttemptFailure::Limit)?;
         Ok(names)
     }
+
+    /// The number that Azure is to show for a call.
+    fn caller_id(
+        &mut self,
+        head: &mut Head,
+        call: &CloudCall,
+    ) -> Result<E164Number, AttemptFailure> {
+        let most = self.profiles.cloud.calls_per_number;
+        self.clouds.choose(call, most).ok_or_else(|| {
+            let refused = Refused::CallerIds;
+            head.record
+                .steps
+                .push(format!("{CLOUD_CALLING}: {refused}, passed over"));
+            AttemptFailure::Limit(refused)
+        })
+    }
+
+    /// A leg goes to Azure, which is to dial a number: the nonce by which it is known there.
+    fn carry_on(
+        &mut self,
+        call: CallKey,
+        leg: LegId,
+        to: E164Number,
+        caller_id: E164Number,
+    ) -> Nonce {
+        let nonce = Nonce::drawn(&mut self.keys);
+        let carried = Carried {
+            caller_id,
+            connection: None,
+        };
+        self.clouds.begin(leg, carried);
+        self.metrics.cloud_asked += 1;
+        let ring_timeout = self.profiles.cloud.ring_timeout;
+        self.ask_azure(CloudRequest::Expect(Expectation {
+            leg,
+            call,
+            nonce,
+            to,
+            caller_id,
+            ring_timeout,
+        }));
+        nonce
+    }
+}
+
+/// Makes the INVITE one to the marker: of custom context, all that Azure brings back is ours.
+fn mark(headers: &mut Headers, to: E164Number, nonce: Nonce) {
+    headers.retain(|field| !passlist::is_context(&field));
+    headers.push_raw(DESTINATION_HEADER.as_bytes(), to.to_wire());
+    headers.push_raw(NONCE_HEADER.as_bytes(), nonce.to_wire());
 }
 
 fn record(core: &Core, attempt: &Attempt, limits: Vec<String>, headers: &Headers) -> AttemptRecord {

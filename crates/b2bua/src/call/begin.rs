@@ -279,9 +279,12 @@ impl Core {
                 .iter()
                 .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
             facts.room.extend(rooms);
-            facts.up.extend(self.up(concerned.trunks));
+            facts.up.extend(self.up(&concerned.trunks));
             let limits = self.ledger.remaining(self.now, concerned.limits);
             facts.limits.extend(limits);
+            if concerned.cloud {
+                facts.caller_ids = self.clouds.room(self.profiles.cloud.calls_per_number);
+            }
         }
         facts
     }

@@ -7,6 +7,7 @@ use media_relay::{LegId, LegStats, MediaEvent};
 use sip_msg::{HeaderName, Headers, StatusCode};
 
 use super::{Event, Head, Phase, Timer};
+use crate::cloud::CloudEvent;
 use crate::core::Core;
 use crate::failure::{Cause, FailureClass, Verdict, cause_from_status};
 use crate::io::Output;
@@ -59,6 +60,26 @@ impl End {
             failure: None,
             said,
         }
+    }
+
+    /// Azure says that the party of one leg, whom it carries, is gone; `None` where it says
+    /// anything else.
+    pub(crate) fn of_cloud(head: &mut Head, side: Side, event: CloudEvent) -> Option<Self> {
+        let (CloudEvent::Gone { reason } | CloudEvent::Failed { reason, .. }) = event else {
+            return None;
+        };
+        head.note_cloud_end(&reason);
+        let by = match side {
+            Side::A => EndedBy::Caller,
+            Side::B => EndedBy::Called,
+        };
+        Some(Self {
+            by,
+            status: Some(StatusCode::OK),
+            cause: Cause::NORMAL_CLEARING,
+            failure: None,
+            said: Taken::nothing(),
+        })
     }
 
     /// An operator ended it.
@@ -208,6 +229,7 @@ impl Ending {
             | Event::RetryInvite { .. }
             | Event::Timer(_)
             | Event::Media { .. }
+            | Event::Cloud { .. }
             | Event::HangUp(_) => {}
         }
         Phase::Ending(self)

@@ -6,6 +6,7 @@ use sip_msg::{Headers, Request, Response};
 use sip_ua::{ClientFailure, ClientKey, DialogKey, ServerKey};
 
 use super::ending::End;
+use crate::cloud::CloudEvent;
 use crate::key::Side;
 
 /// Something that concerns one call.
@@ -48,6 +49,8 @@ pub(crate) enum Event {
     Timer(Timer),
     /// The media of one leg has something to say.
     Media { side: Side, event: MediaEvent },
+    /// Something happened at Azure that concerns one leg.
+    Cloud { side: Side, event: CloudEvent },
     /// The gateway itself ends the call.
     HangUp(End),
 }

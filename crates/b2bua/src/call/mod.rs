@@ -1,8 +1,9 @@
-//! A call: a relation between two legs, in one of four phases.
+//! A call: a relation between two legs, in one of five phases.
 //!
 //! ```text
 //!  INVITE ─▶ Setup ──2xx of B──▶ Talking ──BYE, limit, fault──▶ Ending ─▶ record, gone
-//!              │ └─2xx, no offer─▶ Offered ─ACK─▶ Talking          ▲
+//!              │ ├─2xx, no offer─▶ Offered ─ACK─▶ Talking          ▲
+//!              │ └─2xx of Azure──▶ Held ──answered──▶ as a 2xx of B    │
 //!              └── CANCEL, final failure, limit ───────────────────┘
 //! ```
 //! Each phase is a type and a transition consumes it: what only exists while a caller waits (its
@@ -17,6 +18,7 @@ mod concede;
 mod early;
 mod ending;
 mod event;
+mod held;
 mod info;
 mod invite;
 mod offered;
@@ -35,6 +37,7 @@ mod upkeep;
 pub(crate) use begin::{Arrived, begin, beyond};
 pub(crate) use ending::{End, Ending};
 pub(crate) use event::{Event, Timer};
+pub(crate) use held::Held;
 pub(crate) use offered::Offered;
 pub(crate) use refresh::SessionTimer;
 pub(crate) use setup::Setup;
@@ -72,6 +75,7 @@ pub(crate) struct Head {
 #[derive(Debug)]
 pub(crate) enum Phase {
     Setup(Box<Setup>),
+    Held(Box<Held>),
     Offered(Box<Offered>),
     Talking(Box<Talking>),
     Ending(Ending),
@@ -83,6 +87,7 @@ impl Call {
         let Self { mut head, phase } = self;
         let phase = match phase {
             Phase::Setup(setup) => setup.on(core, &mut head, event),
+            Phase::Held(held) => held.on(core, &mut head, event),
             Phase::Offered(offered) => offered.on(core, &mut head, event),
             Phase::Talking(talking) => talking.on(core, &mut head, event),
             Phase::Ending(ending) => ending.on(core, &mut head, event),
@@ -101,7 +106,7 @@ impl Call {
     /// How far the call has come.
     pub(crate) fn stage(&self) -> Stage {
         match &self.phase {
-            Phase::Setup(_) => Stage::Setup,
+            Phase::Setup(_) | Phase::Held(_) => Stage::Setup,
             Phase::Offered(_) => Stage::Answered,
             Phase::Talking(talking) if talking.is_acknowledged() => Stage::Established,
             Phase::Talking(_) => Stage::Answered,

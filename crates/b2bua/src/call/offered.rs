@@ -90,6 +90,10 @@ impl Offered {
                 core.answer_unwanted(server, &trunk, &request);
                 Phase::Offered(self)
             }
+            Event::Cloud { side, event } => match End::of_cloud(head, side, event) {
+                Some(end) => self.hang_up(core, head, end, None),
+                None => Phase::Offered(self),
+            },
             Event::HangUp(end) => self.hang_up(core, head, end, None),
             Event::Provisional { .. }
             | Event::Final { .. }

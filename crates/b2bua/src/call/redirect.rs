@@ -47,7 +47,10 @@ impl Place {
         Self {
             trunk: attempt.trunk.clone(),
             peer: attempt.peer,
-            user: attempt.to_user.clone(),
+            user: match &attempt.cloud {
+                Some(cloud) => cloud.to.to_wire(),
+                None => attempt.to_user.clone(),
+            },
             host: hop.host_str().to_ascii_lowercase(),
         }
     }
@@ -84,7 +87,9 @@ impl Setup {
         };
         let trunk = Arc::clone(&trying.trunk);
         let left = trying.attempt.clone();
-        let targets = match trunk.redirect.follow && is_followed(response.status) {
+        // The marker is nobody who could be elsewhere.
+        let follows = trunk.redirect.follow && !trying.is_cloud();
+        let targets = match follows && is_followed(response.status) {
             true => self.targets(core, head, &trunk, &left, &response),
             false => VecDeque::new(),
         };
@@ -295,6 +300,7 @@ fn directly(
         to_user: user,
         from_user: before.from_user.clone(),
         from_host: before.from_host.clone(),
+        cloud: None,
         hop,
         rewritten: true,
         presented: before.presented,

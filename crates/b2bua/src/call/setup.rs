@@ -131,6 +131,7 @@ impl Setup {
             } => self.asked(core, head, server, side, &request),
             Event::HangUp(end) => self.give_up(core, head, end),
             Event::PrackTimeout => self.never_pracked(core, head),
+            Event::Cloud { event, .. } => self.cloud_said(core, head, event),
             Event::Media {
                 side: Side::B,
                 event: MediaEvent::FirstAudio { .. },
@@ -206,7 +207,9 @@ impl Setup {
         if verdict.class == FailureClass::Timeout && said.is_none() {
             verdict.status = head.trunk.early.timeout_status;
         }
-        if let (AttemptFailure::Final { status, .. }, Some(trying)) = (&failure, &self.trying)
+        self.pass_microsoft_over(&failure, &mut verdict);
+        if let (AttemptFailure::Final { status, .. } | AttemptFailure::Cloud(status), Some(trying)) =
+            (&failure, &self.trying)
             && let Some(advances) = trying.trunk.reasons.advances.get(status)
         {
             verdict.advances = *advances;
@@ -223,6 +226,22 @@ impl Setup {
         } else {
             self.exhausted(core, head)
         }
+    }
+
+    /// Where Microsoft does not carry a call, somebody else may, whatever the reason; its trunk's
+    /// other peers lead to the same resource.
+    fn pass_microsoft_over(&mut self, failure: &AttemptFailure, verdict: &mut Verdict) {
+        let spent = matches!(
+            failure,
+            AttemptFailure::SetupBudget | AttemptFailure::Internal
+        );
+        if spent || !self.trying.as_ref().is_some_and(Trying::is_cloud) {
+            return;
+        }
+        if !verdict.advances || matches!(failure, AttemptFailure::Cloud(_)) {
+            self.plan.retain(|attempt| attempt.cloud.is_none());
+        }
+        verdict.advances = true;
     }
 
     /// An attempt has come to this.

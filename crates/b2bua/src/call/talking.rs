@@ -138,6 +138,11 @@ impl Talking {
                     return self.hang_up(core, head, end, None);
                 }
             }
+            Event::Cloud { side, event } => {
+                if let Some(end) = End::of_cloud(head, side, event) {
+                    return self.hang_up(core, head, end, None);
+                }
+            }
             Event::HangUp(end) => return self.hang_up(core, head, end, None),
             Event::Provisional { .. }
             | Event::Cancelled { .. }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use e164::E164Number;
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair, PortPairId, ShardId};
 use sdp::{
     Direction, Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite,
@@ -14,6 +15,7 @@ use sip_ua::{DialogCheckpoint, DialogKey};
 use super::RestoreError;
 use super::session::SessionValue;
 use crate::call::{SessionTimer, Upkeep};
+use crate::cloud::{Carried, CloudRequest};
 use crate::core::Core;
 use crate::key::{CallKey, Side};
 use crate::leg::{Exchange, Flows, Leg, LegMedia};
@@ -33,6 +35,9 @@ pub(crate) struct LegValue {
     /// The party takes UPDATE.
     #[serde(default)]
     updates: bool,
+    /// Azure carries the leg on: the number it shows, and its name of the call.
+    #[serde(default)]
+    cloud: Option<(String, Option<String>)>,
 }
 
 /// What a leg owns of the media plane.
@@ -96,6 +101,10 @@ impl LegValue {
                 .timer
                 .map(|timer| (timer.interval.as_secs(), timer.ours)),
             updates: leg.upkeep.updates,
+            cloud: core.clouds.get(leg.media.id).map(|carried| {
+                let connection = carried.connection.as_deref();
+                (carried.caller_id.to_wire(), connection.map(str::to_owned))
+            }),
         })
     }
 
@@ -144,6 +153,7 @@ impl LegValue {
             core.index.own_call_id(&call_id, call);
         }
         core.own_leg(id, (call, side), lease, permit);
+        self.carry_on_again(core, id);
         let (ssrc, cname) = (self.media.ssrc, self.media.cname.as_str().into());
         let media = LegMedia {
             id,
@@ -181,6 +191,25 @@ impl LegValue {
             upkeep: Upkeep::restored(timer, self.updates),
             playing: HoldMusic::None,
         })
+    }
+}
+
+impl LegValue {
+    /// Azure goes on with the leg, and is told when it is over.
+    fn carry_on_again(&self, core: &mut Core, leg: LegId) {
+        let Some((number, connection)) = &self.cloud else {
+            return;
+        };
+        let Ok(caller_id) = E164Number::parse(number) else {
+            return;
+        };
+        let connection: Option<Box<str>> = connection.as_deref().map(Box::from);
+        let carried = Carried {
+            caller_id,
+            connection: connection.clone(),
+        };
+        core.clouds.begin(leg, carried);
+        core.ask_azure(CloudRequest::Resume { leg, connection });
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn may_cross(trunk: &TrunkProfile) -> bool {
 }
 
 /// Whether a field is custom context.
-pub(super) fn is_context(field: &HeaderField<'_>) -> bool {
+pub(crate) fn is_context(field: &HeaderField<'_>) -> bool {
     is_custom(field) || field.is(&HeaderName::UserToUser)
 }
 

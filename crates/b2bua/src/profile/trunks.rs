@@ -7,6 +7,7 @@ use media_relay::Clip;
 use sip_msg::wire::{ListenerId, TrunkName};
 
 use super::TrunkProfile;
+use crate::cloud::CloudProfile;
 use crate::limits::GateLimits;
 
 /// Trunks and limits as of one reload.
@@ -16,6 +17,8 @@ pub struct Profiles {
     pub trunks: BTreeMap<TrunkName, Arc<TrunkProfile>>,
     /// Limits of the gateway as a whole.
     pub limits: GateLimits,
+    /// How calls through Azure Cloud Calling are made.
+    pub cloud: CloudProfile,
     /// What routes have callers hear when no target takes their call, by name.
     pub announcements: BTreeMap<Box<str>, Arc<Clip>>,
     /// Who takes requests at a listener, in the order of their names.
@@ -43,6 +46,7 @@ impl Profiles {
         Self {
             trunks,
             limits,
+            cloud: CloudProfile::default(),
             announcements: BTreeMap::new(),
             by_listener,
         }
@@ -52,6 +56,13 @@ impl Profiles {
     #[must_use]
     pub fn with_announcements(mut self, announcements: BTreeMap<Box<str>, Arc<Clip>>) -> Self {
         self.announcements = announcements;
+        self
+    }
+
+    /// The same with calls through Azure Cloud Calling made like this.
+    #[must_use]
+    pub fn with_cloud(mut self, cloud: CloudProfile) -> Self {
+        self.cloud = cloud;
         self
     }
 

@@ -1,10 +1,11 @@
 //! Facts written down and read back.
 
 use ambient::WallTime;
+use e164::E164Number;
 use routing::Facts;
 use sip_msg::wire::TrunkName;
 
-use super::FactsRecord;
+use super::{FactsRecord, Number};
 
 impl From<&Facts> for FactsRecord {
     fn from(facts: &Facts) -> Self {
@@ -22,6 +23,11 @@ impl From<&Facts> for FactsRecord {
             room: room.collect(),
             limits: limits
                 .map(|(name, left)| (name.to_string(), *left))
+                .collect(),
+            caller_ids: facts
+                .caller_ids
+                .iter()
+                .map(|(number, room)| (Number::new(&number.to_wire()), *room))
                 .collect(),
             wall_us: facts.wall.as_unix_micros(),
             draw: facts.draw,
@@ -46,6 +52,13 @@ impl FactsRecord {
                 .limits
                 .iter()
                 .map(|(name, left)| (name.as_str().into(), *left))
+                .collect(),
+            caller_ids: self
+                .caller_ids
+                .iter()
+                .filter_map(|(number, room)| {
+                    Some((E164Number::parse(number.reveal()).ok()?, *room))
+                })
                 .collect(),
             wall: WallTime::from_unix_micros(self.wall_us),
             draw: self.draw,

@@ -8,7 +8,8 @@ const MASK: &[u8] = b"[redacted]";
 
 /// `message` without SRTP master keys (`a=crypto`, RFC 4568; `a=key-mgmt`, RFC 4567; `k=`,
 /// RFC 4566 §5.12) and without credentials (`Authorization`, `Proxy-Authorization`: the Digest
-/// response and the whole of any other scheme). It works on bytes, not on parsed messages, because
+/// response and the whole of any other scheme), and without the nonces of calls that Microsoft
+/// carries. It works on bytes, not on parsed messages, because
 /// malformed ones are traced as well; identity headers stay.
 #[must_use]
 pub fn redact(message: Bytes) -> Bytes {
@@ -82,7 +83,12 @@ fn line_secrets(message: &[u8], line: Range<usize>, found: &mut Vec<Range<usize>
     let text = &message[line.clone()];
     let value_of = |prefix: &[u8]| starts(text, prefix).then(|| line.start + prefix.len());
     let text_end = line.start + trimmed(text);
-    for prefix in [&b"k="[..], b"a=key-mgmt:", b"a=crypto:"] {
+    for prefix in [
+        &b"k="[..],
+        b"a=key-mgmt:",
+        b"a=crypto:",
+        b"x-ms-custom-trunkline-nonce:",
+    ] {
         let Some(value) = value_of(prefix) else {
             continue;
         };

@@ -158,6 +158,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 .collect(),
             wall: WallTime::from_unix_micros(wall),
             draw,
+            ..Facts::default()
         },
     )
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::Moment;
+use b2bua::cloud::CloudRequest;
 use b2bua::profile::Profiles;
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceEntry;
@@ -434,6 +435,12 @@ impl Sim {
     #[must_use]
     pub fn trace(&self) -> &[TraceEntry] {
         &self.gateway.trace
+    }
+
+    /// What Azure was asked to do so far.
+    #[must_use]
+    pub fn clouds(&self) -> &[CloudRequest] {
+        &self.gateway.clouds
     }
 
     /// Calls that are written down now.

@@ -3,6 +3,7 @@
 mod announce;
 mod bad_links;
 mod basic;
+mod cloud;
 mod contact;
 mod early;
 mod failover;

@@ -71,7 +71,9 @@ impl Identity {
         &self.certified.cert
     }
 
-    pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
+    /// The chain with its key, for another server that shows the same certificate.
+    #[must_use]
+    pub fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
     }
 }

@@ -37,6 +37,8 @@ pub struct Reading {
     pub certificates: Vec<(String, i64)>,
     /// Whether each of this gateway's names leads here in DNS.
     pub names: Vec<(String, bool)>,
+    /// What became of Azure's posts, where there is a listener for them.
+    pub posts: Option<Vec<(&'static str, u64)>>,
 }
 
 /// Writes a reading out.
@@ -58,6 +60,7 @@ impl Collector for Reading {
         self.calls(&mut encoder)?;
         self.trunks(&mut encoder)?;
         self.accounts(&mut encoder)?;
+        self.cloud(&mut encoder)?;
         self.identity(&mut encoder)?;
         self.signalling(&mut encoder)?;
         self.transport(&mut encoder)?;
@@ -66,6 +69,53 @@ impl Collector for Reading {
 }
 
 impl Reading {
+    /// Calls through Azure Cloud Calling, and the door that Azure's posts come in by.
+    fn cloud(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(posts) = &self.posts else {
+            return Ok(());
+        };
+        let counts = &self.core.counts;
+        let calls = [
+            ("asked", counts.cloud_asked),
+            ("failed", counts.cloud_failed),
+        ];
+        let calls = calls.map(|(what, count)| (vec![("outcome", what.to_owned())], int(count)));
+        counter(
+            encoder,
+            "cloud_calls",
+            "Calls that Azure was asked to carry, and of these those that it did not",
+            calls.to_vec(),
+        )?;
+        let mut in_use: Vec<u32> = self
+            .core
+            .caller_ids
+            .iter()
+            .map(|(_, calls)| *calls)
+            .collect();
+        in_use.sort_unstable();
+        let in_use = [
+            ("numbers", in_use.len() as u64),
+            ("calls", in_use.iter().map(|calls| u64::from(*calls)).sum()),
+        ];
+        let in_use = in_use.map(|(what, count)| (vec![("of", what.to_owned())], int(count)));
+        gauge(
+            encoder,
+            "cloud_caller_ids_in_use",
+            "Numbers that Azure shows now, and the calls that show them",
+            in_use.to_vec(),
+        )?;
+        let posts: Vec<_> = posts
+            .iter()
+            .map(|(what, count)| (vec![("outcome", (*what).to_owned())], int(*count)))
+            .collect();
+        counter(
+            encoder,
+            "cloud_posts",
+            "Posts to the listener of [cloud_calling]: taken, or why not",
+            posts,
+        )
+    }
+
     fn stored(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Some(stored) = self.stored else {
             return Ok(());

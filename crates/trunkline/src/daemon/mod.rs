@@ -3,6 +3,7 @@
 mod accounts;
 pub mod admin;
 pub mod clock;
+pub mod cloud;
 mod descriptors;
 pub mod diff;
 pub mod logging;
@@ -30,6 +31,7 @@ use b2bua::{B2bua, Input};
 use sip_transport::Transport;
 use store::{CallLog, LogOptions};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use admin::Operations;
@@ -38,7 +40,7 @@ use names::Names;
 use pages::Decisions;
 use records::RecordWriter;
 use reload::{Outcome, Reloader};
-use signalling::{Inboxes, Signalling, Wish};
+use signalling::{CloudLink, Inboxes, Signalling, Wish};
 use wiring::Keys;
 
 /// Page requests that may wait for the loop.
@@ -64,6 +66,8 @@ pub struct Daemon {
     wish: watch::Sender<Wish>,
     reloader: Option<Arc<Reloader>>,
     ended: oneshot::Receiver<()>,
+    /// Ends when nothing is left at Azure.
+    cloud: Option<JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -105,11 +109,17 @@ impl Daemon {
         let names = Arc::new(Names::default());
         names.configure(config, keys);
         tokio::spawn(Arc::clone(&names).watch(transport.clone(), config.self_check));
+        let cloud = match &config.cloud {
+            Some(settings) => Some(cloud::start(settings, keys, clock).await?),
+            None => None,
+        };
+        let cloud_tls = cloud.as_ref().map(|cloud| Arc::clone(&cloud.tls));
         let reloader = options.file.map(|file| {
             let (config, keys) = (config.clone(), keys.clone());
             let (transport, pages) = (transport.clone(), page_requests.clone());
             let names = Arc::clone(&names);
-            Arc::new(Reloader::new(file, config, keys, transport, pages, names))
+            let reloader = Reloader::new(file, config, keys, transport, pages, names);
+            Arc::new(reloader.with_cloud(cloud_tls))
         });
         if let Some(reloader) = &reloader {
             tokio::spawn(Arc::clone(reloader).sweep());
@@ -130,6 +140,16 @@ impl Daemon {
             clock.now(),
         );
         let (ready, prepared) = oneshot::channel();
+        let (cloud, cloud_events, cloud_ended) = match cloud {
+            Some(running) => {
+                let link = CloudLink {
+                    requests: running.requests,
+                    counts: running.counts,
+                };
+                (Some(link), Some(running.events), Some(running.ended))
+            }
+            None => (None, None, None),
+        };
         let signalling = Signalling {
             core,
             clock,
@@ -142,6 +162,7 @@ impl Daemon {
             grace: config.drain,
             faults: 0,
             names,
+            cloud,
             ready: Some(ready),
         };
         let first = vec![Input::Shadow(shadow), Input::Spent(charged)];
@@ -149,6 +170,7 @@ impl Daemon {
             transport: incoming,
             media: media_events,
             pages,
+            cloud: cloud_events,
             wish: wished,
         };
         let ended = start_signalling(signalling, inboxes, first)?;
@@ -163,6 +185,7 @@ impl Daemon {
             wish,
             reloader,
             ended,
+            cloud: cloud_ended,
         })
     }
 
@@ -192,6 +215,10 @@ impl Daemon {
     pub async fn ended(&mut self) {
         // A sender that went away without a word has ended as well.
         let _ = (&mut self.ended).await;
+        if let Some(cloud) = &mut self.cloud {
+            let _ = cloud.await;
+        }
+        self.cloud = None;
     }
 
     fn want(&self, wish: Wish) {

@@ -37,6 +37,7 @@ pub fn line(record: &CallRecord) -> String {
             "peers": record.facts.peers,
             "room": record.facts.room,
             "limits": record.facts.limits,
+            "caller_ids": record.facts.caller_ids,
             "wall_us": record.facts.wall_us,
             "draw": record.facts.draw,
         },
@@ -76,6 +77,13 @@ fn attempt(attempt: &AttemptRecord) -> Value {
         "failure": attempt.failure.map(|class| class.as_str()),
         "cost_per_minute": attempt.tariff.map(|tariff| tariff.per_minute.to_string()),
         "limits": attempt.limits,
+        "cloud_calling": attempt.cloud.as_ref().map(|cloud| json!({
+            "to": cloud.to.reveal(),
+            "caller_id": cloud.caller_id.reveal(),
+            "call_connection_id": cloud.connection,
+            "correlation_id": cloud.correlation,
+            "reason": cloud.reason,
+        })),
     })
 }
 

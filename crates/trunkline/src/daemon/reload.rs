@@ -9,12 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use b2bua::profile::Profiles;
+use rustls::ServerConfig;
 use rustls::pki_types::UnixTime;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_transport::{AllowedNetwork, Identities, Transport, TrunkFlow};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::cloud;
 use super::diff::{self, Difference};
 use super::names::Names;
 use super::pages::{Decisions, PageRequest};
@@ -64,6 +67,8 @@ pub struct Reloader {
     transport: Transport,
     signalling: mpsc::Sender<PageRequest>,
     names: Arc<Names>,
+    /// What the listener of [cloud_calling] shows.
+    cloud: Option<Arc<ArcSwap<ServerConfig>>>,
 }
 
 impl Reloader {
@@ -86,7 +91,13 @@ impl Reloader {
             transport,
             signalling,
             names,
+            cloud: None,
         }
+    }
+
+    /// The same, with the listener of [cloud_calling].
+    pub fn with_cloud(self, cloud: Option<Arc<ArcSwap<ServerConfig>>>) -> Self {
+        Self { cloud, ..self }
     }
 
     /// Reads the file again. With `dry_run` nothing is changed, only told.
@@ -168,7 +179,13 @@ impl Reloader {
         for listener in after.listeners {
             self.set_networks(listener.id, listener.networks, &leaving);
         }
+        let shown = config.cloud.as_ref().map(|cloud| cloud.certificate);
+        let shown = shown.and_then(|index| keys.identities.get(index));
+        let shown = shown.map(cloud::tls).transpose()?;
         self.transport.set_identities(identities)?;
+        if let (Some(listener), Some(shown)) = (&self.cloud, shown) {
+            listener.store(shown);
+        }
         self.tell(profiles, decisions).await?;
         self.names.configure(&config, &keys);
         *running = Running {
@@ -313,6 +330,16 @@ fn settle_static(running: &Config, new: &mut Config) -> Result<(), Vec<String>> 
     fixed(running.store == new.store, "a change in [store]");
     fixed(running.admin == new.admin, "a change in [admin]");
     fixed(running.log == new.log, "a change in [log]");
+    let reached = match (&running.cloud, &new.cloud) {
+        (Some(before), Some(after)) => before.is_reached_like(after),
+        // Without a route to it nobody needs it.
+        (_, None) => true,
+        (None, Some(_)) => false,
+    };
+    fixed(
+        reached,
+        "how Azure is reached, or reaches this gateway, by [cloud_calling]",
+    );
     let mut numbers = BTreeMap::new();
     for listener in &new.listeners {
         let known = running

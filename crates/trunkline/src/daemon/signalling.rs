@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient::Moment;
+use b2bua::cloud::{CloudEvent, CloudRequest};
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
 use b2bua::{B2bua, Input, Output};
 use media_io::MediaIo;
-use media_relay::MediaEvent;
+use media_relay::{LegId, MediaEvent};
 use sip_transport::{Incoming, Receiver, Transport};
 use store::CallLog;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::cloud::door::Counts;
 use super::metrics::{self, Reading};
 use super::names::Names;
 use super::pages::{Explained, Health, PageRequest, Status};
@@ -66,8 +68,19 @@ pub struct Signalling {
     pub faults: u64,
     /// What the world is told about this gateway.
     pub names: Arc<Names>,
+    /// Where calls that Microsoft is to carry are told of, if anywhere.
+    pub cloud: Option<CloudLink>,
     /// Told once, when the first calls would find media ports.
     pub ready: Option<oneshot::Sender<()>>,
+}
+
+/// The way to Azure.
+#[derive(Debug)]
+pub struct CloudLink {
+    /// What the core wants done there.
+    pub requests: mpsc::UnboundedSender<CloudRequest>,
+    /// What became of Azure's posts.
+    pub counts: Arc<Counts>,
 }
 
 /// What the loop listens to.
@@ -79,6 +92,8 @@ pub struct Inboxes {
     pub media: mpsc::Receiver<MediaEvent>,
     /// The operator's pages.
     pub pages: mpsc::Receiver<PageRequest>,
+    /// What happened to calls that Microsoft carries, if it carries any.
+    pub cloud: Option<mpsc::Receiver<(LegId, CloudEvent)>>,
     /// Run, drain or stop.
     pub wish: watch::Receiver<Wish>,
 }
@@ -117,6 +132,9 @@ impl Signalling {
                 }
                 Some(event) = inboxes.media.recv() => self.input(Input::Media(event)),
                 Some(incoming) = inboxes.transport.next() => self.incoming(incoming),
+                Some((leg, event)) = happened(inboxes.cloud.as_mut()) => {
+                    self.input(Input::Cloud(leg, event));
+                }
                 Some(page) = inboxes.pages.recv() => self.answer(page),
             }
             if leave_at.is_some() && self.core.call_count() == 0 && !farewell {
@@ -237,6 +255,12 @@ impl Signalling {
                 }
                 // No store keeps them yet; the core makes them whether or not anyone does.
                 Output::Checkpoint(_) => {}
+                // Without one, no route leads there.
+                Output::Cloud(request) => {
+                    if let Some(cloud) = &self.cloud {
+                        let _ = cloud.requests.send(request);
+                    }
+                }
                 Output::Trace(entry) => self.ring.push(entry),
                 Output::Leave(flow) => self.transport.leave(flow),
                 Output::Query(query) => self.transport.resolve(query),
@@ -259,6 +283,7 @@ impl Signalling {
                     faults: self.faults,
                     certificates: self.names.days_left(),
                     names: self.names.in_dns(),
+                    posts: self.cloud.as_ref().map(|cloud| cloud.counts.all()),
                 };
                 let _ = answer.send(metrics::render(reading));
             }
@@ -311,5 +336,15 @@ impl Signalling {
                 });
             }
         }
+    }
+}
+
+/// The next news of Azure; never any where nothing leads there.
+async fn happened(
+    inbox: Option<&mut mpsc::Receiver<(LegId, CloudEvent)>>,
+) -> Option<(LegId, CloudEvent)> {
+    match inbox {
+        Some(inbox) => inbox.recv().await,
+        None => std::future::pending().await,
     }
 }

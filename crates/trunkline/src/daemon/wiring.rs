@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use b2bua::cloud::CloudProfile;
 use b2bua::limits::GateLimits;
 use b2bua::profile::{
     CoreConfig, ListenerInfo, MediaConfig, MediaInterface, Profiles, TrunkProfile,
@@ -150,7 +151,15 @@ pub fn profiles(config: &Config) -> Result<Profiles> {
         Ok((announcement.name.as_str().into(), Arc::new(clip)))
     });
     let announcements = announcements.collect::<Result<_>>()?;
-    Ok(Profiles::new(trunks, limits).with_announcements(announcements))
+    let profiles = Profiles::new(trunks, limits).with_announcements(announcements);
+    Ok(match &config.cloud {
+        Some(cloud) => profiles.with_cloud(CloudProfile {
+            calls_per_number: cloud.calls_per_number,
+            ring_timeout: cloud.ring_timeout,
+            ..CloudProfile::default()
+        }),
+        None => profiles,
+    })
 }
 
 /// Compiles the routes, and those that are asked beside them.

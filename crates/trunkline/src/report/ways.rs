@@ -30,14 +30,14 @@ struct Recorded {
 struct Attempt {
     trunk: String,
     #[serde(default)]
-    cloud: Option<serde::de::IgnoredAny>,
+    cloud_calling: Option<serde::de::IgnoredAny>,
     status: Option<u16>,
     failure: Option<String>,
 }
 
 impl Attempt {
     fn target(&self) -> String {
-        match self.cloud {
+        match self.cloud_calling {
             Some(_) => CLOUD_CALLING.to_owned(),
             None => self.trunk.clone(),
         }
@@ -237,7 +237,7 @@ fn led(decision: &DecisionRecord) -> String {
     let first = decision
         .attempts
         .first()
-        .map(|attempt| attempt.trunk.clone());
+        .map(|attempt| attempt.target.clone());
     match (first, refused) {
         (Some(trunk), _) => trunk,
         (None, Some(reject)) => format!("{}: {}", reject.status, reject.reason),
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_way_says_why_it_is_not_the_first() {
-        let cloud = |status: u16| serde_json::json!({"trunk": "acs", "cloud": {}, "status": status, "failure": (status > 299).then_some("user")});
+        let cloud = |status: u16| serde_json::json!({"trunk": "acs", "cloud_calling": {}, "status": status, "failure": (status > 299).then_some("user")});
         let carrier = serde_json::json!({"trunk": "carrier", "status": 200, "failure": null});
         let ways = added(&[
             record(serde_json::json!([cloud(200)]), true),

@@ -101,6 +101,13 @@ impl Numbers {
             .insert(number.phone_number.clone(), (number, bought));
     }
 
+    /// Whether calls may be made with a number.
+    pub(super) fn may_call(&self, number: &str) -> bool {
+        let outbound =
+            |(owned, _): &(Owned, Timestamp)| matches!(owned.calling.as_str(), "outbound" | BOTH);
+        self.owned.get(number).is_some_and(outbound)
+    }
+
     pub(super) fn fail_next(&mut self, code: &str, message: &str) {
         self.operations.fail_next(code, message);
     }

@@ -84,7 +84,7 @@ impl Call {
     pub(crate) fn talking(&self) -> Option<&Talking> {
         match &self.phase {
             Phase::Talking(talking) => Some(talking),
-            Phase::Setup(_) | Phase::Offered(_) | Phase::Ending(_) => None,
+            Phase::Setup(_) | Phase::Held(_) | Phase::Offered(_) | Phase::Ending(_) => None,
         }
     }
 
@@ -96,7 +96,9 @@ impl Call {
                 let (phase, moved) = talking.let_go(core, &mut head, by);
                 (phase, Some(moved))
             }
-            other @ (Phase::Setup(_) | Phase::Offered(_) | Phase::Ending(_)) => (other, None),
+            other @ (Phase::Setup(_) | Phase::Held(_) | Phase::Offered(_) | Phase::Ending(_)) => {
+                (other, None)
+            }
         };
         (Self { head, phase }, moved)
     }
@@ -112,7 +114,9 @@ impl Call {
         let Self { mut head, phase } = self;
         let phase = match phase {
             Phase::Talking(talking) => talking.take_in(core, &mut head, (by, referral), moved),
-            other @ (Phase::Setup(_) | Phase::Offered(_) | Phase::Ending(_)) => other,
+            other @ (Phase::Setup(_) | Phase::Held(_) | Phase::Offered(_) | Phase::Ending(_)) => {
+                other
+            }
         };
         Self { head, phase }
     }

@@ -176,6 +176,7 @@ impl Core {
             to_user: referral.target.user().unwrap_or_default().to_owned(),
             from_user: calling.clone(),
             from_host: None,
+            cloud: None,
             hop: None,
             rewritten: false,
             presented: false,
@@ -203,7 +204,11 @@ impl Core {
         };
         let facts = self.facts(&question);
         match routing::decide(&self.snapshot, &facts, &question).outcome {
-            Outcome::Route(plan) => Ok(self.located(plan.attempts)),
+            Outcome::Route(mut plan) => {
+                // Whom a party is transferred to is told by its own answer.
+                plan.attempts.retain(|attempt| attempt.cloud.is_none());
+                Ok(self.located(plan.attempts))
+            }
             Outcome::Reject { status, .. } => Err(Refusal::new(status, status.default_reason())),
         }
     }

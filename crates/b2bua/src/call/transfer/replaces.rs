@@ -83,7 +83,7 @@ impl Call {
         let Self { mut head, phase } = self;
         let phase = match phase {
             Phase::Talking(talking) => talking.replaced(core, &mut head, side, by),
-            other @ (Phase::Setup(_) | Phase::Offered(_) | Phase::Ending(_)) => {
+            other @ (Phase::Setup(_) | Phase::Held(_) | Phase::Offered(_) | Phase::Ending(_)) => {
                 let status = StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST;
                 by.refuse(core, Refusal::new(status, status.default_reason()));
                 other

@@ -1,9 +1,9 @@
-//! What the operator sees and says: `[admin]`, `[log]`, `[store]`, `[shadow]`, `[cloud_calling]`.
+//! What the operator sees and says: `[admin]`, `[log]`, `[store]`, `[shadow]`.
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{OneOrMany, Span};
+use super::Span;
 
 /// `[admin]`: where the running daemon answers its operator.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -40,17 +40,6 @@ pub struct Shadow {
     /// A configuration file, of which trunks, routes and what these name are read; secrets need
     /// not be set. Read again on `reload`. Required in this table.
     pub config: Spanned<String>,
-}
-
-/// `[cloud_calling]`: Microsoft as the carrier. Read, so that a file that has it is understood.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloudCalling {
-    /// Connection string of the Azure resource; write it as `"${NAME}"`.
-    pub connection_string: Option<Spanned<String>>,
-    /// Numbers bought from Microsoft.
-    #[serde(default)]
-    pub caller_ids: OneOrMany,
 }
 
 /// `[log]`: the daemon's own messages.

@@ -54,6 +54,11 @@ pub struct Acs {
 pub struct Secret(ConnectionString);
 
 impl Secret {
+    /// A connection string that does not print itself.
+    pub(super) fn new(connection: ConnectionString) -> Self {
+        Self(connection)
+    }
+
     /// What it holds.
     pub fn connection(&self) -> &ConnectionString {
         &self.0

@@ -4,6 +4,7 @@ mod acs;
 mod announcements;
 mod auth;
 mod certificate_rules;
+mod cloud;
 mod connection;
 mod context;
 mod customers;
@@ -44,6 +45,7 @@ use super::diagnostic::{Findings, nearest};
 use super::load::Document;
 pub use acs::{Acs, Secret, VoiceRoute};
 pub use certificate_rules::{CertificateRules, ExpectedRoot};
+pub use cloud::Cloud;
 pub use media::MediaPlane;
 pub use operation::{Admin, Log, Shadow, StoreFile, Token};
 pub use sip::Signalling;
@@ -100,8 +102,10 @@ pub struct Config {
     pub log: Log,
     /// The Azure resource whose SIP routing is set from here.
     pub acs: Option<Acs>,
-    /// Routes that name `cloud-calling`.
-    pub cloud_calling_routes: Vec<String>,
+    /// Microsoft as the carrier, where a route leads to it.
+    pub cloud: Option<Cloud>,
+    /// Routes of calls from Azure that leave their numbers to it.
+    pub left_to_azure: Vec<String>,
 }
 
 /// One address the gateway is reached at.

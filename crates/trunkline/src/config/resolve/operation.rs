@@ -28,6 +28,11 @@ pub struct Admin {
 pub struct Token(String);
 
 impl Token {
+    /// A secret.
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Whether `offered` is the token; takes the same time wherever it differs.
     pub fn matches(&self, offered: &str) -> bool {
         let (a, b) = (self.0.as_bytes(), offered.as_bytes());
@@ -123,7 +128,7 @@ fn admin(document: &Document, base: &Path, config: &mut Config, findings: &mut F
     config.admin.token = raw
         .token
         .as_ref()
-        .map(|token| Token(token.get_ref().clone()));
+        .map(|token| Token::new(token.get_ref()));
     let Some(listen) = &raw.listen else { return };
     match listen.get_ref().parse::<SocketAddr>() {
         Ok(address) if !address.ip().is_loopback() && raw.token.is_none() => {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use b2bua::profile::Preset;
 use e164::{NumberPlan, PlanError, WrittenAs};
 use routing::{
     CompileError, Document as RoutingDocument, NumberConditions, PeerDoc, Pick, Place, RouteDoc,
@@ -13,7 +14,7 @@ use sip_msg::StatusCode;
 use toml::Spanned;
 
 use super::limits::texts;
-use super::{Config, announcements, choice, customers, limits, numbers, tables};
+use super::{Config, announcements, choice, cloud, customers, limits, numbers, tables};
 use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
 use crate::config::raw;
@@ -64,8 +65,14 @@ pub(super) fn resolve(
         doc.rates.clone_from(&trunk.rates);
         routing.trunks.push(doc);
     }
+    let named = |raw: &&raw::Route| names_cloud_calling(raw) && !is_left_to_azure(raw, config);
+    let leads_there = document.routes.iter().find(named).is_some();
+    if leads_there {
+        config.cloud = cloud::resolve(document, base, config, findings);
+        routing.cloud = config.cloud.as_ref().map(|cloud| cloud.doc.clone());
+    }
     for raw in &document.routes {
-        routing.routes.push(route(raw, config, findings));
+        routing.routes.push(route(raw, document, config, findings));
     }
     routing.emergency = numbers::emergency(&document.emergency);
     routing.schedules = document.schedules.iter().map(limits::schedule).collect();
@@ -83,7 +90,8 @@ pub(super) fn resolve(
         }
     }
     if let Some((span, _)) = &document.cloud_calling
-        && config.cloud_calling_routes.is_empty()
+        && !leads_there
+        && config.left_to_azure.is_empty()
     {
         findings.warning(
             span.clone(),
@@ -142,7 +150,12 @@ fn plan(numbers: &raw::Numbers, trunk: &str, findings: &mut Findings) -> NumberP
     }
 }
 
-fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> RouteDoc {
+fn route(
+    raw: &raw::Route,
+    document: &Document,
+    config: &mut Config,
+    findings: &mut Findings,
+) -> RouteDoc {
     let name = raw.name.get_ref().clone();
     let is = |side: &str, [types, countries, owners]: [&raw::OneOrMany; 3], f: &mut Findings| {
         let what = |key: &str| format!("route {name}: {side}_{key}");
@@ -164,7 +177,7 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
         during: texts(&raw.during),
         outside: texts(&raw.outside),
         headers: texts(&raw.header),
-        pick: pick(raw, findings),
+        pick: pick(raw, config, findings),
         caller_id: raw
             .caller_id
             .as_ref()
@@ -176,33 +189,45 @@ fn route(raw: &raw::Route, config: &mut Config, findings: &mut Findings) -> Rout
         ..RouteDoc::default()
     };
     customers::confine(raw, &mut doc, config, findings);
-    if doc.to.iter().any(|target| target.as_str() == CLOUD_CALLING) {
-        let span = span_of(&raw.to, CLOUD_CALLING).unwrap_or_else(|| raw.name.span());
+    if !names_cloud_calling(raw) {
+        return doc;
+    }
+    if is_left_to_azure(raw, config) {
         doc.to.retain(|target| target.as_str() != CLOUD_CALLING);
-        let nothing_left = doc.to.is_empty() && doc.announcement.is_none();
-        let then = if nothing_left {
-            "its calls are refused with 503"
-        } else {
-            "its next target is used"
-        };
-        findings.warning(
-            span,
-            format!(
-                "route {}: this version has no cloud-calling; {then}",
-                doc.name
-            ),
-        );
-        config.cloud_calling_routes.push(doc.name.clone());
-        if nothing_left {
+        if doc.to.is_empty() && doc.announcement.is_none() {
             doc.reject = Some(StatusCode::SERVICE_UNAVAILABLE);
         }
+        config.left_to_azure.push(doc.name.clone());
+    } else if document.cloud_calling.is_none() {
+        let span = span_of(&raw.to, CLOUD_CALLING).unwrap_or_else(|| raw.name.span());
+        findings
+            .error(
+                span,
+                format!("route {}: `cloud-calling` needs [cloud_calling]", doc.name),
+            )
+            .help("say there how Azure is reached, or name another target");
     }
     doc
 }
 
+fn names_cloud_calling(raw: &raw::Route) -> bool {
+    raw.to.0.iter().any(|to| to.get_ref() == CLOUD_CALLING)
+}
+
+/// Whether the route is of calls from Azure alone: what it leaves to `cloud-calling` never comes
+/// here, and would not be sent back if it did.
+fn is_left_to_azure(raw: &raw::Route, config: &Config) -> bool {
+    let of_azure = |name: &Spanned<String>| {
+        let mut trunks = config.trunks.iter();
+        let found = trunks.find(|trunk| trunk.name.as_str() == name.get_ref());
+        found.is_some_and(|trunk| trunk.preset == Preset::Acs)
+    };
+    !raw.from.0.is_empty() && raw.from.0.iter().all(of_azure)
+}
+
 /// The order of targets. Weights and prices are of what stands in the file: a target that is
 /// passed over takes its weight with it.
-fn pick(raw: &raw::Route, findings: &mut Findings) -> Pick {
+fn pick(raw: &raw::Route, config: &Config, findings: &mut Findings) -> Pick {
     const PICKS: [&str; 3] = ["order", "weight", "cost"];
     let name = raw.name.get_ref();
     let what = format!("route {name}: pick");
@@ -223,7 +248,7 @@ fn pick(raw: &raw::Route, findings: &mut Findings) -> Pick {
                 .as_ref()
                 .map(|weights| weights.get_ref().clone());
             let mut weights = given.unwrap_or_else(|| vec![1; raw.to.0.len()]);
-            if weights.len() == raw.to.0.len() {
+            if weights.len() == raw.to.0.len() && is_left_to_azure(raw, config) {
                 let mut targets = raw.to.0.iter();
                 weights.retain(|_| {
                     targets
@@ -262,6 +287,15 @@ fn tell(error: &CompileError, document: &Document, config: &Config, findings: &m
             };
             let span = list.0.get(error.item).map_or(0..0, Spanned::span);
             (span, "emergency".to_owned())
+        }
+        Place::Cloud => {
+            let at = document.cloud_calling.as_ref();
+            let span = match (at, error.field) {
+                (Some((at, raw)), "rates") => raw.rates.as_ref().map_or(at.clone(), Spanned::span),
+                (Some((at, _)), _) => at.clone(),
+                (None, _) => 0..0,
+            };
+            (span, "cloud_calling".to_owned())
         }
         Place::List(index) => named(
             "number_list",
@@ -314,6 +348,10 @@ fn tell(error: &CompileError, document: &Document, config: &Config, findings: &m
             .0
             .get(error.item)
             .map_or("", |text| text.get_ref().as_str());
+        // What is missing for it was told.
+        if wrong == CLOUD_CALLING && error.field == "to" {
+            return;
+        }
         // A trunk that is in the file and has mistakes of its own: those were told.
         if document
             .trunks
