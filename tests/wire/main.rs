@@ -6,6 +6,7 @@ mod azure_routing;
 mod baresip;
 mod calls;
 mod check;
+mod cloud_calling;
 mod decisions;
 mod demo;
 mod drain;

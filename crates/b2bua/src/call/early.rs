@@ -118,8 +118,12 @@ impl Setup {
         if !response.body.is_empty() {
             trying.take_fork(core, dialog, response.body.clone(), reliable);
         }
-        // What Azure says before it has dialled anybody is not the called party's.
+        // What Azure says before it has dialled anybody is not the called party's: the caller learns
+        // that something goes on.
         if trying.is_cloud() {
+            if !trying.rang {
+                self.ring_for_azure(core, head);
+            }
             return Phase::Setup(self);
         }
         self.alert(core, head, response);
@@ -175,15 +179,13 @@ impl Setup {
         self.tell_caller(core, head, reply);
     }
 
-    /// Azure has the call and dials the called party: the caller hears ringing, and another target
+    /// Azure has the call, to dial the called party: the caller hears ringing, and another target
     /// may be tried all the same, for nobody is known to have been alerted.
     pub(super) fn ring_for_azure(&mut self, core: &mut Core, head: &mut Head) {
         let before = self.alerted;
         self.alert(core, head, &Response::new(StatusCode::RINGING));
         self.alerted = before;
-        let cloud = core.profiles.cloud;
-        let limit = cloud.ring_timeout + cloud.setup_timeout;
-        core.arm(head.key, Timer::NoAnswer, limit);
+        core.arm_cloud(head.key);
     }
 
     /// Progress without media is ringing to a caller that was given none (I-05).

@@ -16,7 +16,7 @@ use crate::cloud::{CloudEvent, CloudRequest};
 use crate::core::{Core, Reply};
 use crate::failure::{AttemptFailure, Cause, status_from_cause};
 use crate::io::Output;
-use crate::key::Side;
+use crate::key::{CallKey, Side};
 use crate::profile::HoldMusic;
 
 /// The phase in which Azure dials the called party.
@@ -44,10 +44,16 @@ impl Setup {
             !trying.forks.is_empty()
         });
         if !agreed {
-            core.bye(dialog, Cause::BEARER_NOT_IMPLEMENTED.into());
+            core.leave_azure(dialog, Some(Cause::BEARER_NOT_IMPLEMENTED));
             return self.failed(core, head, AttemptFailure::Negotiation, None);
         }
-        self.ring_for_azure(core, head);
+        core.arm_cloud(head.key);
+        let rings = self.trying.as_ref().is_some_and(|trying| trying.rang);
+        if rings {
+            self.update_early_media(core, head);
+        } else {
+            self.ring_for_azure(core, head);
+        }
         if let Some(trying) = &self.trying {
             // Azure gives up a leg that sends nothing.
             trying.media.play(core, HoldMusic::Silence);
@@ -85,7 +91,7 @@ impl Setup {
         };
         head.note_cloud_end(&reason);
         if let Some(accepted) = self.early.accepted.take() {
-            core.bye(accepted.dialog, Cause::NORMAL_CLEARING.into());
+            core.leave_azure(accepted.dialog, Some(Cause::NORMAL_CLEARING));
         }
         self.failed(core, head, AttemptFailure::Cloud(status), None)
     }
@@ -110,12 +116,12 @@ impl Held {
                 Phase::Held(self)
             }
             Event::Cloud { event, .. } => {
-                core.bye(self.dialog, Cause::NORMAL_CLEARING.into());
+                core.leave_azure(self.dialog, Some(Cause::NORMAL_CLEARING));
                 self.setup.cloud_said(core, head, event)
             }
             Event::Timer(Timer::NoAnswer | Timer::Attempt | Timer::Budget) => {
                 head.note_cloud_end("nothing was heard of the called party in time");
-                core.bye(self.dialog, Cause::NO_ANSWER.into());
+                core.leave_azure(self.dialog, Some(Cause::NO_ANSWER));
                 let failure = AttemptFailure::Cloud(StatusCode::REQUEST_TIMEOUT);
                 self.setup.failed(core, head, failure, None)
             }
@@ -147,7 +153,7 @@ impl Held {
                 response,
             })),
             over => {
-                core.bye(dialog, Cause::NORMAL_CLEARING.into());
+                core.leave_azure(dialog, Some(Cause::NORMAL_CLEARING));
                 over
             }
         }
@@ -184,6 +190,7 @@ impl Held {
         match request.method {
             Method::Bye => {
                 core.reply(server, &trunk, Reply::new(StatusCode::OK));
+                core.leave_azure(self.dialog, None);
                 head.note_cloud_end("Azure hung up before the called party answered");
                 let cause = q850(&request.headers);
                 let status = cause.map(status_from_cause);
@@ -240,6 +247,22 @@ impl Core {
     /// Azure is to do this.
     pub(crate) fn ask_azure(&mut self, request: CloudRequest) {
         self.outputs.push_back(Output::Cloud(request));
+    }
+
+    /// Whoever speaks to Azure may fail, and its word not come: then the attempt is over as well.
+    pub(crate) fn arm_cloud(&mut self, call: CallKey) {
+        let cloud = self.profiles.cloud;
+        let limit = cloud.ring_timeout + cloud.setup_timeout;
+        self.arm(call, Timer::NoAnswer, limit);
+    }
+
+    /// The dialog of Azure's leg is no part of the call any more: a BYE that crosses is not the next
+    /// party's. Without a cause Azure has hung up itself.
+    fn leave_azure(&mut self, dialog: DialogKey, bye: Option<Cause>) {
+        self.index.disown_dialog(dialog);
+        if let Some(cause) = bye {
+            self.bye(dialog, cause.into());
+        }
     }
 
     /// A leg that Azure may have carried on is over.

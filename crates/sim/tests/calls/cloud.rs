@@ -270,6 +270,25 @@ fn a_busy_proxy_leads_to_the_next_one_with_another_nonce() {
 }
 
 #[test]
+fn azures_event_never_comes() {
+    let mut sim = world(919)
+        .party("acs", |party| party.script = Script::new().ring())
+        .start();
+    let caller = sim.call("pbx", SUBSCRIBER);
+    // Longer than a caller waits that hears nothing.
+    sim.run_for(Duration::from_secs(10));
+    assert_eq!(sim.ladder().count("pbx", "180 INVITE"), 1);
+    let leg = expected(&sim).leg;
+    tell(&mut sim, failed(StatusCode::REQUEST_TIMEOUT));
+    sim.run_until_quiet();
+    assert!(sim.view(caller).is_up(), "{}", sim.ladder());
+    assert!(sim.view(sim.called("carrier")).is_up());
+    sim.hang_up(caller);
+    sim.run_until_quiet();
+    ended(&mut sim, leg, None);
+}
+
+#[test]
 fn nobody_ever_says_a_word() {
     let mut sim = world(907).start();
     let caller = ringing(&mut sim);
@@ -313,6 +332,24 @@ fn azure_hangs_up_while_it_rings() {
     assert!(sim.view(sim.called("carrier")).is_up());
     // What crossed concerns a leg that is over.
     sim.input(Input::Cloud(leg, CloudEvent::Connected));
+    sim.hang_up(caller);
+    sim.run_until_quiet();
+    ended(&mut sim, leg, Some("c-1"));
+}
+
+#[test]
+fn a_hang_up_of_azure_that_crosses_ends_no_call_of_the_carrier() {
+    let mut sim = world(920)
+        .party("carrier", |party| party.script = Script::new().answer())
+        .start();
+    let caller = ringing(&mut sim);
+    let leg = expected(&sim).leg;
+    let azure = sim.called("acs");
+    tell(&mut sim, failed(StatusCode::BUSY_HERE));
+    sim.hang_up(azure);
+    sim.run_for(Duration::from_secs(3));
+    assert!(sim.view(caller).is_up(), "{}", sim.ladder());
+    assert_eq!(sim.ladder().count("acs", "BYE"), 2, "{}", sim.ladder());
     sim.hang_up(caller);
     sim.run_until_quiet();
     ended(&mut sim, leg, Some("c-1"));

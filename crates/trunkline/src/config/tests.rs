@@ -3,6 +3,7 @@
 mod accounts;
 mod acs;
 mod calls;
+mod cloud;
 mod figures;
 mod policies;
 mod policy_routing;

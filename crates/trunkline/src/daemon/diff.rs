@@ -95,6 +95,16 @@ pub fn differences(before: (&Config, &Keys), after: (&Config, &Keys)) -> Vec<Dif
     routes(before.0, after.0, &mut found);
     limits(before.0, after.0, &mut found);
     certificates(before, after, &mut found);
+    let cloud = |config: &Config| {
+        let cloud = config.cloud.as_ref();
+        cloud.map(|cloud| {
+            let limits = (cloud.calls_per_number, cloud.ring_timeout);
+            (cloud.doc.clone(), limits)
+        })
+    };
+    if cloud(before.0) != cloud(after.0) {
+        found.push(Difference::Table("[cloud_calling]"));
+    }
     found
 }
 

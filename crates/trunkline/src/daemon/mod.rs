@@ -65,7 +65,7 @@ pub struct Options {
 pub struct Daemon {
     wish: watch::Sender<Wish>,
     reloader: Option<Arc<Reloader>>,
-    ended: oneshot::Receiver<()>,
+    ended: Option<oneshot::Receiver<()>>,
     /// Ends when nothing is left at Azure.
     cloud: Option<JoinHandle<()>>,
 }
@@ -184,7 +184,7 @@ impl Daemon {
         Ok(Self {
             wish,
             reloader,
-            ended,
+            ended: Some(ended),
             cloud: cloud_ended,
         })
     }
@@ -214,7 +214,10 @@ impl Daemon {
     /// Waits until the daemon has ended.
     pub async fn ended(&mut self) {
         // A sender that went away without a word has ended as well.
-        let _ = (&mut self.ended).await;
+        if let Some(ended) = &mut self.ended {
+            let _ = ended.await;
+        }
+        self.ended = None;
         if let Some(cloud) = &mut self.cloud {
             let _ = cloud.await;
         }

@@ -19,7 +19,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::diagnostic::Findings;
-use super::resolve::{CertificateFiles, CertificateRules, Config, Trunk};
+use super::resolve::{CertificateFiles, CertificateRules, Cloud, Config, Trunk};
 
 pub use leaf::Leaf;
 
@@ -135,6 +135,10 @@ pub fn check(config: &Config, now: UnixTime, findings: &mut Findings) {
             .iter()
             .filter_map(|trunk| trunk.fqdn.as_deref())
             .collect();
+        // Azure, too, knows the gateway by what the certificate says.
+        let cloud = config.cloud.as_ref();
+        let cloud = cloud.filter(|cloud| cloud.certificate == index);
+        names.extend(cloud.map(Cloud::public_name));
         names.sort_unstable();
         names.dedup();
         let microsoft = users.iter().any(|trunk| trunk.preset.is_microsoft());

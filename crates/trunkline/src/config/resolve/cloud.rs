@@ -321,6 +321,12 @@ fn certificate(
 }
 
 impl Cloud {
+    /// The name in `public_url`.
+    pub fn public_name(&self) -> &str {
+        let rest = self.public_url.trim_start_matches("https://");
+        rest.split(':').next().unwrap_or(rest)
+    }
+
     /// Whether both reach Azure, and are reached by it, in the same way: the rest can change while
     /// the daemon runs.
     pub fn is_reached_like(&self, other: &Self) -> bool {

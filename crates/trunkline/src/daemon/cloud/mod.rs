@@ -3,7 +3,7 @@
 //! [`desk`] decides, [`door`] lets Azure's posts in, [`bearer`] knows whose they are; here the three
 //! meet a clock, a runtime and Azure's REST interface.
 
-mod bearer;
+pub mod bearer;
 pub mod desk;
 pub mod door;
 
