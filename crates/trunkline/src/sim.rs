@@ -22,17 +22,17 @@ use crate::demo::authority::{Authority, Usage};
 use crate::{cli, output};
 use resource::ResourceArgs;
 
-/// How it is used with a webhook.
-const EXAMPLE: &str = "\
-Example: a resource that owns one number, tells a webhook on this machine of calls that come in, and
-finds one far end busy:
-  trunkline sim acs --gateway sbc1.contoso.example --at 127.0.0.1:5061 --port 5071 \\
-    --rest 127.0.0.1:8443 --events http://localhost:5000/api/calls/incoming --http-callbacks \\
-    --owned +18335550100 --far-end +14255550123=busy";
+/// How it is used, alone and with an application's webhook.
+pub const EXAMPLES: &str = "\
+Example:  trunkline sim acs --gateway sbc1.contoso.example --at 127.0.0.1:5061 --certificates lab
+Example, with a resource that owns a number, tells a webhook on this machine of calls that come in,
+and finds a far end busy:
+          trunkline sim acs --gateway sbc1.contoso.example --at 127.0.0.1:5061 \\
+            --rest 127.0.0.1:8943 --owned +18335550100 --far-end +14255550123=busy \\
+            --events http://localhost:5000/api/calls/incoming --http-callbacks";
 
 /// Arguments of `sim acs`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLE)]
 pub struct SimAcsArgs {
     /// The gateway's name, as in its certificate and Contact
     #[arg(long, value_name = "FQDN")]
@@ -44,7 +44,7 @@ pub struct SimAcsArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        num_args = 3,
+        num_args = 1..=3,
         value_delimiter = ',',
         default_value = "127.0.0.11,127.0.0.12,127.0.0.13"
     )]
@@ -137,6 +137,8 @@ async fn run(args: &SimAcsArgs) -> Result<bool> {
 }
 
 async fn start(args: &SimAcsArgs) -> Result<AcsSim> {
+    let count = args.bind.len();
+    anyhow::ensure!(count == 3, "--bind takes three addresses, not {count}");
     let folder = &args.certificates;
     if !folder.join("microsoft.pem").exists() {
         generate(folder, &args.gateway)?;
