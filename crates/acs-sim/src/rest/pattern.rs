@@ -128,7 +128,13 @@ impl Reader {
                         ranges.extend(digits);
                         continue;
                     }
-                    _ => return None,
+                    Node::Start
+                    | Node::End
+                    | Node::Any
+                    | Node::Class(..)
+                    | Node::Group(_)
+                    | Node::Ahead(..)
+                    | Node::Repeat(..) => return None,
                 },
                 c => c,
             };
