@@ -113,9 +113,7 @@ enum AcsCommand {
 #[derive(Debug, Subcommand)]
 enum SimCommand {
     /// Microsoft's side of the SIP Interface: three proxies, mutual TLS, OPTIONS, SRTP, strict
-    #[command(
-        after_help = "Example:  trunkline sim acs --gateway sbc1.contoso.example --at 127.0.0.1:5061 --certificates lab"
-    )]
+    #[command(after_help = crate::sim::EXAMPLES)]
     Acs(SimAcsArgs),
 }
 

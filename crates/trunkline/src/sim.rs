@@ -1,4 +1,7 @@
-//! `trunkline sim acs`: Microsoft's side of the SIP Interface alone, to test a gateway against.
+//! `trunkline sim acs`: Microsoft's side of the SIP Interface alone, and of the resource behind it,
+//! to test a gateway against.
+
+mod resource;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +12,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use acs_sim::acs::{AcsConfig, AcsSim, Flavour, PROXY_NAMES, ProxyConfig, TrunkStatus};
-use acs_sim::rest::{RestConfig, RestSim};
 use acs_sim::{CallHandle, CallOptions, Ending, Identity, TlsSettings};
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -18,6 +20,16 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::demo::authority::{Authority, Usage};
 use crate::{cli, output};
+use resource::ResourceArgs;
+
+/// How it is used, alone and with an application's webhook.
+pub const EXAMPLES: &str = "\
+Example:  trunkline sim acs --gateway sbc1.contoso.example --at 127.0.0.1:5061 --certificates lab
+Example, with a resource that owns a number, tells a webhook on this machine of calls that come in,
+and finds a far end busy:
+          trunkline sim acs --gateway sbc1.contoso.example --at 127.0.0.1:5061 \\
+            --rest 127.0.0.1:8943 --owned +18335550100 --far-end +14255550123=busy \\
+            --events http://localhost:5000/api/calls/incoming --http-callbacks";
 
 /// Arguments of `sim acs`.
 #[derive(Debug, Args)]
@@ -32,7 +44,7 @@ pub struct SimAcsArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        num_args = 3,
+        num_args = 1..=3,
         value_delimiter = ',',
         default_value = "127.0.0.11,127.0.0.12,127.0.0.13"
     )]
@@ -40,9 +52,8 @@ pub struct SimAcsArgs {
     /// Their port
     #[arg(long, default_value_t = 5061)]
     port: u16,
-    /// Also serve the REST interface of a resource here, over TLS for `localhost`
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    rest: Option<SocketAddr>,
+    #[command(flatten)]
+    resource: ResourceArgs,
     /// Speak for Teams instead of ACS
     #[arg(long)]
     teams: bool,
@@ -85,10 +96,7 @@ async fn run(args: &SimAcsArgs) -> Result<bool> {
     for (name, address) in sim.proxies() {
         output::line(format_args!("{name} listens at tls:{address}"));
     }
-    let _rest = match args.rest {
-        Some(address) => Some(rest(&args.certificates, address).await?),
-        None => None,
-    };
+    let mut resource = args.resource.start(&args.certificates, &sim).await?;
     let mut incoming = sim.incoming();
     let mut told = Told::default();
     let end = async {
@@ -104,8 +112,15 @@ async fn run(args: &SimAcsArgs) -> Result<bool> {
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
-            _ = look.tick() => told.news(&sim, &args.gateway),
-            Ok(call) = incoming.recv() => { tokio::spawn(follow(call)); }
+            _ = look.tick() => {
+                told.news(&sim, &args.gateway);
+                if let Some(resource) = &mut resource {
+                    resource.news();
+                }
+            }
+            Ok(call) = incoming.recv() => {
+                tokio::spawn(follow(call, !args.resource.tells()));
+            }
             fine = &mut calls, if !placed => {
                 placed = true;
                 if !args.call.is_empty() {
@@ -122,6 +137,8 @@ async fn run(args: &SimAcsArgs) -> Result<bool> {
 }
 
 async fn start(args: &SimAcsArgs) -> Result<AcsSim> {
+    let count = args.bind.len();
+    anyhow::ensure!(count == 3, "--bind takes three addresses, not {count}");
     let folder = &args.certificates;
     if !folder.join("microsoft.pem").exists() {
         generate(folder, &args.gateway)?;
@@ -146,31 +163,6 @@ async fn start(args: &SimAcsArgs) -> Result<AcsSim> {
         .collect();
     config.media.bind = args.bind[0];
     Ok(AcsSim::start(config).await?)
-}
-
-/// The REST interface of a resource whose key is made here, and told with its connection string.
-async fn rest(folder: &Path, address: SocketAddr) -> Result<RestSim> {
-    if !folder.join("rest.pem").exists() {
-        let authority = Authority::generate()?;
-        fs::write(folder.join("rest-roots.pem"), authority.root())?;
-        issue(folder, &authority, "rest", &["localhost"])?;
-    }
-    let mut key = [0; 64];
-    getrandom::fill(&mut key)?;
-    let sim = RestSim::start(RestConfig {
-        bind: address,
-        identity: Some(identity(folder, "rest")?),
-        ..RestConfig::new(key)
-    })
-    .await
-    .with_context(|| address.to_string())?;
-    output::line(format_args!(
-        "REST listens at {}, roots {}; connection string: {}",
-        sim.address(),
-        folder.join("rest-roots.pem").display(),
-        sim.connection_string("localhost"),
-    ));
-    Ok(sim)
 }
 
 fn identity(folder: &Path, name: &str) -> Result<Identity> {
@@ -239,14 +231,17 @@ impl Told {
     }
 }
 
-/// A call to Microsoft's side: what it is and how it ends.
-async fn follow(call: CallHandle) {
+/// A call to Microsoft's side: what it is and how it ends. Who answers by Call Automation decides
+/// what is heard.
+async fn follow(call: CallHandle, talks: bool) {
     let parties = call.parties().clone();
     output::line(format_args!(
         "call from {} to {}",
         parties.caller, parties.called
     ));
-    call.talk(PACKETS).await;
+    if talks {
+        call.talk(PACKETS).await;
+    }
     let ending = call.ended().await;
     output::line(format_args!(
         "call from {} to {}: {ending:?}",

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::stage::{Handshake, LIMIT, Stage};
+use crate::stage::{CALLER, Handshake, LIMIT, MARKER, Stage};
 
 #[tokio::test]
 async fn a_subscription_is_confirmed_in_every_way() {
@@ -181,7 +181,21 @@ async fn events_are_lost_doubled_late_and_played_again() {
     );
     assert_eq!(stage.event().await.happened, Happened::CallConnected);
     near.hang_up().await;
-    // An event of Event Grid's that never comes.
+    assert!(
+        stage
+            .calls()
+            .until(LIMIT, |calls| calls.live().is_empty())
+            .await
+    );
+    stage.happened().await;
+    // Event Grid's: one again, one of a call that never came, one that never comes.
+    assert_eq!(stage.calls().replay("IncomingCall").await, Some(200));
+    stage.incoming().await;
+    let headers = [("X-MS-Custom-Nonce".to_owned(), "forged".to_owned())];
+    let forged = stage.calls().forge_incoming(MARKER, CALLER, &headers).await;
+    assert_eq!(forged, Some(200));
+    let incoming = stage.incoming().await;
+    assert_eq!(incoming.sip_headers["x-ms-custom-nonce"], "forged");
     stage.calls().wish("IncomingCall", Mischief::Lost, 1);
     let near = stage.dial().await;
     assert!(

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use acs_client::Error;
 use acs_client::call_automation::{CreateCall, Happened, Identifier, Origin, PhoneNumber};
-use acs_sim::rest::calls::{FarEnd, FarSound};
+use acs_client::sip_routing::{SipPatch, SipTrunk, SipTrunkRoute};
+use acs_sim::rest::calls::{CallAutomation, FarEnd, FarSound};
 use acs_sim::rest::{Fault, Trouble};
 use acs_sim::{By, Ending, exchange};
 
-use crate::stage::{FAR, LIMIT, OWNED, Stage};
+use crate::stage::{CALLER, FAR, FQDN, LIMIT, OWNED, Stage};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -225,9 +226,7 @@ async fn the_meter_runs_until_the_application_ends_the_call() {
     stage.add(&call, FAR, OWNED).await.expect("invited");
     stage.happened().await;
     near.hang_up().await;
-    let left = |calls: &acs_sim::rest::calls::CallAutomation| {
-        calls.live().first().is_some_and(|call| !call.leg)
-    };
+    let left = |calls: &CallAutomation| calls.live().first().is_some_and(|call| !call.leg);
     assert!(stage.calls().until(LIMIT, left).await);
     assert_eq!(stage.calls().meter().up.len(), 1);
     stage.client.hang_up_call(&call).await.expect("hung up");
@@ -273,6 +272,58 @@ async fn the_resource_calls_by_itself() {
     stage.client.create_call(&create).await.expect("created");
     assert_eq!(stage.happened().await.happened, Happened::CreateCallFailed);
     assert!(stage.calls().live().is_empty());
+}
+
+/// A voice route that takes the number sends the call back to the gateway, whatever the caller id:
+/// Microsoft's network is not asked, nor paid.
+#[tokio::test]
+async fn a_voice_route_goes_before_the_telephone_network() {
+    let mut stage = Stage::new().await;
+    let routing = SipPatch {
+        trunks: [(
+            FQDN.to_owned(),
+            Some(SipTrunk {
+                sip_signaling_port: 5061,
+            }),
+        )]
+        .into(),
+        routes: Some(vec![SipTrunkRoute {
+            name: "all but toll-free".to_owned(),
+            description: String::new(),
+            number_pattern: r"^(?!\+1833)\+1[0-9]*$".to_owned(),
+            trunks: vec![FQDN.to_owned()],
+        }]),
+    };
+    let written = stage.client.patch_sip_configuration(&routing).await;
+    written.expect("routes");
+    let (near, _far, call) = stage.connected().await;
+    let expected = stage.gateway.expect(FAR);
+    stage.add(&call, FAR, CALLER).await.expect("invited");
+    let event = stage.happened().await;
+    assert!(
+        matches!(event.happened, Happened::AddParticipantSucceeded(_)),
+        "{event:?}"
+    );
+    let third = expected.await.expect("it came back");
+    assert_eq!(third.parties().caller, CALLER);
+    assert_eq!(stage.calls().meter().dialled, 0);
+    let audio = exchange(&near, &third, 50).await;
+    assert!(audio.exact(50), "{audio:?}");
+    third.hang_up().await;
+    let gone = |calls: &CallAutomation| calls.live().iter().all(|call| call.participants == 0);
+    assert!(stage.calls().until(LIMIT, gone).await);
+    stage
+        .add(&call, "+18335550123", OWNED)
+        .await
+        .expect("invited");
+    let event = stage.happened().await;
+    assert!(
+        matches!(event.happened, Happened::AddParticipantSucceeded(_)),
+        "{event:?}"
+    );
+    assert_eq!(stage.calls().meter().up.len(), 1);
+    stage.client.terminate_call(&call).await.expect("ended");
+    near.ended().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod checks;
 mod config;
 mod description;
+mod dial;
 mod manner;
 mod probe;
 mod report;
@@ -15,15 +16,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use sip_msg::{HeaderName, Headers, Uri};
+use sip_msg::{HeaderName, Headers};
 use tokio::sync::{broadcast, oneshot, watch};
 
 pub use config::{AcsConfig, Flavour, PROXY_NAMES, ProxyConfig, ProxyMode, TrunkRegistration};
 pub use report::{Ping, PingStatus, TlsStatus, TrunkState, TrunkStatus, Violation};
 
 use crate::agent::{Agent, AgentConfig, locked};
-use crate::call::{CallHandle, Phase};
-use crate::caller::{self, Destination};
+use crate::call::CallHandle;
 use crate::connections::Connection;
 use crate::log::Logged;
 use crate::manner::{Manner, supply};
@@ -32,6 +32,7 @@ use crate::party::{Announcements, StartError, tls_ends};
 use crate::script::{Behaviour, CallOptions, same_number};
 use crate::stream::StreamLimits;
 use crate::wire::{Hop, Transport};
+pub(crate) use dial::Dialler;
 use probe::Probing;
 use report::Ledger;
 pub(crate) use texture::guid;
@@ -136,31 +137,12 @@ impl AcsSim {
         trunk: &str,
         options: CallOptions,
     ) -> std::io::Result<CallHandle> {
-        let invalid = std::io::ErrorKind::InvalidInput;
-        let hop = self.side.hop_to(trunk).ok_or(invalid)?;
-        let there = format!("{trunk}:{}", hop.addr.port());
-        let text = options
-            .request_uri
-            .clone()
-            .unwrap_or_else(|| format!("sip:{number}@{there};user=phone;transport=tls"));
-        let from = match (&options.from_uri, &options.caller) {
-            (Some(uri), _) => uri.clone(),
-            (None, Some(caller)) => {
-                let proxy = self.side.host(self.agent.local(options.from_proxy));
-                format!("sip:{caller}@{proxy};user=phone")
-            }
-            (None, None) => "sip:anonymous@anonymous.invalid".to_owned(),
-        };
-        let destination = Destination {
-            uri: Uri::parse(text).map_err(|_| invalid)?,
-            to: format!("sip:{number}@{there};user=phone"),
-            from,
-            hop,
-        };
-        let call = caller::place(&self.agent, destination, options).await?;
-        let watcher = watch_progress(Arc::downgrade(&self.side), call.clone());
-        self.agent.keep(tokio::spawn(watcher).abort_handle());
-        Ok(call)
+        dial::place(&self.agent, &self.side, number, trunk, options).await
+    }
+
+    /// A way to call that does not keep this side alive.
+    pub(crate) fn dialler(&self) -> Dialler {
+        Dialler::new(&self.agent, &self.side)
     }
 
     /// Resolves to the next incoming call to this number. Ask before the call is placed.
@@ -253,24 +235,6 @@ impl AcsSim {
     /// Ends every call without a word and closes every socket.
     pub fn shutdown(&self) {
         self.agent.shutdown();
-    }
-}
-
-/// The gateway timer: 18x or a final response, or the call is given up (U-04).
-async fn watch_progress(side: Weak<Microsoft>, call: CallHandle) {
-    let Some(patience) = side.upgrade().map(|side| side.config.progress_patience) else {
-        return;
-    };
-    let progressed = call.wait(|state| state.phase > Phase::Trying);
-    if tokio::time::timeout(patience, progressed).await.is_err()
-        && let Some(side) = side.upgrade()
-    {
-        let called = &call.parties().called;
-        side.ledger().note(
-            "U-04",
-            format!("no 18x or final within {patience:?} for {called}"),
-        );
-        call.cancel();
     }
 }
 

@@ -12,6 +12,7 @@ pub mod calls;
 mod faults;
 mod listener;
 mod numbers;
+mod pattern;
 mod repeat;
 mod request;
 mod service;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::RestConfig;
 use super::answer::Answer;
 use super::auth::Door;
-use super::calls::CallAutomation;
+use super::calls::{CallAutomation, Resource};
 use super::faults::{Fault, Faults, Trouble, refusal};
 use super::numbers::Numbers;
 use super::repeat::{Key, Repeatable};
@@ -146,7 +146,13 @@ impl Service {
         let answer = match area {
             Area::SipRouting => self.sip_routing.answer(request, &segments),
             Area::Numbers => self.numbers.answer(now, request, &segments),
-            Area::Calls => self.calls.answer(request, &segments, &self.numbers),
+            Area::Calls => {
+                let resource = Resource {
+                    numbers: &self.numbers,
+                    sip_routing: &self.sip_routing,
+                };
+                self.calls.answer(request, &segments, &resource)
+            }
         };
         Ok(match key {
             Some(key) => {

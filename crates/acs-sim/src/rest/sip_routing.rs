@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
+use super::pattern::matches;
 use super::request::Request;
 
 const MOST: usize = 250;
@@ -87,6 +88,13 @@ impl SipRouting {
             .map_err(|Broken(_, code, message)| format!("{code}: {message}"))?;
         *self = next;
         Ok(())
+    }
+
+    /// The trunks of the first route that takes a number; `None` where none does.
+    pub(super) fn trunks_for(&self, number: &str) -> Option<Vec<String>> {
+        let mut routes = self.routes.iter();
+        let route = routes.find(|route| matches(&route.pattern, number))?;
+        Some(route.trunks.clone())
     }
 
     fn patched(&self, patch: &Map<String, Value>) -> Result<Self, Broken> {

@@ -9,9 +9,10 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep};
 
 use super::event::Arrival;
-use super::network::{FarEnd, FarSound, Outcome, refused_caller_id};
+use super::network::{FarEnd, FarSound, Outcome};
 use super::post::Post;
 use super::state::{Call, Member, Waiting};
+use super::way::Way;
 use super::{CallAutomation, Inner};
 use crate::acs::{AcsSim, guid};
 use crate::call::{CallHandle, Ending};
@@ -19,14 +20,14 @@ use crate::script::{Provisional, Rejection};
 
 /// How long somebody is called where nothing is said about it.
 const INVITATION: Duration = Duration::from_secs(60);
-/// How long it takes Microsoft to refuse what it does not even try.
-const AT_ONCE: Duration = Duration::from_millis(20);
 
 impl CallAutomation {
     /// From now on calls that reach Microsoft's side are the resource's: those for numbers that
     /// nothing else is said about, or [`Behaviour::Manual`](crate::Behaviour::Manual).
     pub fn attach(&self, side: &AcsSim) {
         side.hand_over();
+        // One side is enough to call by.
+        let _ = self.0.dialler.set(side.dialler());
         let (inner, mut calls) = (Arc::clone(&self.0), side.handed_over());
         self.0.spawn(async move {
             loop {
@@ -44,8 +45,6 @@ impl CallAutomation {
 pub(super) struct Invite {
     pub(super) number: String,
     pub(super) caller_id: String,
-    /// Whether the resource owns that number and may call with it.
-    pub(super) owned: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) context: Option<String>,
     pub(super) callback: Option<String>,
@@ -173,12 +172,7 @@ impl Inner {
     }
 
     /// Begins to call somebody into a call; gives the invitation's id. How it ends is an event.
-    pub(super) fn invite(
-        self: &Arc<Self>,
-        call: &mut Call,
-        invite: Invite,
-        far_end: FarEnd,
-    ) -> String {
+    pub(super) fn invite(self: &Arc<Self>, call: &mut Call, invite: Invite, way: Way) -> String {
         let invitation = guid();
         let timeout = invite.timeout.unwrap_or(INVITATION);
         call.members.push(Member {
@@ -188,25 +182,15 @@ impl Inner {
             since: None,
             context: invite.context,
             callback: invite.callback,
+            routed: way.is_routed(),
+            leg: None,
         });
         let (this, call, known) = (Arc::clone(self), call.id.clone(), invitation.clone());
-        self.spawn(this.ring(call, known, far_end, timeout));
-        invitation
-    }
-
-    /// What the far end comes to, once what Microsoft itself checks is fine.
-    pub(super) fn checked(&self, invite: &Invite, load: usize, far_end: FarEnd) -> FarEnd {
-        let refused = |outcome| FarEnd::Fails {
-            after: AT_ONCE,
-            outcome,
-        };
-        if !invite.owned {
-            refused(refused_caller_id())
-        } else if load >= self.config.calls_per_number {
-            refused(Outcome::network(603, "Decline"))
-        } else {
-            far_end
+        match way {
+            Way::Network(far_end) => self.spawn(this.ring(call, known, far_end, timeout)),
+            Way::Trunks(trunks) => self.spawn(this.ring_trunks(call, known, trunks, timeout)),
         }
+        invitation
     }
 
     async fn ring(
@@ -251,7 +235,7 @@ impl Inner {
     }
 
     /// The far end answered; false where nobody waits for it any more.
-    fn answered(self: &Arc<Self>, id: &str, invitation: &str, sound: FarSound) -> bool {
+    pub(super) fn answered(self: &Arc<Self>, id: &str, invitation: &str, sound: FarSound) -> bool {
         let mut state = self.state();
         let Some(call) = state.calls.get_mut(id) else {
             return false;
@@ -260,6 +244,7 @@ impl Inner {
             return false;
         };
         member.since = Some(Timestamp::now());
+        let (routed, trunk) = (member.routed, member.leg.clone());
         let more = json!({"participant": super::event::phone(&member.number)});
         let (context, callback) = (member.context.clone(), member.callback.clone());
         let outcome = Outcome::success("The participant was added.");
@@ -283,18 +268,22 @@ impl Inner {
                 leg.answer(Vec::new());
             }
             match sound {
-                FarSound::Silence => {}
+                FarSound::Silence => {
+                    if let Some(trunk) = &trunk {
+                        leg.bridge(trunk);
+                    }
+                }
                 FarSound::Echo => leg.bridge(&leg),
                 FarSound::Talks(packets) => {
                     self.spawn(async move { leg.talk(packets).await });
                 }
             }
         }
-        state.answered += 1;
+        state.answered += u64::from(!routed);
         true
     }
 
-    fn failed(&self, id: &str, invitation: &str, outcome: &Outcome) {
+    pub(super) fn failed(&self, id: &str, invitation: &str, outcome: &Outcome) {
         let mut state = self.state();
         let Some(call) = state.calls.get_mut(id) else {
             return;
@@ -332,7 +321,7 @@ impl Inner {
     }
 
     /// Somebody on the telephone network hung up.
-    fn left(&self, id: &str, invitation: &str) {
+    pub(super) fn left(&self, id: &str, invitation: &str) {
         let mut state = self.state();
         if let Some(call) = state.calls.get_mut(id) {
             call.members.retain(|one| one.invitation != invitation);

@@ -7,19 +7,26 @@ use serde_json::json;
 
 use super::body::{Body, LONGEST, invalid, no_call, refuse};
 use super::conduct::Invite;
-use super::network::{FarEnd, Outcome};
+use super::network::Outcome;
 use super::state::Call;
 use super::{CallAutomation, Inner};
 use crate::acs::guid;
 use crate::rest::answer::Answer;
 use crate::rest::numbers::Numbers;
 use crate::rest::request::Request;
+use crate::rest::sip_routing::SipRouting;
 use crate::script::Rejection;
 
 /// How long what is played takes.
 const PLAYS: Duration = Duration::from_millis(100);
 
 type Answered = Result<Answer, Answer>;
+
+/// What else the resource has.
+pub(in crate::rest) struct Resource<'a> {
+    pub(in crate::rest) numbers: &'a Numbers,
+    pub(in crate::rest) sip_routing: &'a SipRouting,
+}
 
 impl CallAutomation {
     /// What anybody may ask: the keys of the tokens, and the link of a validation.
@@ -51,9 +58,9 @@ impl CallAutomation {
         &self,
         request: &Request,
         segments: &[&str],
-        numbers: &Numbers,
+        resource: &Resource<'_>,
     ) -> Answer {
-        let answer = self.0.answer(request, segments, numbers);
+        let answer = self.0.answer(request, segments, resource);
         self.0.news.send_replace(());
         answer.unwrap_or_else(|refusal| refusal)
     }
@@ -64,14 +71,14 @@ impl Inner {
         self: &Arc<Self>,
         request: &Request,
         segments: &[&str],
-        numbers: &Numbers,
+        resource: &Resource<'_>,
     ) -> Answered {
         let body = Body::of(request)?;
         match (request.method.as_str(), segments) {
-            ("POST", ["calling", "callConnections"]) => self.create(&body, numbers),
+            ("POST", ["calling", "callConnections"]) => self.create(&body, resource),
             ("POST", ["calling", "callConnections:answer"]) => self.take(&body),
             ("POST", ["calling", "callConnections:reject"]) => self.reject(&body),
-            ("POST", ["calling", "callConnections:redirect"]) => self.redirect(&body),
+            ("POST", ["calling", "callConnections:redirect"]) => self.redirect(&body, resource),
             (method, ["calling", "callConnections", call]) => {
                 match (method, call.split_once(':')) {
                     ("GET", None) => self.with(call, |call| Ok(Answer::json(200, &call.json()))),
@@ -103,7 +110,7 @@ impl Inner {
                 })
             }
             ("POST", ["calling", "callConnections", call, what]) => match *what {
-                "participants:add" => self.add(call, &body, numbers),
+                "participants:add" => self.add(call, &body, resource),
                 "participants:remove" => self.remove(call, &body),
                 "participants:cancelAddParticipant" => self.cancel(call, &body),
                 other => Err(unsupported(other)),
@@ -188,10 +195,11 @@ impl Inner {
     }
 
     /// Sends a call on. The request has no field for the number shown, so there is none.
-    fn redirect(self: &Arc<Self>, body: &Body) -> Answered {
+    fn redirect(self: &Arc<Self>, body: &Body, resource: &Resource<'_>) -> Answered {
         let context = body.must("incomingCallContext")?;
         let number = Body::number(&body.0["target"])?;
         let mut state = self.state();
+        let way = self.way(&state, &number, None, resource)?;
         let waiting = state.waiting.remove(&context).ok_or_else(no_call)?;
         let parties = waiting.handle.parties().clone();
         let mut call = Call {
@@ -201,17 +209,15 @@ impl Inner {
             application: false,
             ..self.new_call(String::new(), None)
         };
-        let far_end = state.network.of(&number, &self.config.otherwise);
         let invite = Invite {
             number,
             caller_id: String::new(),
-            owned: true,
             timeout: None,
             context: None,
             callback: None,
         };
-        state.dialled += 1;
-        self.invite(&mut call, invite, far_end);
+        state.dialled += u64::from(!way.is_routed());
+        self.invite(&mut call, invite, way);
         let (id, leg) = (call.id.clone(), waiting.handle);
         state.calls.insert(id.clone(), call);
         let this = Arc::clone(self);
@@ -224,7 +230,7 @@ impl Inner {
         Ok(Answer::bare(204))
     }
 
-    fn create(self: &Arc<Self>, body: &Body, numbers: &Numbers) -> Answered {
+    fn create(self: &Arc<Self>, body: &Body, resource: &Resource<'_>) -> Answered {
         let callback = self.callback(body.text("callbackUri"))?;
         let targets = body.0["targets"].as_array().cloned().unwrap_or_default();
         if targets.is_empty() || targets.len() > 5 {
@@ -241,26 +247,23 @@ impl Inner {
         }
         for target in &targets {
             let number = Body::number(target)?;
-            let far_end = state.network.of(&number, &self.config.otherwise);
+            let way = self.way(&state, &number, Some(&caller_id), resource)?;
             let invite = Invite {
                 number,
-                owned: numbers.may_call(&caller_id),
                 caller_id: caller_id.clone(),
                 timeout: None,
                 context: None,
                 callback: None,
             };
-            let load = state.load(&caller_id) + call.members.len();
-            let far_end = self.checked(&invite, load, unless_refused(far_end)?);
-            state.dialled += 1;
-            self.invite(&mut call, invite, far_end);
+            state.dialled += u64::from(!way.is_routed());
+            self.invite(&mut call, invite, way);
         }
         let props = call.json();
         state.calls.insert(call.id.clone(), call);
         Ok(Answer::json(201, &props))
     }
 
-    fn add(self: &Arc<Self>, id: &str, body: &Body, numbers: &Numbers) -> Answered {
+    fn add(self: &Arc<Self>, id: &str, body: &Body, resource: &Resource<'_>) -> Answered {
         let number = Body::number(&body.0["participantToAdd"])?;
         let caller_id = body.caller_id()?;
         let timeout = Body::timeout(&body.0["invitationTimeoutInSeconds"])?;
@@ -268,23 +271,21 @@ impl Inner {
         let elsewhere = elsewhere.map(|url| self.callback(Some(url))).transpose()?;
         let context = body.text("operationContext");
         let mut state = self.state();
-        let far_end = unless_refused(state.network.of(&number, &self.config.otherwise))?;
-        let load = state.load(&caller_id);
+        let way = self.way(&state, &number, Some(&caller_id), resource)?;
+        let routed = way.is_routed();
         let call = state.of_application(id).ok_or_else(no_call)?;
         if !call.connected {
             return Err(refuse(400, 8501, "The call is not established."));
         }
         let invite = Invite {
             number: number.clone(),
-            owned: numbers.may_call(&caller_id),
             caller_id,
             timeout,
             context: context.clone(),
             callback: elsewhere,
         };
-        let far_end = self.checked(&invite, load, far_end);
-        let invitation = self.invite(call, invite, far_end);
-        state.dialled += 1;
+        let invitation = self.invite(call, invite, way);
+        state.dialled += u64::from(!routed);
         let said = json!({
             "participant": Call::participant(&number), "operationContext": context,
             "invitationId": invitation,
@@ -401,18 +402,6 @@ impl Inner {
             });
             Ok(Answer::bare(202))
         })
-    }
-}
-
-/// A far end for which Azure refuses the request itself.
-fn unless_refused(far_end: FarEnd) -> Result<FarEnd, Answer> {
-    match far_end {
-        FarEnd::Refused {
-            status,
-            code,
-            retry_after,
-        } => Err(crate::rest::faults::refusal(status, &code, retry_after)),
-        other @ (FarEnd::Answers { .. } | FarEnd::Fails { .. } | FarEnd::Never) => Ok(other),
     }
 }
 

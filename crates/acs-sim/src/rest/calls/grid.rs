@@ -89,6 +89,29 @@ impl CallAutomation {
         self.0.state().subscription = Some(subscription);
     }
 
+    /// Tells the webhook of a call that never came, with these header fields; gives what was
+    /// answered, `None` where nobody subscribed or nothing was answered.
+    pub async fn forge_incoming(
+        &self,
+        to: &str,
+        from: &str,
+        headers: &[(String, String)],
+    ) -> Option<u16> {
+        let subscription = self.0.state().subscription.clone()?;
+        let (call, correlation, context) = (guid(), guid(), guid());
+        let arrival = Arrival {
+            to,
+            from,
+            display_name: "",
+            context: &context,
+            server_call_id: &call,
+            correlation_id: &correlation,
+            headers,
+        };
+        let post = self.0.arrival(&subscription, &arrival);
+        self.0.send(&post, None, 1).await
+    }
+
     /// Whether the address of the other form of validation was read.
     #[must_use]
     pub fn validated_by_link(&self) -> bool {
@@ -182,6 +205,12 @@ impl Inner {
         let Some(subscription) = self.state().subscription.clone() else {
             return false;
         };
+        let post = self.arrival(&subscription, arrival);
+        self.spawn(Arc::clone(self).notify(post));
+        true
+    }
+
+    fn arrival(&self, subscription: &Subscription, arrival: &Arrival<'_>) -> Post {
         let body = grid(
             subscription.schema,
             INCOMING,
@@ -190,8 +219,6 @@ impl Inner {
             Timestamp::now(),
             &arrival.data(),
         );
-        let post = subscription.post(INCOMING, "Notification", body);
-        self.spawn(Arc::clone(self).notify(post));
-        true
+        subscription.post(INCOMING, "Notification", body)
     }
 }

@@ -17,6 +17,7 @@ mod network;
 mod post;
 mod state;
 mod token;
+mod way;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use config::{CallsConfig, ISSUER};
+pub(super) use desk::Resource;
 pub use event::Schema;
 pub use grid::Subscription;
 pub use mischief::{Mischief, Seal};
@@ -35,6 +37,7 @@ pub use network::{FarEnd, FarSound, Outcome};
 pub use post::Posted;
 pub use state::{LiveCall, Meter, Metered};
 
+use crate::acs::Dialler;
 use post::Post;
 use state::State;
 use token::Signer;
@@ -56,6 +59,8 @@ struct Inner {
     signer: OnceLock<Signer>,
     /// A key that is not published.
     stranger: OnceLock<Signer>,
+    /// How numbers of voice routes are called.
+    dialler: OnceLock<Dialler>,
     /// Where the simulation listens.
     base: OnceLock<String>,
     news: watch::Sender<()>,
@@ -96,6 +101,7 @@ impl CallAutomation {
             http: builder.build()?,
             signer: OnceLock::new(),
             stranger: OnceLock::new(),
+            dialler: OnceLock::new(),
             base: OnceLock::new(),
             news: watch::Sender::new(()),
             tasks: Mutex::default(),
@@ -176,10 +182,9 @@ impl CallAutomation {
             .into_iter()
             .rev()
             .find(|one| one.kind == kind)?;
-        let post = Post::callback(&last.kind, &last.url, last.body);
         let token = last.authorization.as_deref();
         let token = token.and_then(|text| text.strip_prefix("Bearer "));
-        self.0.send(&post, token, last.attempt).await
+        self.0.send(last.again(), token, last.attempt).await
     }
 
     /// Posts an event about a call that never happened; gives what was answered. `url` is a

@@ -39,6 +39,14 @@ pub struct Posted {
     pub status: Option<u16>,
     /// When it was over.
     pub at: Timestamp,
+    post: Post,
+}
+
+impl Posted {
+    /// The same delivery, to be made again.
+    pub(super) fn again(&self) -> &Post {
+        &self.post
+    }
 }
 
 /// Deliveries so far.
@@ -186,6 +194,7 @@ impl Inner {
             attempt,
             status,
             at: Timestamp::now(),
+            post: post.clone(),
         });
         self.news.send_replace(());
         status

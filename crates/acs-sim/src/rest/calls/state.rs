@@ -81,6 +81,19 @@ pub(super) struct Member {
     /// What the operation was asked for with, and where its events go.
     pub(super) context: Option<String>,
     pub(super) callback: Option<String>,
+    /// Whether a voice route takes the call, so that Microsoft's network does not.
+    pub(super) routed: bool,
+    /// The leg to the trunk of that route.
+    pub(super) leg: Option<CallHandle>,
+}
+
+impl Drop for Member {
+    /// Whoever is dropped in any way is hung up on.
+    fn drop(&mut self) {
+        if let Some(leg) = &self.leg {
+            leg.cancel();
+        }
+    }
 }
 
 /// A call that was answered or made.
@@ -241,7 +254,7 @@ impl State {
     pub(super) fn load(&self, caller_id: &str) -> usize {
         let members = self.calls.values().flat_map(|call| &call.members);
         members
-            .filter(|member| member.caller_id == caller_id)
+            .filter(|member| !member.routed && member.caller_id == caller_id)
             .count()
     }
 
@@ -252,7 +265,7 @@ impl State {
             ..Meter::default()
         };
         for call in self.calls.values() {
-            for member in &call.members {
+            for member in call.members.iter().filter(|member| !member.routed) {
                 let shown = Metered {
                     call: call.id.clone(),
                     number: member.number.clone(),
