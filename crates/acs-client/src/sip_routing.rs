@@ -39,7 +39,11 @@ pub struct SipTrunkRoute {
     /// Its name, unique.
     pub name: String,
     /// What its owner says about it.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub description: String,
     /// A .NET regular expression on the called number, which is digits with or without `+`.
     #[serde(rename = "numberPattern")]
@@ -155,7 +159,12 @@ mod tests {
             "numberPattern":"b","trunks":null}]}"#;
         let read: SipConfiguration = serde_json::from_str(text).expect("a document");
         assert_eq!((read.trunks.len(), read.routes.len()), (0, 1));
-        assert_eq!(serde_json::from_str::<SipConfiguration>("{}").expect("none").routes, []);
+        assert_eq!(
+            serde_json::from_str::<SipConfiguration>("{}")
+                .expect("none")
+                .routes,
+            []
+        );
     }
 
     #[test]

@@ -106,9 +106,7 @@ enum AcsCommand {
     #[command(after_help = "Example:  trunkline acs diff -c /etc/trunkline/trunkline.toml")]
     Diff(acs::DiffArgs),
     /// Set Azure's trunks and voice routes from the configuration, in one step
-    #[command(
-        after_help = "Example:  trunkline acs apply -c /etc/trunkline/trunkline.toml --yes"
-    )]
+    #[command(after_help = "Example:  trunkline acs apply -c /etc/trunkline/trunkline.toml --yes")]
     Apply(acs::ApplyArgs),
 }
 

@@ -31,7 +31,12 @@ use plan::{Action, Plan};
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/trunkline/trunkline.toml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/trunkline/trunkline.toml"
+    )]
     config: PathBuf,
     /// Also delete the trunks and routes that were not created from here
     #[arg(long)]

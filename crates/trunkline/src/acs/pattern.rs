@@ -48,7 +48,10 @@ fn closed(open: &[(String, String)], kept: &[String]) -> (String, Vec<String>) {
 }
 
 fn whole(open: &[(String, String)], kept: &[String]) -> String {
-    let expressions: Vec<&str> = open.iter().map(|(expression, _)| expression.as_str()).collect();
+    let expressions: Vec<&str> = open
+        .iter()
+        .map(|(expression, _)| expression.as_str())
+        .collect();
     let mut text = "^".to_owned();
     if !kept.is_empty() {
         text.push_str(&format!("(?!(?:{})$)", kept.join("|")));
@@ -139,7 +142,10 @@ fn between(low: &str, high: &str) -> Vec<String> {
     if first == last {
         let digit = char::from(first);
         let inner = between(&low[1..], &high[1..]);
-        return inner.iter().map(|inner| format!("{digit}{inner}")).collect();
+        return inner
+            .iter()
+            .map(|inner| format!("{digit}{inner}"))
+            .collect();
     }
     let mut alternatives = Vec::new();
     let (mut from, mut to) = (first, last);
@@ -155,7 +161,9 @@ fn between(low: &str, high: &str) -> Vec<String> {
         let zeros = "0".repeat(rest);
         let digit = char::from(last);
         let inner = between(&zeros, &high[1..]);
-        inner.into_iter().map(move |inner| format!("{digit}{inner}"))
+        inner
+            .into_iter()
+            .map(move |inner| format!("{digit}{inner}"))
     });
     if from <= to {
         let mut any = rest;
@@ -191,7 +199,10 @@ mod tests {
             ("911", "^911$"),
             ("*", r"^\+?[0-9]+$"),
             ("+14255550100-+14255550199", r"^\+142555501[0-9]{2}$"),
-            ("+14255550195-+14255550204", r"^\+14255550(?:19[5-9]|20[0-4])$"),
+            (
+                "+14255550195-+14255550204",
+                r"^\+14255550(?:19[5-9]|20[0-4])$",
+            ),
         ] {
             assert_eq!(compiled(number), expression, "{number}");
         }
@@ -201,14 +212,26 @@ mod tests {
     #[test]
     fn both_sides_match_the_same_numbers() {
         for text in [
-            "+12*", "+1?3?", "+1000-+1999", "+1234-+5678", "+0007-+0007", "+0999-+1001", "+9*9",
-            "*", "1234-4321", "+1?*",
+            "+12*",
+            "+1?3?",
+            "+1000-+1999",
+            "+1234-+5678",
+            "+0007-+0007",
+            "+0999-+1001",
+            "+9*9",
+            "*",
+            "1234-4321",
+            "+1?*",
         ] {
             let pattern = Pattern::parse(text).expect(text);
             let judge = Judge::new(&compiled(text)).expect("judged");
             for number in 0..10_000 {
                 for number in [format!("+{number:04}"), format!("{number:04}")] {
-                    assert_eq!(judge.matches(&number), pattern.matches(&number), "{text} {number}");
+                    assert_eq!(
+                        judge.matches(&number),
+                        pattern.matches(&number),
+                        "{text} {number}"
+                    );
                 }
             }
         }

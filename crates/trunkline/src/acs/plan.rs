@@ -80,7 +80,10 @@ pub fn normal(mut configuration: SipConfiguration) -> SipConfiguration {
 /// A route as it is written to Azure.
 fn written(route: &VoiceRoute) -> SipTrunkRoute {
     // A route's name is at most 250 characters, so this is far below 1024.
-    let description = format!("{MARK}: [[route]] \"{}\" of its configuration.", route.route);
+    let description = format!(
+        "{MARK}: [[route]] \"{}\" of its configuration.",
+        route.route
+    );
     SipTrunkRoute {
         name: route.name.clone(),
         description,
@@ -93,7 +96,10 @@ fn written(route: &VoiceRoute) -> SipTrunkRoute {
 /// nowhere but here. Another gateway's routes say so, too, and lead there.
 fn is_ours(route: &SipTrunkRoute, wanted: &Acs) -> bool {
     route.description.starts_with(MARK)
-        && route.trunks.iter().all(|trunk| wanted.trunks.contains_key(trunk))
+        && route
+            .trunks
+            .iter()
+            .all(|trunk| wanted.trunks.contains_key(trunk))
 }
 
 /// What `wanted` asks for, put into what is there. What was not created from here stays, unless
@@ -116,7 +122,10 @@ pub fn plan(current: &SipConfiguration, wanted: &Acs, prune: bool) -> Plan {
     }
     target.trunks.extend(own);
     let ours: Vec<SipTrunkRoute> = wanted.routes.iter().map(written).collect();
-    let first = current.routes.iter().position(|route| is_ours(route, wanted));
+    let first = current
+        .routes
+        .iter()
+        .position(|route| is_ours(route, wanted));
     let mut clashes = Vec::new();
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for (at, route) in current.routes.iter().enumerate() {
@@ -217,11 +226,7 @@ fn shown(route: &SipTrunkRoute) -> String {
     format!("{} to {trunks}", route.number_pattern)
 }
 
-fn routes(
-    current: &SipConfiguration,
-    target: &SipConfiguration,
-    effects: &Effects,
-) -> Vec<Change> {
+fn routes(current: &SipConfiguration, target: &SipConfiguration, effects: &Effects) -> Vec<Change> {
     let mut changes = Vec::new();
     let find = |among: &SipConfiguration, name: &str| {
         let mut routes = among.routes.iter().enumerate();
@@ -251,7 +256,13 @@ fn routes(
                 } else {
                     effects.comes(at)
                 };
-                changes.push(change(Action::Change, &route.name, Some(shown(&old)), to, effect));
+                changes.push(change(
+                    Action::Change,
+                    &route.name,
+                    Some(shown(&old)),
+                    to,
+                    effect,
+                ));
             }
             Some(_) => {}
         }
@@ -259,7 +270,13 @@ fn routes(
     for (at, route) in current.routes.iter().enumerate() {
         if find(target, &route.name).is_none() {
             let effect = effects.goes(at);
-            changes.push(change(Action::Delete, &route.name, Some(shown(route)), None, effect));
+            changes.push(change(
+                Action::Delete,
+                &route.name,
+                Some(shown(route)),
+                None,
+                effect,
+            ));
         }
     }
     let stay = |these: &SipConfiguration, those: &SipConfiguration| -> Vec<String> {
