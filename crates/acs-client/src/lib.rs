@@ -7,7 +7,8 @@
 //! [`Error`] that names who is at fault.
 //!
 //! Nothing is bought twice: whatever creates something carries `Repeatability-Request-ID` and
-//! `Repeatability-First-Sent`, the same ones however often it is sent.
+//! `Repeatability-First-Sent`, the same ones however often it is sent. A purchase takes them from
+//! its caller, who can keep them for a later process.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -24,5 +25,5 @@ mod captures;
 pub use client::{Client, Settings, SettingsError};
 pub use connection::{AccessKey, ConnectionError, ConnectionString};
 pub use error::{Answer, Error, Fault};
-pub use exchange::{Exchange, Method, RequestId, Stamp};
+pub use exchange::{Exchange, Method, Repeatability, RequestId, Stamp};
 pub use operation::{Operation, OperationState};
