@@ -13,6 +13,7 @@ mod ipv6;
 mod kamailio;
 mod linphone;
 mod media;
+mod numbers;
 mod one_way;
 mod pjsua;
 mod registrations;
