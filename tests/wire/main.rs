@@ -15,6 +15,7 @@ mod ipv6;
 mod kamailio;
 mod linphone;
 mod media;
+mod numbers;
 mod one_way;
 mod pjsua;
 mod registrations;

@@ -12,7 +12,7 @@ use crate::call_automation::{
     PhoneNumber, RejectReason,
 };
 use crate::connection::AccessKey;
-use crate::exchange::{Exchange, RequestId, Stamp};
+use crate::exchange::{Exchange, Repeatability, RequestId, Stamp};
 use crate::phone_numbers::{self, AssignmentType, Capabilities, Capability, NumberType, Search};
 use crate::sip_routing::{self, SipPatch, SipTrunk, SipTrunkRoute};
 
@@ -190,9 +190,11 @@ fn compare(ours: &Exchange, theirs: &Captured) {
     let now = jiff::fmt::rfc2822::parse(date).expect("a date").timestamp();
     let stamp = Stamp {
         now,
-        first_sent: now,
         request: RequestId::from_random([1; 16]),
-        repeatability: RequestId::from_random([2; 16]),
+        repeatability: Repeatability {
+            id: RequestId::from_random([2; 16]),
+            first_sent: now,
+        },
     };
     let key = AccessKey::parse("c2VjcmV0").expect("base64");
     let headers: BTreeMap<String, String> = ours

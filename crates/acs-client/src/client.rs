@@ -10,7 +10,7 @@ use thiserror::Error as ThisError;
 
 use crate::connection::ConnectionString;
 use crate::error::{Answer, Error};
-use crate::exchange::{Exchange, Method, RequestId, Stamp};
+use crate::exchange::{Exchange, Method, Repeatability, RequestId, Stamp};
 
 /// An answer longer than this is none.
 const LONGEST_ANSWER: usize = 8 << 20;
@@ -158,13 +158,22 @@ impl Client {
 
     /// Sends a request until it is done, refused, or was sent often enough.
     pub(crate) async fn send(&self, exchange: &Exchange) -> Result<Received, Error> {
-        let first_sent = Timestamp::now();
-        let (request, repeatability) = (random_id(), random_id());
+        self.send_as(exchange, Repeatability::fresh()).await
+    }
+
+    /// As [`send`](Self::send), under a name it may have been sent by before.
+    pub(crate) async fn send_as(
+        &self,
+        exchange: &Exchange,
+        repeatability: Repeatability,
+    ) -> Result<Received, Error> {
+        let request = random_id();
         let mut wait = self.settings.backoff;
+        // That a later try did not get through says nothing of an earlier one that may have.
+        let mut doubt = None;
         for tries in 1.. {
             let stamp = Stamp {
                 now: Timestamp::now(),
-                first_sent,
                 request,
                 repeatability,
             };
@@ -173,9 +182,12 @@ impl Client {
                 Outcome::Final(error) => return Err(error),
                 Outcome::Again(error, asked) => (error, asked),
             };
+            if exchange.method != Method::Get && error.is_outcome_unknown() {
+                doubt = Some(error.clone());
+            }
             let pause = asked.unwrap_or(wait);
             if tries >= self.settings.tries.clamp(1, 10) || pause > self.settings.longest_wait {
-                return Err(error);
+                return Err(doubt.unwrap_or(error));
             }
             tracing::debug!(request = %request, tries, cause = %error, "azure: asked again");
             tokio::time::sleep(pause).await;
@@ -330,6 +342,18 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     }
     let at = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
     Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+}
+
+impl Repeatability {
+    /// One that no request had before.
+    #[must_use]
+    pub fn fresh() -> Self {
+        let now = Timestamp::now();
+        Self {
+            id: random_id(),
+            first_sent: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        }
+    }
 }
 
 fn random_id() -> RequestId {

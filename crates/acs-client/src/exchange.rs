@@ -55,6 +55,15 @@ impl RequestId {
         octets[8] = (octets[8] & 0x3f) | 0x80;
         Self(octets)
     }
+
+    /// Reads what its `Display` wrote; `None` where that is something else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.split('-').collect();
+        let octets = u128::from_str_radix(&digits, 16).ok()?.to_be_bytes();
+        let id = Self(octets);
+        (id.to_string() == text.to_ascii_lowercase()).then_some(id)
+    }
 }
 
 impl fmt::Display for RequestId {
@@ -75,17 +84,25 @@ impl fmt::Debug for RequestId {
     }
 }
 
+/// What Azure recognises a repetition by: however often a request is sent with it, in whatever
+/// process, it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeatability {
+    /// `Repeatability-Request-ID`.
+    pub id: RequestId,
+    /// `Repeatability-First-Sent`, which has whole seconds.
+    pub first_sent: Timestamp,
+}
+
 /// What differs from one sending of a request to the next, and what must not.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {
     /// When it is sent.
     pub now: Timestamp,
-    /// When it was sent first.
-    pub first_sent: Timestamp,
     /// Its name in logs, the same at each sending.
     pub request: RequestId,
     /// What Azure recognises a repetition by, the same at each sending.
-    pub repeatability: RequestId,
+    pub repeatability: Repeatability,
 }
 
 /// One request, not yet signed.
@@ -179,8 +196,14 @@ impl Exchange {
         headers.push(("x-ms-client-request-id", stamp.request.to_string()));
         headers.push(("x-ms-return-client-request-id", "true".to_owned()));
         if self.creates {
-            headers.push(("Repeatability-Request-ID", stamp.repeatability.to_string()));
-            headers.push(("Repeatability-First-Sent", http_date(stamp.first_sent)));
+            headers.push((
+                "Repeatability-Request-ID",
+                stamp.repeatability.id.to_string(),
+            ));
+            headers.push((
+                "Repeatability-First-Sent",
+                http_date(stamp.repeatability.first_sent),
+            ));
         }
         headers.push(("x-ms-date", date));
         headers.push(("x-ms-content-sha256", hash));
@@ -232,9 +255,11 @@ mod tests {
         let now = "2026-11-21T07:41:17Z".parse().expect("a time");
         Stamp {
             now,
-            first_sent: "2026-11-21T07:41:09Z".parse().expect("a time"),
             request: RequestId::from_random([0; 16]),
-            repeatability: RequestId::from_random([0xff; 16]),
+            repeatability: Repeatability {
+                id: RequestId::from_random([0xff; 16]),
+                first_sent: "2026-11-21T07:41:09Z".parse().expect("a time"),
+            },
         }
     }
 

@@ -7,8 +7,9 @@
 //! handed in; [`Client`] is the shell around it that takes the time, moves the bytes, waits and
 //! tries again. Every fault is an [`Error`] that names who is at fault.
 //!
-//! Nothing is bought and nobody called twice: whatever creates something carries `Repeatability-Request-ID` and
-//! `Repeatability-First-Sent`, the same ones however often it is sent.
+//! Nothing is bought twice and nobody called twice: whatever creates something carries
+//! `Repeatability-Request-ID` and `Repeatability-First-Sent`, the same ones however often it is
+//! sent. A purchase takes them from its caller, who can keep them for a later process.
 #![forbid(unsafe_code)]
 
 pub mod call_automation;
@@ -27,5 +28,5 @@ mod captures;
 pub use client::{Client, Settings, SettingsError};
 pub use connection::{AccessKey, ConnectionError, ConnectionString};
 pub use error::{Answer, Error, Fault};
-pub use exchange::{Exchange, Method, RequestId, Stamp};
+pub use exchange::{Exchange, Method, Repeatability, RequestId, Stamp};
 pub use operation::{Operation, OperationState};

@@ -70,6 +70,17 @@ pub(crate) struct Started {
     status: String,
     /// Where its result will be, where the answer said so.
     result: Option<String>,
+    /// Its id, where the answer said so.
+    id: Option<String>,
+}
+
+impl Operation {
+    /// Azure's code and sentence about why it gave the operation up.
+    #[must_use]
+    pub fn failure(&self) -> Option<(&str, &str)> {
+        let why = self.error.as_ref()?;
+        Some((&why.code, &why.message))
+    }
 }
 
 impl Client {
@@ -81,17 +92,27 @@ impl Client {
         Ok(Started {
             status: self.own_target(&link)?,
             result: result.map(|link| self.own_target(&link)).transpose()?,
+            id: text(&received.headers, "operation-id"),
         })
     }
 
     /// Watches an operation to its end; gives the target of its result, where it has one.
-    /// `progress` is told of each look.
+    /// `progress` is told of it before the first look, and of each look.
     pub(crate) async fn finished(
         &self,
         started: Started,
         progress: &mut (dyn FnMut(&Operation) + Send),
     ) -> Result<Option<String>, Error> {
         let begun = Instant::now();
+        if let Some(id) = started.id {
+            progress(&Operation {
+                id,
+                status: OperationState::NotStarted,
+                operation_type: String::new(),
+                resource_location: None,
+                error: None,
+            });
+        }
         loop {
             let received = self.send(&Exchange::get(started.status.clone())).await?;
             let operation: Operation = self.parse(&received.body)?;

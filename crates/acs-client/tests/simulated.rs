@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use acs_client::phone_numbers::{AssignmentType, Capabilities, Capability, NumberType, Search};
 use acs_client::sip_routing::{SipPatch, SipTrunk, SipTrunkRoute};
-use acs_client::{Client, ConnectionString, Error, Settings};
+use acs_client::{Client, ConnectionString, Error, Repeatability, RequestId, Settings};
 use acs_sim::Identity;
 use acs_sim::rest::{Fault, Owned, RestConfig, RestSim, Trouble};
 
@@ -86,10 +86,10 @@ async fn numbers_are_searched_bought_changed_and_given_up() {
         .search_numbers("US", &search(2), &mut |_| looks += 1)
         .await
         .expect("found");
-    assert_eq!(looks, 2, "running, then done");
+    assert_eq!(looks, 3, "taken, running, then done");
     assert_eq!(found.phone_numbers, ["+18335550100", "+18335550101"]);
     client
-        .purchase_numbers(&found.search_id, false, &mut |_| {})
+        .purchase_numbers(&found.search_id, false, Repeatability::fresh(), &mut |_| {})
         .await
         .expect("bought");
     assert_eq!(sim.owned().len(), 2);
@@ -260,7 +260,7 @@ async fn nothing_is_bought_twice() {
     sim.inject(Fault::next(Trouble::AnswerLost).on("POST"));
     sim.inject(Fault::refused(500, "Broken").on("POST"));
     client
-        .purchase_numbers(&found.search_id, false, &mut |_| {})
+        .purchase_numbers(&found.search_id, false, Repeatability::fresh(), &mut |_| {})
         .await
         .expect("bought once");
     assert_eq!(sim.owned().len(), 1);
@@ -388,4 +388,56 @@ fn certified(name: &str) -> (Identity, String) {
         key: rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
     };
     (identity, root.pem())
+}
+
+#[tokio::test]
+async fn a_purchase_sent_again_by_another_process_is_the_same_one() {
+    let (sim, first) = resource().await;
+    let found = first.search_numbers("US", &search(1), &mut |_| {}).await;
+    let found = found.expect("found").search_id;
+    let name = Repeatability::fresh();
+    sim.inject(Fault::next(Trouble::AnswerLost).on("POST").times(4));
+    let lost = first
+        .purchase_numbers(&found, false, name, &mut |_| {})
+        .await;
+    assert!(lost.expect_err("lost").is_outcome_unknown());
+    let id = RequestId::parse(&name.id.to_string()).expect("an id");
+    assert_eq!(id, name.id);
+    let second = client(&sim.connection_string("127.0.0.1"), settings());
+    let mut taken = Vec::new();
+    let bought = second
+        .purchase_numbers(&found, false, Repeatability { id, ..name }, &mut |at| {
+            taken.push(at.id.clone());
+        })
+        .await;
+    bought.expect("the same one");
+    assert_eq!(sim.owned().len(), 1);
+    assert!(taken[0].starts_with("purchase_"), "{taken:?}");
+    let other = second
+        .purchase_numbers(&found, false, Repeatability::fresh(), &mut |_| {})
+        .await;
+    assert!(matches!(other, Err(Error::Conflict(_))), "{other:?}");
+    for text in ["", "+0000000-0000-4000-8000-000000000001", "0", "hello"] {
+        assert_eq!(RequestId::parse(text), None, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_try_may_have_done_is_not_denied() {
+    let (sim, client) = resource().await;
+    let found = client.search_numbers("US", &search(1), &mut |_| {}).await;
+    let found = found.expect("found").search_id;
+    sim.inject(Fault::next(Trouble::AnswerLost).on("POST"));
+    let throttled = Trouble::Refused {
+        status: 429,
+        code: "TooManyRequests".to_owned(),
+        retry_after: Some(3600),
+    };
+    sim.inject(Fault::next(throttled).on("POST"));
+    let bought = client
+        .purchase_numbers(&found, false, Repeatability::fresh(), &mut |_| {})
+        .await;
+    let error = bought.expect_err("throttled");
+    assert!(error.is_outcome_unknown(), "{error}");
+    assert_eq!(sim.owned().len(), 1);
 }

@@ -15,7 +15,7 @@ use crate::document::{Document, EmergencyDoc, RouteDoc, TrunkDoc};
 use crate::hash;
 use crate::index::{PatternIndex, RouteIndex};
 use crate::limits::{LimitDoc, Limits};
-use crate::list::NumberOwners;
+use crate::list::{NumberOwners, Owner};
 use crate::mistake::{CompileError, Place, Rule};
 use crate::numbers::Numbers;
 use crate::rates::RateTable;
@@ -298,6 +298,14 @@ impl Snapshot {
     #[must_use]
     pub fn trunk(&self, name: &TrunkName) -> Option<&TrunkDoc> {
         self.trunks.get(name)
+    }
+
+    /// Whose a normalised number is, as conditions of routes see it.
+    #[must_use]
+    pub fn owner(&self, number: &str) -> Option<Owner> {
+        let owner = self.owned.most_special(number)?;
+        let (_, owner) = self.owners.entries.get(usize::try_from(owner).ok()?)?;
+        Some(*owner)
     }
 
     /// How many routes there are.

@@ -170,12 +170,10 @@ fn seen(snapshot: &Snapshot, origin: &TrunkDoc, number: &Normalised, text: &str)
     snapshot.in_lists.candidates(text, &mut lists);
     lists.sort_unstable();
     lists.dedup();
-    let owner = snapshot.owned.most_special(text);
-    let owner = owner.and_then(|entry| snapshot.owners.entries.get(entry as usize));
     Seen {
         class,
         lists,
-        owner: owner.map(|(_, owner)| *owner),
+        owner: snapshot.owner(text),
     }
 }
 

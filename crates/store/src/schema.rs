@@ -28,7 +28,9 @@ pub enum StoreError {
 const BUSY: Duration = Duration::from_millis(500);
 
 /// What turns version *n* into *n + 1*.
-const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+/// The version that has the inventory.
+pub(crate) const NUMBERS: i64 = 2;
 
 /// Opens the file for writing, made or brought up to date.
 pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
@@ -51,7 +53,7 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn version(connection: &Connection) -> Result<i64, StoreError> {
+pub(crate) fn version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 

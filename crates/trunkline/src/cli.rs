@@ -16,7 +16,7 @@ use crate::daemon::names;
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
-use crate::{acs, daemon, explain, operate, output, replay, report};
+use crate::{acs, daemon, explain, numbers, operate, output, replay, report};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -63,6 +63,9 @@ enum Command {
     /// Compare Azure's trunks and voice routes with a configuration, and set them from it
     #[command(subcommand)]
     Acs(AcsCommand),
+    /// Keep the inventory of numbers; buy, change and give up numbers of Azure's
+    #[command(subcommand)]
+    Numbers(numbers::NumbersCommand),
     /// Count the calls of some days, as Azure's logs do and each once
     #[command(after_help = "Example:  trunkline report --since 2026-11-01 --until 2026-11-30")]
     Report(report::ReportArgs),
@@ -145,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Drain(args) => operate::drain(&args),
         Command::Acs(AcsCommand::Diff(args)) => acs::diff(&args),
         Command::Acs(AcsCommand::Apply(args)) => acs::apply(&args),
+        Command::Numbers(command) => numbers::run(&command),
         Command::Report(args) => report::run(&args),
         Command::Sim(SimCommand::Acs(args)) => sim::acs(&args),
         Command::Route(RouteCommand::Explain(args)) => explain::run(&args),

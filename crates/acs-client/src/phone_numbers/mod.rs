@@ -11,7 +11,7 @@ pub use types::{
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::exchange::{Exchange, encoded};
+use crate::exchange::{Exchange, Repeatability, encoded};
 use crate::operation::Operation;
 
 /// The version of the interface that is spoken.
@@ -114,7 +114,7 @@ struct Page {
     next_link: Option<String>,
 }
 
-/// Told of each look at a long-running operation.
+/// Told of a long-running operation when Azure took it and at each look at it.
 pub type Progress<'a> = &'a mut (dyn FnMut(&Operation) + Send);
 
 impl Client {
@@ -161,7 +161,16 @@ impl Client {
         self.read(&Exchange::get(target)).await
     }
 
-    /// Buys what a search found. However often it is sent, it is one purchase.
+    /// What a search found, as long as Azure keeps it.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::NotFound`] where there is no such search.
+    pub async fn search_result(&self, search: &str) -> Result<SearchResult, Error> {
+        self.read(&search_result(search)).await
+    }
+
+    /// Buys what a search found. However often it is sent with the same `repeatability`, it is one
+    /// purchase.
     ///
     /// # Errors
     /// [`Error`]; where [`Error::is_outcome_unknown`], the list of numbers owned tells.
@@ -169,9 +178,11 @@ impl Client {
         &self,
         search: &str,
         agree_to_not_resell: bool,
+        repeatability: Repeatability,
         progress: Progress<'_>,
     ) -> Result<(), Error> {
-        let received = self.send(&purchase(search, agree_to_not_resell)).await?;
+        let exchange = purchase(search, agree_to_not_resell);
+        let received = self.send_as(&exchange, repeatability).await?;
         let started = self.started(&received)?;
         self.finished(started, progress).await.map(drop)
     }

@@ -1,12 +1,11 @@
 //! The change itself: read again, kept, written in one step, read back.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
-
 use acs_client::sip_routing::SipConfiguration;
 use jiff::Timestamp;
 
 use super::plan::{Plan, normal};
-use super::{Applied, ApplyArgs, Desk, Stop, compared, saved, show};
+use super::{Applied, ApplyArgs, Desk, compared, saved, show};
+use crate::azure::{self, Stop};
 use crate::output;
 
 pub(super) async fn run(desk: &Desk, args: &ApplyArgs) -> Result<u8, Stop> {
@@ -19,7 +18,9 @@ pub(super) async fn run(desk: &Desk, args: &ApplyArgs) -> Result<u8, Stop> {
     if !json {
         show(false, desk, &plan, &warnings, None);
     }
-    agreed(args, &plan)?;
+    let many = plan.changes.len();
+    let question = format!("write {many} changes to Azure?");
+    azure::agreed(&question, args.yes, json, "nothing was written")?;
     let written = commit(desk, &plan).await?;
     if json {
         show(true, desk, &plan, &warnings, Some(&written.applied));
@@ -89,25 +90,6 @@ pub(super) async fn commit(desk: &Desk, plan: &Plan) -> Result<Written, Stop> {
 async fn read(desk: &Desk) -> Result<SipConfiguration, Stop> {
     let read = desk.client.sip_configuration().await;
     read.map(normal).map_err(|error| Stop::azure(&error))
-}
-
-/// Asks, unless told not to.
-fn agreed(args: &ApplyArgs, plan: &Plan) -> Result<(), Stop> {
-    if args.yes {
-        return Ok(());
-    }
-    let stdin = io::stdin();
-    if args.diff.json || !stdin.is_terminal() {
-        return Err(Stop::usage("nobody is here to be asked: say --yes"));
-    }
-    let many = plan.changes.len();
-    output::progress(format_args!("write {many} changes to Azure? [y/N] "));
-    let mut answer = String::new();
-    let read = stdin.lock().read_line(&mut answer);
-    match (read, answer.trim().to_ascii_lowercase().as_str()) {
-        (Ok(_), "y" | "yes") => Ok(()),
-        (Ok(_) | Err(_), _) => Err(Stop(1, "nothing was written".to_owned())),
-    }
 }
 
 /// Compares what is there after a change with what was asked for.

@@ -17,14 +17,15 @@ mod tests;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use acs_client::Client;
 use acs_client::sip_routing::SipConfiguration;
-use acs_client::{Client, Settings};
 use clap::Args;
 use serde_json::json;
 
+use crate::azure::{self, Stop};
 use crate::config::Config;
 use crate::config::resolve::Acs;
-use crate::{cli, output};
+use crate::output;
 use plan::{Action, Plan};
 
 /// Arguments of `acs diff`.
@@ -68,21 +69,6 @@ struct Desk {
     saved: Option<SipConfiguration>,
 }
 
-/// What a command cannot go on after, and its exit code.
-#[derive(Debug)]
-struct Stop(u8, String);
-
-impl Stop {
-    /// Azure did not do what it was asked for.
-    fn azure(error: &acs_client::Error) -> Self {
-        Self(1, error.to_string())
-    }
-
-    fn usage(why: impl Into<String>) -> Self {
-        Self(2, why.into())
-    }
-}
-
 /// Runs `acs diff`.
 pub fn diff(args: &DiffArgs) -> ExitCode {
     run(args, async |desk| {
@@ -99,65 +85,30 @@ pub fn apply(args: &ApplyArgs) -> ExitCode {
 }
 
 fn run(args: &DiffArgs, work: impl AsyncFnOnce(Desk) -> Result<u8, Stop>) -> ExitCode {
-    let desk = match desk(args) {
-        Ok(desk) => desk,
-        Err(Stop(code, why)) => {
-            output::error(why);
-            return ExitCode::from(code);
-        }
-    };
-    cli::block_on(async {
-        match work(desk).await {
-            Ok(code) => ExitCode::from(code),
-            Err(Stop(code, why)) => {
-                output::error(format_args!("error: {why}"));
-                ExitCode::from(code)
-            }
-        }
-    })
+    azure::run(async { work(desk(args)?).await })
 }
 
 fn desk(args: &DiffArgs) -> Result<Desk, Stop> {
-    let reading = crate::config::read(&args.config)
-        .map_err(|error| Stop::usage(format!("error: {}: {error}", args.config.display())))?;
-    if reading.findings.has_errors() {
-        cli::report(&reading);
-        let why = format!("error: {} has errors", args.config.display());
-        return Err(Stop::usage(why));
-    }
-    let Some(acs) = reading.config.acs.clone() else {
-        let why = format!("error: {} has no [acs] section", args.config.display());
+    let config = azure::configuration(&args.config)?;
+    let (Some(acs), Some(azure)) = (config.acs.clone(), &config.azure) else {
+        let why = format!("{} has no [acs] section", args.config.display());
         return Err(Stop::usage(why));
     };
     let saved = match &args.restore {
         Some(file) => {
-            let endpoint = acs.connection.connection().endpoint();
+            let endpoint = azure.connection.connection().endpoint();
             let saved = saved::read(file, &endpoint);
-            Some(saved.map_err(|why| Stop::usage(format!("error: {}: {why}", file.display())))?)
+            Some(saved.map_err(|why| Stop::usage(format!("{}: {why}", file.display())))?)
         }
         None => None,
     };
-    let client = client(&acs)?;
+    let client = azure::client(azure)?;
     Ok(Desk {
-        config: reading.config,
+        config,
         acs,
         client,
         saved,
     })
-}
-
-fn client(acs: &Acs) -> Result<Client, Stop> {
-    let mut settings = Settings {
-        timeout: acs.timeout,
-        ..Settings::default()
-    };
-    if let Some(file) = &acs.roots {
-        let roots = std::fs::read(file);
-        let told = |error| Stop::usage(format!("error: {}: {error}", file.display()));
-        settings.roots = Some(roots.map_err(told)?);
-    }
-    let connection = acs.connection.connection().clone();
-    Client::new(connection, settings).map_err(|error| Stop::usage(format!("error: {error}")))
 }
 
 /// Reads what Azure has and says what is to change.

@@ -75,8 +75,9 @@ peers = ["udp:198.51.100.7:5060"]
         let reading = read_text("trunkline.toml".into(), text, &|_| None);
         assert!(!reading.findings.has_errors(), "{:?}", reading.findings);
         let acs = reading.config.acs.clone().expect("a section");
+        let resource = reading.config.azure.clone().expect("a resource");
         Desk {
-            client: client(&acs).expect("a client"),
+            client: azure::client(&resource).expect("a client"),
             config: reading.config,
             acs,
             saved: None,

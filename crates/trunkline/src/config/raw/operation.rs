@@ -20,7 +20,8 @@ pub struct Admin {
     pub token: Option<Spanned<String>>,
 }
 
-/// `[store]`: where a record of every call is kept, for `trunkline report`.
+/// `[store]`: where a record of every call is kept, for `trunkline report`, and the inventory of
+/// `trunkline numbers`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {

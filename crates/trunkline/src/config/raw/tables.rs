@@ -22,6 +22,10 @@ pub struct Inventory {
     /// range), `owner` (`microsoft`, `carrier` or `ported`), and any others. The most special
     /// line holds. Default: nobody's numbers are known.
     pub file: Option<Spanned<String>>,
+    /// The inventory of the `[store]` instead, which `trunkline numbers` keeps; it is read at the
+    /// start and at a reload. Numbers that were given up are nobody's. Not together with `file`.
+    /// Default: false.
+    pub store: Option<Spanned<bool>>,
 }
 
 /// `[[rates]]`: what calls towards a trunk cost.

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,15 +31,20 @@ const LIST: &str = "list:";
 /// Room in a name for the number of the part.
 const PART: usize = 6;
 
-/// The Azure resource, and what it is to know.
+/// The Azure resource: how it is reached.
 #[derive(Clone, Debug)]
-pub struct Acs {
+pub struct Resource {
     /// Where it is, and its key.
     pub connection: Secret,
     /// PEM file of the roots its certificate is checked against.
     pub roots: Option<PathBuf>,
     /// How long one request may take.
     pub timeout: Duration,
+}
+
+/// What the Azure resource is to know.
+#[derive(Clone, Debug)]
+pub struct Acs {
     /// Where the state before a change is kept.
     pub backups: PathBuf,
     /// Trunks by FQDN, with their ports.
@@ -106,7 +110,6 @@ pub(super) fn resolve(
         findings.error(at.clone(), "acs: there is no trunk with preset \"acs\"");
         return None;
     }
-    let connection = connection(document, at, raw, findings);
     let mut trunks = BTreeMap::new();
     for trunk in &own {
         // A trunk without a name was told already.
@@ -130,9 +133,6 @@ pub(super) fn resolve(
             .help("put the numbers of several routes into one");
     }
     Some(Acs {
-        connection: connection?,
-        roots: raw.roots.as_ref().map(|file| base.join(file.get_ref())),
-        timeout: raw.timeout.map_or(TIMEOUT, |span| span.0),
         backups: raw
             .backups
             .as_ref()
@@ -142,22 +142,25 @@ pub(super) fn resolve(
     })
 }
 
-fn connection(
+/// The resource that `[acs]` or `[cloud_calling]` names.
+pub(super) fn resource(
     document: &Document,
-    at: &Range<usize>,
-    raw: &raw::Acs,
+    base: &Path,
     findings: &mut Findings,
-) -> Option<Secret> {
+) -> Option<Resource> {
+    let acs = document.acs.as_ref();
     let shared = document.cloud_calling.as_ref();
     let shared = shared.and_then(|(_, cloud)| cloud.connection_string.as_ref());
-    let Some(text) = raw.connection_string.as_ref().or(shared) else {
+    let own = acs.and_then(|(_, raw)| raw.connection_string.as_ref());
+    let Some(text) = own.or(shared) else {
+        let (at, _) = acs?;
         findings
             .error(at.clone(), "acs: `connection_string` is required")
             .help("write connection_string = \"${ACS_CONNECTION_STRING}\"");
         return None;
     };
-    match ConnectionString::parse(text.get_ref()) {
-        Ok(connection) => Some(Secret(connection)),
+    let connection = match ConnectionString::parse(text.get_ref()) {
+        Ok(connection) => Secret(connection),
         Err(why) => {
             // A variable that is not set was told already.
             let told = findings
@@ -165,11 +168,28 @@ fn connection(
                 .iter()
                 .any(|known| known.span == Some(text.span()));
             if !told {
-                findings.error(text.span(), format!("acs: connection_string: {why}"));
+                let table = own.map_or("cloud_calling", |_| "acs");
+                findings.error(text.span(), format!("{table}: connection_string: {why}"));
             }
-            None
+            return None;
         }
-    }
+    };
+    let raw = acs.map(|(_, raw)| raw);
+    let roots = raw.and_then(|raw| raw.roots.as_ref());
+    Some(Resource {
+        connection,
+        roots: roots.map(|file| base.join(file.get_ref())),
+        timeout: raw
+            .and_then(|raw| raw.timeout)
+            .map_or(TIMEOUT, |span| span.0),
+    })
+}
+
+/// The numbers bought from Microsoft, as written.
+pub(super) fn caller_ids(document: &Document) -> Vec<String> {
+    let cloud = document.cloud_calling.iter();
+    let ids = cloud.flat_map(|(_, cloud)| &cloud.caller_ids.0);
+    ids.map(|id| id.get_ref().clone()).collect()
 }
 
 /// The port Azure is to call at: that of the trunk's first TLS listener.

@@ -43,7 +43,7 @@ use toml::Spanned;
 use super::announcement::Announcement;
 use super::diagnostic::{Findings, nearest};
 use super::load::Document;
-pub use acs::{Acs, Secret, VoiceRoute};
+pub use acs::{Acs, Resource, Secret, VoiceRoute};
 pub use certificate_rules::{CertificateRules, ExpectedRoot};
 pub use cloud::Cloud;
 pub use media::MediaPlane;
@@ -76,6 +76,8 @@ pub struct Config {
     pub store: Option<StoreFile>,
     /// The other configuration whose choice is recorded beside this one's.
     pub shadow: Option<Shadow>,
+    /// The file of `[inventory]`.
+    pub inventory: Option<PathBuf>,
     /// Addresses the gateway is reached at.
     pub interfaces: Vec<Interface>,
     /// Sockets messages arrive at, each once, shared by the trunks that name it.
@@ -100,7 +102,11 @@ pub struct Config {
     pub admin: Admin,
     /// The daemon's own messages.
     pub log: Log,
-    /// The Azure resource whose SIP routing is set from here.
+    /// The Azure resource, of `[acs]` or `[cloud_calling]`.
+    pub azure: Option<Resource>,
+    /// Numbers bought from Microsoft that calls through it are to come from, as written.
+    pub caller_ids: Vec<String>,
+    /// What that resource's SIP routing is to be.
     pub acs: Option<Acs>,
     /// Microsoft as the carrier, where a route leads to it.
     pub cloud: Option<Cloud>,
@@ -211,7 +217,11 @@ pub fn resolve(document: &Document, base: &Path, findings: &mut Findings) -> Con
     trunk::resolve(document, &mut config, findings);
     announcements::resolve(document, base, &mut config, findings);
     routes::resolve(document, base, &mut config, findings);
+    let inventory = document.inventory.file.as_ref();
+    config.inventory = inventory.map(|file| base.join(file.get_ref()));
+    config.azure = acs::resource(document, base, findings);
     config.acs = acs::resolve(document, base, &config, findings);
+    config.caller_ids = acs::caller_ids(document);
     hosts(document, &mut config, findings);
     operation::resolve(document, base, &mut config, findings);
     config

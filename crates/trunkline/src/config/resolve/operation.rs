@@ -125,10 +125,7 @@ fn shadow(document: &Document, base: &Path, findings: &mut Findings) -> Option<S
 fn admin(document: &Document, base: &Path, config: &mut Config, findings: &mut Findings) {
     let raw = &document.admin;
     config.admin.socket = raw.socket.as_ref().map(|path| base.join(path.get_ref()));
-    config.admin.token = raw
-        .token
-        .as_ref()
-        .map(|token| Token::new(token.get_ref()));
+    config.admin.token = raw.token.as_ref().map(|token| Token::new(token.get_ref()));
     let Some(listen) = &raw.listen else { return };
     match listen.get_ref().parse::<SocketAddr>() {
         Ok(address) if !address.ip().is_loopback() && raw.token.is_none() => {

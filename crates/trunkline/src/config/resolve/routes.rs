@@ -95,7 +95,7 @@ pub(super) fn resolve(
     {
         findings.warning(
             span.clone(),
-            "no route names `cloud-calling`: this section has no use",
+            "no route names `cloud-calling`: calls have no use for this section",
         );
     }
     config.routing = routing;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use routing::{LineError, NumberList, NumberOwners, RateTable};
+use store::inventory::Inventory;
 use toml::Spanned;
 
 use crate::config::diagnostic::Findings;
@@ -32,6 +33,13 @@ pub(super) fn resolve(
         whole &= read.is_some();
         routing.owners = read.unwrap_or_default();
     }
+    if let Some(wanted) = document.inventory.store.as_ref()
+        && *wanted.get_ref()
+    {
+        let read = stored(document, base, wanted, findings);
+        whole &= read.is_some();
+        routing.owners = read.unwrap_or_default();
+    }
     for raw in &document.rates {
         let name = raw.name.get_ref().clone();
         let what = format!("rates {name}");
@@ -40,6 +48,52 @@ pub(super) fn resolve(
         routing.rates.push((name, read.unwrap_or_default()));
     }
     whole
+}
+
+/// Who owns which number, by the store.
+fn stored(
+    document: &Document,
+    base: &Path,
+    wanted: &Spanned<bool>,
+    findings: &mut Findings,
+) -> Option<NumberOwners> {
+    if document.inventory.file.is_some() {
+        let why = "inventory: either `file` or `store`, not both";
+        findings
+            .error(wanted.span(), why)
+            .help("trunkline numbers import FILE brings the file into the store");
+        return None;
+    }
+    let Some(store) = &document.store else {
+        findings
+            .error(wanted.span(), "inventory: there is no [store]")
+            .help("write [store] with path = \"trunkline.db\"");
+        return None;
+    };
+    let shown = store.path.get_ref();
+    let path = base.join(shown);
+    if !path.exists() {
+        findings
+            .warning(
+                wanted.span(),
+                format!("inventory: {shown} is not there yet; nobody owns any number"),
+            )
+            .help("trunkline numbers import makes it");
+        return Some(NumberOwners::default());
+    }
+    match Inventory::read(&path).and_then(|inventory| inventory.owners()) {
+        Ok(Ok(owners)) => Some(owners),
+        Ok(Err(errors)) => {
+            for LineError { fault, .. } in errors {
+                findings.error(wanted.span(), format!("inventory: {shown}: {fault}"));
+            }
+            None
+        }
+        Err(error) => {
+            findings.error(wanted.span(), format!("inventory: {shown}: {error}"));
+            None
+        }
+    }
 }
 
 fn file<T>(
