@@ -131,15 +131,23 @@ impl Ledger {
         }
     }
 
-    /// What is left of these limits: facts of routing.
+    /// What is left of these limits: facts of routing. A call that counts already leaves room for
+    /// itself.
     pub(crate) fn remaining<'a>(
         &mut self,
         now: Now,
         names: impl IntoIterator<Item = &'a Arc<str>>,
+        own: Option<CallKey>,
     ) -> BTreeMap<Arc<str>, Remaining> {
+        let held = own.and_then(|call| self.calls.get(&call));
         let left = names.into_iter().filter_map(|name| {
             let account = self.accounts.get_mut(name)?;
-            Some((name.clone(), account.remaining(now)))
+            let mut left = account.remaining(now);
+            if held.is_some_and(|held| held.contains(name)) {
+                left.calls = left.calls.map(|calls| calls.saturating_add(1));
+                left.starts = left.starts.map(|starts| starts.max(1));
+            }
+            Some((name.clone(), left))
         });
         left.collect()
     }
@@ -288,8 +296,11 @@ mod tests {
         ledger.take(at(0), CallKey(2), names.clone()).unwrap();
         let refused = ledger.take(at(5), CallKey(3), names.clone());
         assert_eq!(refused, Err(Refused::NamedLimit));
-        let left = ledger.remaining(at(5), &names)[&names[0]];
+        let left = ledger.remaining(at(5), &names, None)[&names[0]];
         assert_eq!((left.calls, left.starts), (Some(0), Some(2)));
+        // Where one of them is sent elsewhere, it is not in its own way.
+        let left = ledger.remaining(at(5), &names, Some(CallKey(2)))[&names[0]];
+        assert_eq!((left.calls, left.starts), (Some(1), Some(2)));
         ledger.settle(at(6), &record(1, 0, 6));
         ledger.take(at(6), CallKey(3), names).unwrap();
     }
@@ -299,11 +310,11 @@ mod tests {
         let (mut ledger, names) = ledger();
         ledger.take(at(0), CallKey(1), names.clone()).unwrap();
         ledger.settle(at(130), &record(1, 130, 130));
-        let left = ledger.remaining(at(130), &names)[&names[0]];
+        let left = ledger.remaining(at(130), &names, None)[&names[0]];
         assert_eq!((left.seconds, left.spend), (Some(50), Some(200_000)));
         ledger.take(at(200), CallKey(2), names.clone()).unwrap();
         ledger.settle(at(300), &record(2, 60, 300));
-        let left = ledger.remaining(at(300), &names)[&names[0]];
+        let left = ledger.remaining(at(300), &names, None)[&names[0]];
         assert_eq!((left.seconds, left.spend), (Some(0), Some(100_000)));
         let refused = ledger.take(at(301), CallKey(3), names.clone());
         assert_eq!(refused, Err(Refused::NamedLimit));
@@ -321,9 +332,9 @@ mod tests {
         };
         let told = [spent("l", 1), spent("l", 0), spent("gone", 1)];
         ledger.refill(at(86_400), &told);
-        let left = ledger.remaining(at(86_400), &names)[&names[0]];
+        let left = ledger.remaining(at(86_400), &names, None)[&names[0]];
         assert_eq!((left.seconds, left.spend), (Some(50), Some(300_000)));
-        let left = ledger.remaining(at(2 * 86_400), &names)[&names[0]];
+        let left = ledger.remaining(at(2 * 86_400), &names, None)[&names[0]];
         assert_eq!((left.seconds, left.spend), (Some(180), Some(500_000)));
     }
 
@@ -333,11 +344,11 @@ mod tests {
         ledger.retake(CallKey(1), &record(1, 10, 10));
         ledger.retake(CallKey(2), &record(2, 10, 10));
         ledger.retake(CallKey(3), &record(3, 10, 10));
-        let left = ledger.remaining(at(11), &names)[&names[0]];
+        let left = ledger.remaining(at(11), &names, None)[&names[0]];
         assert_eq!(left.calls, Some(0));
         ledger.settle(at(11), &record(3, 10, 11));
         ledger.settle(at(11), &record(2, 10, 11));
-        let left = ledger.remaining(at(11), &names)[&names[0]];
+        let left = ledger.remaining(at(11), &names, None)[&names[0]];
         assert_eq!(left.calls, Some(1));
     }
 }

@@ -222,7 +222,7 @@ fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePla
         calling,
         headers: core.asked_headers(invite),
     };
-    let facts = core.facts(&question);
+    let facts = core.facts(None, &question);
     let decision = routing::decide(&core.snapshot, &facts, &question);
     head.record.snapshot = core.snapshot.hash();
     head.record.facts = FactsRecord::from(&facts);
@@ -259,13 +259,14 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 }
 
 impl Core {
-    /// What routing may know at this moment about the trunks this call may go to.
-    pub(in crate::call) fn facts(&mut self, question: &Question) -> Facts {
+    /// What routing may know at this moment about the trunks this call may go to; `own` is a call
+    /// that has been decided before.
+    pub(in crate::call) fn facts(&mut self, own: Option<CallKey>, question: &Question) -> Facts {
         let draw = self.tokens.next_u64();
-        self.facts_by(draw, question)
+        self.facts_by(draw, own, question)
     }
 
-    fn facts_by(&mut self, draw: u64, question: &Question) -> Facts {
+    fn facts_by(&mut self, draw: u64, own: Option<CallKey>, question: &Question) -> Facts {
         let mut facts = Facts {
             wall: self.now.wall,
             draw,
@@ -280,7 +281,7 @@ impl Core {
                 .filter_map(|name| Some((name.clone(), self.gate.room(name)?)));
             facts.room.extend(rooms);
             facts.up.extend(self.up(&concerned.trunks));
-            let limits = self.ledger.remaining(self.now, concerned.limits);
+            let limits = self.ledger.remaining(self.now, concerned.limits, own);
             facts.limits.extend(limits);
             if concerned.cloud {
                 facts.caller_ids = self.clouds.room(self.profiles.cloud.calls_per_number);
@@ -291,7 +292,7 @@ impl Core {
 
     /// What routing says of a call now, with the facts it says so by.
     pub(crate) fn explain(&mut self, draw: u64, question: &Question) -> (Decision, Facts) {
-        let facts = self.facts_by(draw, question);
+        let facts = self.facts_by(draw, None, question);
         (routing::explain(&self.snapshot, &facts, question), facts)
     }
 

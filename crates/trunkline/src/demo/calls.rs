@@ -7,7 +7,9 @@ use acs_sim::acs::ProxyMode;
 use acs_sim::{Audio, CallHandle, CallOptions, Ending, HoldDialect};
 use tokio::sync::oneshot;
 
-use super::world::{ACS_FQDN, BUSY, SILENT, World};
+use super::azure::{MARKER, UNREACHED};
+use super::mixed::{self, Foretold};
+use super::world::{ACS_FQDN, BUSY, PBX_TRUNK, SILENT, World};
 
 /// Audio packets each way in every call that is answered: three seconds.
 pub const PACKETS: u32 = 150;
@@ -32,6 +34,8 @@ pub struct Outcome {
     pub setup: Option<Duration>,
     /// The audio, caller to called and back.
     pub audio: Option<[Way; 2]>,
+    /// Who was to carry it, and who did, where that was foretold.
+    pub foretold: Option<Foretold>,
     /// Whether it went as it should.
     pub passed: bool,
     call_id: String,
@@ -83,6 +87,8 @@ struct Plot {
 enum Who {
     Acs,
     Carrier,
+    /// Microsoft's telephone network, by way of the resource behind ACS.
+    Cloud,
     Pbx,
     Teams,
 }
@@ -101,6 +107,7 @@ impl Who {
         match self {
             Self::Acs => "ACS",
             Self::Carrier => "carrier",
+            Self::Cloud => "Microsoft",
             Self::Pbx => "PBX",
             Self::Teams => "Teams",
         }
@@ -208,9 +215,35 @@ const FIRST_DOWN: Plot = plot(
     Act::Talk,
 );
 
+/// Three numbers that the office dials: who carries each is foretold.
+const MIXED: [Plot; 3] = [
+    plot(
+        "toll-free",
+        Who::Pbx,
+        Who::Cloud,
+        ["18005550151", MARKER, "+14255550206"],
+        Act::Talk,
+    ),
+    plot(
+        "a number in the city",
+        Who::Pbx,
+        Who::Carrier,
+        ["5550153", "+14255550153", "+14255550206"],
+        Act::Talk,
+    ),
+    plot(
+        "refused by Microsoft",
+        Who::Pbx,
+        Who::Carrier,
+        ["18885550152", UNREACHED, "+14255550206"],
+        Act::Talk,
+    ),
+];
+
 /// Places every call and tells each outcome as it comes.
 pub async fn play(world: &mut World, mut tell: impl FnMut(&Outcome, usize, usize)) -> Vec<Outcome> {
-    let all = TOGETHER.len() + 1;
+    let together = TOGETHER.len() + MIXED.len();
+    let all = together + 1;
     let mut outcomes = Vec::new();
     {
         let world = &*world;
@@ -224,8 +257,14 @@ pub async fn play(world: &mut World, mut tell: impl FnMut(&Outcome, usize, usize
             }
         });
         let [a, b, c, d, e, f, g, h, i, j] = calls;
+        // One after the other: two of them reach Microsoft by the same number.
+        let mixed = async {
+            for plot in MIXED {
+                let _ = done.send(perform(world, plot).await);
+            }
+        };
         let listen = async {
-            while outcomes.len() < TOGETHER.len() {
+            while outcomes.len() < together {
                 let Some(outcome) = finished.recv().await else {
                     return;
                 };
@@ -233,11 +272,11 @@ pub async fn play(world: &mut World, mut tell: impl FnMut(&Outcome, usize, usize
                 tell(&outcomes[outcomes.len() - 1], outcomes.len(), all);
             }
         };
-        tokio::join!(a, b, c, d, e, f, g, h, i, j, listen);
+        tokio::join!(a, b, c, d, e, f, g, h, i, j, mixed, listen);
     }
     outcomes.sort_by_key(|outcome| {
-        TOGETHER
-            .iter()
+        let mut plots = TOGETHER.iter().chain(&MIXED);
+        plots
             .position(|plot| plot.name == outcome.name)
             .unwrap_or(usize::MAX)
     });
@@ -249,30 +288,42 @@ pub async fn play(world: &mut World, mut tell: impl FnMut(&Outcome, usize, usize
     let _ = world.acs.set_mode(0, ProxyMode::Up).await;
     tell(&last, all, all);
     outcomes.push(last);
-    name_routes(world, &mut outcomes).await;
+    compare(world, &mut outcomes).await;
     outcomes
 }
 
-/// Takes the routes from the gateway's own records.
-async fn name_routes(world: &mut World, outcomes: &mut [Outcome]) {
-    let mut routes = BTreeMap::new();
+/// Takes the routes from the gateway's own records, and compares them with what was foretold.
+async fn compare(world: &mut World, outcomes: &mut [Outcome]) {
+    let mut records = BTreeMap::new();
     let collect = async {
         while outcomes
             .iter()
-            .any(|outcome| !routes.contains_key(&outcome.call_id))
+            .any(|outcome| !records.contains_key(&outcome.call_id))
         {
             let Some(record) = world.records.recv().await else {
                 return;
             };
-            routes.insert(record.call_id.clone(), record.route.clone());
+            records.insert(record.call_id.clone(), record);
         }
     };
     let complete = tokio::time::timeout(PATIENCE, collect).await.is_ok();
     for outcome in outcomes {
-        outcome.route = routes.get(&outcome.call_id).cloned().flatten();
-        if !complete && !routes.contains_key(&outcome.call_id) {
-            outcome.passed = false;
-            outcome.result.push_str("; no call record");
+        let Some(record) = records.get(&outcome.call_id) else {
+            if !complete {
+                outcome.passed = false;
+                outcome.result.push_str("; no call record");
+            }
+            continue;
+        };
+        outcome.route = record.route.clone();
+        if let Some(plot) = MIXED.iter().find(|plot| plot.name == outcome.name) {
+            let explained = mixed::explain(&world.routes, PBX_TRUNK, plot.caller, plot.dialled);
+            let foretold = Foretold::new(plot.dialled, &explained, record);
+            if !foretold.as_explained {
+                outcome.passed = false;
+                outcome.result.push_str("; not as explained");
+            }
+            outcome.foretold = Some(foretold);
         }
     }
 }
@@ -281,6 +332,7 @@ async fn perform(world: &World, plot: Plot) -> Outcome {
     let called = match plot.to {
         Who::Acs => world.acs.expect(plot.arrives),
         Who::Carrier => world.carrier.expect(plot.arrives),
+        Who::Cloud => world.acs.expect(plot.arrives),
         Who::Pbx => world.pbx.expect(plot.arrives),
         Who::Teams => world.teams.expect(plot.arrives),
     };
@@ -289,7 +341,7 @@ async fn perform(world: &World, plot: Plot) -> Outcome {
         options.cancel_after = Some(Duration::from_millis(700));
     }
     let placed = match plot.from {
-        Who::Acs => world.acs.call(plot.dialled, ACS_FQDN, options).await,
+        Who::Acs | Who::Cloud => world.acs.call(plot.dialled, ACS_FQDN, options).await,
         Who::Carrier => world.carrier.call(plot.dialled, options).await,
         Who::Pbx => world.pbx.call(plot.dialled, options).await,
         Who::Teams => {
@@ -382,6 +434,7 @@ fn settle(
         from: plot.from.name(),
         to: plot.to.name(),
         route: None,
+        foretold: None,
         result,
         setup: Some(setup),
         audio: Some(ways),
@@ -438,6 +491,7 @@ fn refused(plot: Plot, call_id: String, passed: bool, ending: &Ending) -> Outcom
         from: plot.from.name(),
         to: plot.to.name(),
         route: None,
+        foretold: None,
         result: words(ending),
         setup: None,
         audio: None,

@@ -1,8 +1,10 @@
 //! The demonstration: the gateway with everybody it talks to, on one machine.
 
 pub mod authority;
+pub mod azure;
 pub mod calls;
 pub mod capture;
+pub mod mixed;
 pub mod report;
 pub mod world;
 
@@ -68,11 +70,22 @@ async fn show(args: &DemoArgs) -> anyhow::Result<bool> {
         }
     })
     .await;
-    let violations = world.violations();
+    let mut violations = world.violations();
+    let (ways, ways_json) = match mixed::added_up(&world.store, outcomes.len()).await {
+        Ok(added_up) => added_up,
+        Err(error) => {
+            violations.push(format!("report: {error:#}"));
+            Default::default()
+        }
+    };
     let passed = outcomes.iter().all(|outcome| outcome.passed) && violations.is_empty();
     if quiet {
-        output::line(report::json(&outcomes, &violations, passed));
+        let mut json = report::json(&outcomes, &violations, passed);
+        json["report"] = ways_json;
+        output::line(json);
     } else {
+        output::line(mixed::Mixed(&outcomes));
+        output::progress(ways);
         output::line(report::Table {
             outcomes: &outcomes,
             violations: &violations,

@@ -175,6 +175,7 @@ pub fn json(outcomes: &[Outcome], violations: &[String], passed: bool) -> Value 
                 "to": outcome.to,
                 "route": outcome.route,
                 "result": outcome.result,
+                "foretold": outcome.foretold,
                 "passed": outcome.passed,
                 "setup_ms": outcome.setup.map(|setup| setup.as_millis() as u64),
                 "audio": outcome.audio.as_ref().map(|[a_to_b, b_to_a]| {

@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use acs_sim::acs::{AcsConfig, AcsSim, Flavour};
+use acs_sim::rest::RestSim;
 use acs_sim::{
     Behaviour, Behaviours, Carrier, Faults, Identity, MediaConfig, Party, PartyConfig, Tap,
     TlsSettings, Transport,
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use b2bua::record::CallRecord;
+use routing::Snapshot;
 use rustls::KeyLog;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::mpsc;
 
 use super::authority::{Authority, Leaf, Usage};
+use super::azure;
 use super::capture::Capture;
 use crate::config;
 use crate::daemon::wiring::Keys;
@@ -26,6 +29,16 @@ use crate::daemon::{Daemon, Options};
 pub const ACS_FQDN: &str = "sbc1.contoso.example";
 /// The gateway as Teams knows it.
 pub const TEAMS_FQDN: &str = "teams1.contoso.example";
+/// The office's trunk in the configuration.
+pub const PBX_TRUNK: &str = "office-pbx";
+/// Numbers of the application in ACS that answer.
+const ANSWERED: [&str; 5] = [
+    "+14255550101",
+    "+14255550104",
+    "+14255550109",
+    "+14255550110",
+    "+14255550111",
+];
 /// A number in ACS that is busy.
 pub const BUSY: &str = "+14255550198";
 /// A number in ACS that rings and is never answered.
@@ -48,6 +61,12 @@ pub struct World {
     pub acs: AcsSim,
     /// Microsoft's side for Teams.
     pub teams: AcsSim,
+    /// The Azure resource behind ACS.
+    pub resource: RestSim,
+    /// The gateway's routes.
+    pub routes: Snapshot,
+    /// The gateway's store.
+    pub store: PathBuf,
     /// Call records as the gateway makes them.
     pub records: mpsc::UnboundedReceiver<Box<CallRecord>>,
     /// The configuration file the gateway runs on.
@@ -100,8 +119,15 @@ impl World {
         let teams = side(Flavour::Teams, TEAMS_FQDN, 5062)
             .start(&authority, &tap, key_log_path)
             .await?;
+        let resource = authority.issue(&azure::NAMES, Usage::ServerOnly)?;
+        let resource = sim_identity(&resource)?;
+        let resource = azure::start(&authority, resource, (ACS_FQDN, gateway.ip())).await?;
         let pages = SocketAddr::new(net.host(1), PAGES);
-        let text = configuration(net, &carrier, &pbx);
+        let text = configuration(net, &carrier, &pbx)
+            + &azure::configuration(&resource, ACS_FQDN, gateway.ip());
+        for (name, rates) in azure::RATES {
+            std::fs::write(folder.path().join(name), rates)?;
+        }
         let configuration = folder.path().join("trunkline.toml");
         std::fs::write(&configuration, &text)?;
         let leaf = authority.issue(&[ACS_FQDN, TEAMS_FQDN], Usage::ServerOnly)?;
@@ -125,6 +151,13 @@ impl World {
             record_copies: Some(record_copies),
             ..Options::default()
         };
+        let routes = Snapshot::compile(&reading.config.routing);
+        let routes = routes.map_err(|errors| anyhow!("the demo's own routes: {errors:?}"))?;
+        let store = reading
+            .config
+            .store
+            .as_ref()
+            .map(|store| store.path.clone());
         let keys = Keys::load(&reading.config)?;
         let daemon = Daemon::start(&reading.config, &keys, options).await?;
         for (sim, fqdn) in [(&acs, ACS_FQDN), (&teams, TEAMS_FQDN)] {
@@ -135,6 +168,7 @@ impl World {
                 );
             }
         }
+        azure::join(&resource, &acs, ACS_FQDN).await?;
         let cast = vec![
             (
                 "gateway",
@@ -144,12 +178,16 @@ impl World {
             ("PBX", format!("udp:{}", pbx.local_addr())),
             ("ACS", proxies(&acs)),
             ("Teams", proxies(&teams)),
+            ("Azure", format!("https://{}", resource.address())),
         ];
         Ok(Self {
             carrier,
             pbx,
             acs,
             teams,
+            resource,
+            routes,
+            store: store.unwrap_or_default(),
             records,
             configuration,
             pages,
@@ -264,7 +302,12 @@ impl Side {
         config.flavour = self.flavour;
         config.media.bind = self.net.host(PROXY_HOSTS[0]);
         config.tap = tap.clone();
-        config.behaviours = Behaviours::default()
+        let answered = Behaviours::default();
+        let answers = answered.otherwise.clone();
+        let answered = ANSWERED
+            .iter()
+            .fold(answered, |all, number| all.with(number, answers.clone()));
+        config.behaviours = answered
             .with(BUSY, Behaviour::busy())
             .with(SILENT, Behaviour::NeverAnswer { ring: true });
         Ok(AcsSim::start(config).await?)
@@ -341,6 +384,7 @@ name = "contoso-telecom"
 preset = "carrier"
 listen = "udp:{gateway}:5060"
 peers = ["udp:{carrier}"]
+rates = "carrier"
 
 [[trunk]]
 name = "office-pbx"
@@ -368,10 +412,19 @@ called = ["+14255550200-+14255550299"]
 to = ["office-pbx"]
 
 [[route]]
+name = "toll-free through Microsoft"
+from = ["office-pbx"]
+called = ["+1800*", "+1888*"]
+to = ["cloud-calling", "contoso-telecom"]       # in this order
+
+[[route]]
 name = "everything else"
 from = ["acs", "teams", "office-pbx"]
 called = ["+*"]
 to = ["contoso-telecom"]
+
+[store]
+path = "calls.db"
 
 [admin]
 listen = "{gateway}:{PAGES}"
@@ -380,6 +433,7 @@ listen = "{gateway}:{PAGES}"
 "sip.pstnhub.microsoft.com" = "{sip}"
 "sip2.pstnhub.microsoft.com" = "{sip2}"
 "sip3.pstnhub.microsoft.com" = "{sip3}"
+
 "#,
         carrier = carrier.local_addr(),
         pbx = pbx.local_addr(),

@@ -94,6 +94,15 @@ pub fn run(args: &ReportArgs) -> ExitCode {
     }
 }
 
+/// Where all stored calls went: the table, and the same as JSON.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn ways(path: &std::path::Path) -> Result<(String, serde_json::Value), store::StoreError> {
+    let ways = Ways::read(&Reader::open(path)?, Between::ALWAYS)?;
+    Ok((ways.table(), ways.json()))
+}
+
 /// The file of the store.
 fn place(args: &ReportArgs) -> Result<PathBuf, String> {
     if let Some(path) = &args.store {

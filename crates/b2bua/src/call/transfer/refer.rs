@@ -202,7 +202,7 @@ impl Core {
             calling,
             headers: Vec::new(),
         };
-        let facts = self.facts(&question);
+        let facts = self.facts(None, &question);
         match routing::decide(&self.snapshot, &facts, &question).outcome {
             Outcome::Route(mut plan) => {
                 // Whom a party is transferred to is told by its own answer.
