@@ -14,7 +14,7 @@ use acs_sim::rest::calls::{CallAutomation, CallsConfig, Subscription};
 use acs_sim::rest::{Owned, RestConfig, RestSim};
 use acs_sim::{
     AcsConfig, AcsSim, CallHandle, CallOptions, Identity, Party, PartyConfig, TlsSettings,
-    Transport,
+    Transport, connected_within,
 };
 use axum::Router;
 use axum::body::Bytes;
@@ -289,7 +289,7 @@ impl Stage {
         let expected = self.side.expect(MARKER);
         let near = self.dial().await;
         let call = self.answer().await.expect("answered");
-        near.connected().await.expect("200 and ACK");
+        connected_within(&near, LIMIT).await.expect("200 and ACK");
         let event = self.event().await;
         assert_eq!(event.happened, Happened::CallConnected);
         let updated = self.event().await;

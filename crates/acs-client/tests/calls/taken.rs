@@ -5,7 +5,7 @@ use acs_client::call_automation::{
     AnswerCall, CallContext, CallState, Happened, Identifier, RejectReason,
 };
 use acs_sim::rest::calls::{CallsConfig, FarEnd};
-use acs_sim::{By, Ending, exchange};
+use acs_sim::{By, Ending, connected_within, exchange};
 use std::time::Duration;
 
 use crate::stage::{CALLER, FAR, Handshake, LIMIT, MARKER, Stage};
@@ -29,7 +29,7 @@ async fn a_call_is_told_answered_and_talks() {
     let call = stage.client.answer_call(&answer).await.expect("answered");
     assert_eq!(call.correlation_id, incoming.correlation_id);
     assert_eq!(call.source, Some(Identifier::phone(CALLER)));
-    near.connected().await.expect("200 and ACK");
+    connected_within(&near, LIMIT).await.expect("200 and ACK");
     let event = stage.event().await;
     assert_eq!(event.happened, Happened::CallConnected);
     assert_eq!(event.operation_context.as_deref(), Some("mine"));
@@ -72,7 +72,7 @@ async fn a_call_is_answered_once() {
     let error = again.expect_err("answered already");
     assert!(matches!(error, Error::NotFound(_)), "{error}");
     assert!(error.to_string().contains("no such call"), "{error}");
-    near.connected().await.expect("200 and ACK");
+    connected_within(&near, LIMIT).await.expect("200 and ACK");
 }
 
 #[tokio::test]
@@ -115,7 +115,9 @@ async fn a_call_is_sent_on() {
         .redirect_call(context, &target)
         .await
         .expect("sent on");
-    near.connected().await.expect("the far end answers");
+    connected_within(&near, LIMIT)
+        .await
+        .expect("the far end answers");
     assert_eq!(stage.calls().meter().up.len(), 1);
     near.hang_up().await;
     assert!(stage.calls().still(LIMIT).await);
