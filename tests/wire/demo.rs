@@ -110,6 +110,40 @@ fn streams(pcap: &Path) -> BTreeMap<(String, u32), Stream> {
     streams
 }
 
+/// Of three numbers the office dials, one leaves through Microsoft, one through the carrier, one
+/// through the carrier because Microsoft refused; the report has all of them.
+fn carried_as_foretold(json: &Value) {
+    let calls = json["calls"].as_array().expect("calls").iter();
+    let foretold: Vec<&Value> = calls
+        .map(|call| &call["foretold"])
+        .filter(|foretold| !foretold.is_null())
+        .collect();
+    let carried: Vec<&str> = foretold
+        .iter()
+        .filter_map(|call| call["carried_by"].as_str())
+        .collect();
+    let carriers = ["cloud-calling", "contoso-telecom", "contoso-telecom"];
+    assert_eq!(carried, carriers, "{foretold:#?}");
+    assert!(foretold.iter().all(|call| call["as_explained"] == true));
+    let because = foretold[2]["because"].as_str();
+    assert!(
+        because.is_some_and(|why| why.starts_with("486")),
+        "{because:?}"
+    );
+    assert!(foretold[0]["because"].is_null() && foretold[1]["because"].is_null());
+    let ways = json["report"]["ways"].as_array().expect("ways");
+    let calls = |first: &str, carrier: &str| -> u64 {
+        let theirs = ways.iter().filter(|way| {
+            way["first"] == first && way["carried_by"] == carrier && way["cost"]["USD"].is_string()
+        });
+        theirs.filter_map(|way| way["calls"].as_u64()).sum()
+    };
+    assert_eq!(calls("cloud-calling", "cloud-calling"), 1, "{ways:#?}");
+    assert_eq!(calls("cloud-calling", "contoso-telecom"), 1, "{ways:#?}");
+    // ACS and the PBX reach the carrier once more each.
+    assert_eq!(calls("contoso-telecom", "contoso-telecom"), 3, "{ways:#?}");
+}
+
 #[test]
 fn tshark_counts_what_the_json_says() {
     let lab = Lab::new();
@@ -119,6 +153,7 @@ fn tshark_counts_what_the_json_says() {
     let calls = json["calls"].as_array().expect("calls");
     assert!(calls.len() >= 10, "{json:#}");
 
+    carried_as_foretold(&json);
     let malformed = tshark(
         &pcap,
         "_ws.malformed || _ws.expert.severity >= 8388608",

@@ -225,10 +225,10 @@ const MIXED: [Plot; 3] = [
         Act::Talk,
     ),
     plot(
-        "a number in the city",
+        "a number elsewhere",
         Who::Pbx,
         Who::Carrier,
-        ["5550153", "+14255550153", "+14255550206"],
+        ["12065550153", "+12065550153", "+14255550206"],
         Act::Talk,
     ),
     plot(

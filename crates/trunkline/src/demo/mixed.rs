@@ -100,7 +100,7 @@ impl fmt::Display for Mixed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "Microsoft or the carrier, as `route explain` foretold and the records say:"
+            "\nMicrosoft or the carrier, as `route explain` foretold and the records say:"
         )?;
         for told in self
             .0
