@@ -32,7 +32,8 @@ pub struct Store {
     pub keep: Option<Span>,
 }
 
-/// `[cloud_calling]`: Microsoft as the carrier. Read, so that a file that has it is understood.
+/// `[cloud_calling]`: Microsoft as the carrier. Calls have no use for it yet; `trunkline numbers`
+/// finds the Azure resource here where there is no `[acs]`, and compares the numbers.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudCalling {
