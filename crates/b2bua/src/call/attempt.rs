@@ -304,11 +304,7 @@ impl Core {
     }
 
     /// The number that Azure is to show for a call.
-    fn caller_id(
-        &mut self,
-        head: &mut Head,
-        call: &CloudCall,
-    ) -> Result<E164Number, AttemptFailure> {
+    fn caller_id(&self, head: &mut Head, call: &CloudCall) -> Result<E164Number, AttemptFailure> {
         let most = self.profiles.cloud.calls_per_number;
         self.clouds.choose(call, most).ok_or_else(|| {
             let refused = Refused::CallerIds;

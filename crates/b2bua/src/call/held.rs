@@ -135,7 +135,18 @@ impl Held {
                 side: Side::B,
                 event: MediaEvent::FirstAudio { .. },
             } => Phase::Held(self),
-            other => self.pass(core, head, other),
+            other @ (Event::Provisional { .. }
+            | Event::Final { .. }
+            | Event::Failed { .. }
+            | Event::Cancelled { .. }
+            | Event::Request { .. }
+            | Event::Acked { .. }
+            | Event::AckTimeout
+            | Event::PrackTimeout
+            | Event::RetryInvite { .. }
+            | Event::Timer(_)
+            | Event::Media { .. }
+            | Event::HangUp(_)) => self.pass(core, head, other),
         }
     }
 
@@ -152,7 +163,7 @@ impl Held {
                 dialog,
                 response,
             })),
-            over => {
+            over @ (Phase::Held(_) | Phase::Offered(_) | Phase::Talking(_) | Phase::Ending(_)) => {
                 core.leave_azure(dialog, Some(Cause::NORMAL_CLEARING));
                 over
             }
@@ -187,33 +198,29 @@ impl Held {
     ) -> Phase {
         let trunk = self.setup.trying.as_ref().map(|trying| &trying.trunk);
         let trunk = trunk.unwrap_or(&head.trunk).clone();
-        match request.method {
-            Method::Bye => {
-                core.reply(server, &trunk, Reply::new(StatusCode::OK));
-                core.leave_azure(self.dialog, None);
-                head.note_cloud_end("Azure hung up before the called party answered");
-                let cause = q850(&request.headers);
-                let status = cause.map(status_from_cause);
-                let status = status.filter(|_| cause != Some(Cause::NORMAL_CLEARING));
-                let status = status.unwrap_or(StatusCode::TEMPORARILY_UNAVAILABLE);
-                self.setup
-                    .failed(core, head, AttemptFailure::Cloud(status), None)
-            }
+        if request.method == Method::Bye {
+            core.reply(server, &trunk, Reply::new(StatusCode::OK));
+            core.leave_azure(self.dialog, None);
+            head.note_cloud_end("Azure hung up before the called party answered");
+            let cause = q850(&request.headers);
+            let status = cause.map(status_from_cause);
+            let status = status.filter(|_| cause != Some(Cause::NORMAL_CLEARING));
+            let status = status.unwrap_or(StatusCode::TEMPORARILY_UNAVAILABLE);
+            return self
+                .setup
+                .failed(core, head, AttemptFailure::Cloud(status), None);
+        }
+        let update = request.method == Method::Update;
+        if update && request.body.is_empty() {
+            core.reply(server, &trunk, Reply::new(StatusCode::OK).dialog(request));
+        } else if update || request.method == Method::Invite {
             // What it should be told depends on a caller that has not been answered: once it has
             // been, Azure may ask again (RFC 3261 §14.2).
-            Method::Update if request.body.is_empty() => {
-                core.reply(server, &trunk, Reply::new(StatusCode::OK).dialog(request));
-                Phase::Held(self)
-            }
-            Method::Invite | Method::Update => {
-                core.reply(server, &trunk, Reply::new(StatusCode::REQUEST_PENDING));
-                Phase::Held(self)
-            }
-            _ => {
-                core.answer_unwanted(server, &trunk, request);
-                Phase::Held(self)
-            }
+            core.reply(server, &trunk, Reply::new(StatusCode::REQUEST_PENDING));
+        } else {
+            core.answer_unwanted(server, &trunk, request);
         }
+        Phase::Held(self)
     }
 }
 

@@ -448,7 +448,15 @@ impl Desk {
             Happened::RemoveParticipantSucceeded(who) if is(who.as_ref(), &call.to) => {
                 self.ended(leg, event.result.as_ref());
             }
-            _ => {}
+            // News of somebody else, or none that changes anything.
+            Happened::AddParticipantSucceeded(_)
+            | Happened::AddParticipantFailed(_)
+            | Happened::ParticipantsUpdated { .. }
+            | Happened::RemoveParticipantSucceeded(_)
+            | Happened::RemoveParticipantFailed(_)
+            | Happened::CancelAddParticipantSucceeded(_)
+            | Happened::CancelAddParticipantFailed(_)
+            | Happened::Other(_) => {}
         }
         Ok(())
     }
@@ -562,7 +570,12 @@ fn status_of(error: &Error) -> StatusCode {
         Error::NotFound(_) => StatusCode::TEMPORARILY_UNAVAILABLE,
         Error::Silent { .. } => StatusCode::SERVER_TIMEOUT,
         Error::Invalid(_) | Error::Conflict(_) => StatusCode::SERVER_INTERNAL_ERROR,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Throttled { .. }
+        | Error::Failing { .. }
+        | Error::Unreachable { .. }
+        | Error::Garbled { .. }
+        | Error::GivenUp { .. }
+        | Error::Unfinished { .. } => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
