@@ -287,7 +287,7 @@ fn consider(
         let number = first.to_wire();
         steps.push(Step::ShowsCaller { number });
     }
-    if to_user.number != numbers.called_text {
+    if cloud.is_none() && to_user.number != numbers.called_text {
         steps.push(Step::Writes {
             trunk: name(),
             called: to_user.number.clone(),
