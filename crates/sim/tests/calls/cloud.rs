@@ -429,7 +429,7 @@ fn a_number_is_shown_by_two_calls_and_the_third_goes_to_the_carrier() {
     let carried: Vec<_> = carried.collect();
     assert_eq!(carried.len(), 1);
     let why = "every caller id has as many calls as it may";
-    assert!(carried[0].steps.iter().any(|step| step.contains(why)));
+    assert!(carried[0].why().any(|step| step.contains(why)));
     assert_eq!(carried[0].facts.caller_ids.len(), 1);
 }
 
