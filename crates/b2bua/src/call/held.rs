@@ -3,6 +3,8 @@
 //! Azure's answer to the marker INVITE says nothing of the called party, who is dialled only then.
 //! The leg is held until that party answers; its caller hears ringing meanwhile and is not answered.
 
+use std::time::Duration;
+
 use media_relay::{LegId, MediaEvent};
 use sip_msg::{Method, Request, Response, StatusCode};
 use sip_ua::{DialogKey, ServerKey};
@@ -103,7 +105,7 @@ impl Held {
             Event::Cloud {
                 event: CloudEvent::Connected,
                 ..
-            } => self.connected(core, head),
+            } => (*self).connected(core, head),
             Event::Cloud {
                 event:
                     CloudEvent::Accepted {
@@ -146,17 +148,17 @@ impl Held {
             | Event::RetryInvite { .. }
             | Event::Timer(_)
             | Event::Media { .. }
-            | Event::HangUp(_)) => self.pass(core, head, other),
+            | Event::HangUp(_)) => (*self).pass(core, head, other),
         }
     }
 
     /// What concerns the caller is the caller's: it may give up, or not.
-    fn pass(self: Box<Self>, core: &mut Core, head: &mut Head, event: Event) -> Phase {
+    fn pass(self, core: &mut Core, head: &mut Head, event: Event) -> Phase {
         let Self {
             setup,
             dialog,
             response,
-        } = *self;
+        } = self;
         match setup.on(core, head, event) {
             Phase::Setup(setup) => Phase::Held(Box::new(Self {
                 setup,
@@ -171,12 +173,12 @@ impl Held {
     }
 
     /// The called party has answered: the caller may be.
-    fn connected(self: Box<Self>, core: &mut Core, head: &mut Head) -> Phase {
+    fn connected(self, core: &mut Core, head: &mut Head) -> Phase {
         let Self {
             mut setup,
             dialog,
             response,
-        } = *self;
+        } = self;
         core.disarm(head.key, Timer::NoAnswer);
         if let Some(trying) = &setup.trying {
             trying.media.play(core, HoldMusic::None);
@@ -243,7 +245,20 @@ impl Head {
     }
 }
 
+/// How long Azure may say nothing but 100: longer than its event may take.
+const EVENT: Duration = Duration::from_secs(12);
+
 impl Trying {
+    /// How long nothing at all may come.
+    pub(crate) fn patience(&self) -> Duration {
+        let limit = self.trunk.timers.attempt_timeout;
+        if self.is_cloud() {
+            limit.max(EVENT)
+        } else {
+            limit
+        }
+    }
+
     /// Whether Microsoft is to carry the call.
     pub(crate) fn is_cloud(&self) -> bool {
         self.attempt.cloud.is_some()

@@ -112,6 +112,11 @@ impl Setup {
                 self.failed(core, head, failure, None)
             }
             Event::Timer(Timer::Attempt) => self.failed(core, head, AttemptFailure::Silent, None),
+            // Azure has its own time for its event; meanwhile the caller hears that something goes on.
+            Event::Timer(Timer::Budget) if self.trying.as_ref().is_some_and(Trying::is_cloud) => {
+                self.ring_for_azure(core, head);
+                Phase::Setup(self)
+            }
             Event::Timer(Timer::Budget) => {
                 self.failed(core, head, AttemptFailure::SetupBudget, None)
             }
@@ -277,11 +282,7 @@ impl Setup {
                         a: self.media.id,
                         b: trying.media.id,
                     });
-                    core.arm(
-                        head.key,
-                        Timer::Attempt,
-                        trying.trunk.timers.attempt_timeout,
-                    );
+                    core.arm(head.key, Timer::Attempt, trying.patience());
                     self.trying = Some(trying);
                     return Phase::Setup(self);
                 }

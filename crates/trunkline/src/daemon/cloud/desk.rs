@@ -167,6 +167,11 @@ impl Desk {
         self.calls.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// When [`Desk::handle_timeout`] is wanted next.
     pub fn deadline(&self) -> Option<Moment> {
         self.calls.values().filter_map(|call| call.until).min()

@@ -236,7 +236,7 @@ async fn events(
         match event.notification {
             Notification::Validation { code, url } => {
                 door.counts.count("validation");
-                confirm(&door, url).await;
+                confirm(&door, url);
                 let answer = serde_json::json!({ "validationResponse": code });
                 let kind = [(header::CONTENT_TYPE, "application/json")];
                 response = (kind, answer.to_string()).into_response();
@@ -258,7 +258,7 @@ async fn events(
 
 /// A subscription is confirmed by the code in the answer; the address does the same, and is read
 /// only where it is Event Grid's.
-async fn confirm(door: &Door, url: Option<String>) {
+fn confirm(door: &Door, url: Option<String>) {
     let Some(url) = url else { return };
     let host = host_of(&url).map(str::to_owned);
     let known = host.is_some_and(|host| host.to_ascii_lowercase().ends_with(EVENT_GRID));
