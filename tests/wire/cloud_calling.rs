@@ -104,7 +104,9 @@ impl World {
         let microsoft = microsoft(&lab, &authority).await;
         let resource = resource(&lab, &authority).await;
         resource.calls().attach(&microsoft);
-        let daemon = daemon::start(&lab, &configuration(&lab, &resource));
+        let mut daemon = daemon::start(&lab, &configuration(&lab, &resource));
+        // Before that, nothing that Azure says of a call could be believed, and none is made.
+        daemon.wait_for("the keys that Azure signs with", Duration::from_secs(20));
         gateway::wait_online(&lab);
         let url = format!("https://{FQDN}:8443/events/{SECRET}");
         let subscription = Subscription::new(&url);
