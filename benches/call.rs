@@ -210,6 +210,7 @@ impl Bench {
                 | Output::Checkpoint(_)
                 | Output::Trace(_)
                 | Output::Leave(_)
+                | Output::Cloud(_)
                 | Output::Query(_)
                 | Output::Timeout(_) => {}
             }

@@ -16,7 +16,7 @@ use crate::{SUBSCRIBER, nothing_is_left};
 const MARKER: &str = "+14255550199";
 
 fn number(text: &str) -> E164Number {
-    E164Number::parse(text).unwrap()
+    E164Number::parse(text).expect("a number")
 }
 
 /// The PBX calls through Microsoft, then through the carrier.

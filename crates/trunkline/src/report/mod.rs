@@ -114,11 +114,14 @@ fn place(args: &ReportArgs) -> Result<PathBuf, String> {
     store.ok_or_else(|| format!("{file}: there is no [store]; add one, or say --store FILE"))
 }
 
+/// Days by what is counted, and the ways calls took.
+type Totals = (Vec<(Counting, Vec<Day>)>, Option<Ways>);
+
 fn totals(
     path: &std::path::Path,
     count: Count,
     between: Between,
-) -> Result<(Vec<(Counting, Vec<Day>)>, Option<Ways>), store::StoreError> {
+) -> Result<Totals, store::StoreError> {
     let reader = Reader::open(path)?;
     let countings: &[Counting] = match count {
         Count::Calls => &[Counting::Calls],
