@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use routing::{Currency, Facts, Money, Outcome, Question, Snapshot, decide};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::{cli, output};
@@ -49,7 +50,17 @@ struct Line {
     #[serde(deserialize_with = "Option::deserialize")]
     question: Option<Question>,
     facts: Facts,
+    answered: Option<IgnoredAny>,
     talk_ms: Option<u64>,
+}
+
+impl Line {
+    /// Seconds talked, begun ones counted; `None` of a call that was not answered.
+    fn talked(&self) -> Option<u64> {
+        let talked = self.talk_ms.unwrap_or(0);
+        let answered = self.answered.is_some() || talked > 0;
+        answered.then(|| talked.div_ceil(MILLISECONDS))
+    }
 }
 
 /// Where a call goes: what changes are told by.
@@ -150,18 +161,13 @@ fn replay(path: &PathBuf, old: &Snapshot, new: &Snapshot) -> Result<Findings, Ve
             continue;
         }
         match serde_json::from_str::<Line>(&line) {
-            Ok(Line { question: None, .. }) => findings.unasked += 1,
-            Ok(Line {
-                question: Some(question),
-                facts,
-                talk_ms,
-            }) => {
-                let talked = talk_ms.unwrap_or(0).div_ceil(MILLISECONDS);
-                findings.add(
-                    decided(old, &facts, &question, talked),
-                    decided(new, &facts, &question, talked),
-                );
-            }
+            Ok(line) => match &line.question {
+                None => findings.unasked += 1,
+                Some(question) => findings.add(
+                    decided(old, &line.facts, question, line.talked()),
+                    decided(new, &line.facts, question, line.talked()),
+                ),
+            },
             Err(error) => errors.push(format!(":{number}: {error}")),
         }
         if errors.len() == MOST_ERRORS {
@@ -180,7 +186,7 @@ fn decided(
     snapshot: &Snapshot,
     facts: &Facts,
     question: &Question,
-    talked: u64,
+    talked: Option<u64>,
 ) -> (Destination, Option<Money>) {
     match decide(snapshot, facts, question).outcome {
         Outcome::Route(plan) => {
@@ -188,7 +194,7 @@ fn decided(
             let Some(first) = plan.attempts.first() else {
                 return (Destination::Announcement { route }, None);
             };
-            let price = first.tariff.filter(|_| talked > 0).map(|tariff| Money {
+            let price = first.tariff.zip(talked).map(|(tariff, talked)| Money {
                 micros: tariff.price(talked),
                 ..tariff.per_minute
             });
