@@ -96,10 +96,11 @@ const SECTIONS: [&str; 25] = [
     "hosts",
 ];
 
-/// Reads a configuration file's text.
+/// Reads a configuration file's text; `environment` answers `"${NAME}"` by the key it stands at and
+/// its name.
 pub fn load(
     text: &str,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: &dyn Fn(&str, &str) -> Option<String>,
     findings: &mut Findings,
 ) -> Document {
     let (mut table, errors) = DeTable::parse_recoverable(text);
@@ -111,8 +112,8 @@ pub fn load(
     if !errors.is_empty() {
         return document;
     }
-    for (_, value) in table.get_mut().iter_mut() {
-        expand(value, environment, findings);
+    for (key, value) in table.get_mut().iter_mut() {
+        expand(key.get_ref(), value, environment, findings);
     }
     for (key, value) in table.into_inner() {
         let name = key.get_ref().to_string();
@@ -297,8 +298,9 @@ fn report(name: &str, key: &str, message: &str, span: Range<usize>, findings: &m
 
 /// Puts the environment's value where a string is `"${NAME}"`, whole or in part.
 fn expand(
+    key: &str,
     value: &mut Spanned<DeValue<'_>>,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: &dyn Fn(&str, &str) -> Option<String>,
     findings: &mut Findings,
 ) {
     let span = value.span();
@@ -306,12 +308,12 @@ fn expand(
         DeValue::Array(items) => {
             items
                 .iter_mut()
-                .for_each(|item| expand(item, environment, findings));
+                .for_each(|item| expand(key, item, environment, findings));
         }
         DeValue::Table(table) => {
             table
                 .iter_mut()
-                .for_each(|(_, item)| expand(item, environment, findings));
+                .for_each(|(key, item)| expand(key.get_ref(), item, environment, findings));
         }
         DeValue::String(text) if text.contains("${") => {
             let mut rest: &str = text;
@@ -322,7 +324,7 @@ fn expand(
                     findings.error(span, "`${` without its `}`");
                     return;
                 };
-                match environment(name) {
+                match environment(key, name) {
                     Some(found) => whole.push_str(&found),
                     None => {
                         findings

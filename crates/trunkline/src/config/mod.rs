@@ -41,9 +41,15 @@ pub fn read(path: &Path) -> std::io::Result<Reading> {
     }))
 }
 
-/// What stands for a secret that is not set where only routes are asked about; it has the form of
-/// a connection string, the one secret that is looked into.
-const UNSET: &str = "endpoint=https://unset.example/;accesskey=dW5zZXQ=";
+/// What stands for a secret that is not set where only routes are asked about: something of the
+/// form that its key wants.
+fn unset(key: &str) -> String {
+    match key {
+        "connection_string" => "endpoint=https://unset.example/;accesskey=dW5zZXQ=",
+        _ => "a-secret-that-is-not-set",
+    }
+    .to_owned()
+}
 
 /// As [`read`], for a question about routes: secrets may be missing, and `[shadow]` is left out.
 ///
@@ -51,7 +57,8 @@ const UNSET: &str = "endpoint=https://unset.example/;accesskey=dW5zZXQ=";
 /// The file cannot be read. Mistakes in it are [`Reading::findings`].
 pub fn read_routes(path: &Path) -> std::io::Result<Reading> {
     let text = std::fs::read_to_string(path)?;
-    let environment = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| UNSET.to_owned()));
+    let environment =
+        |key: &str, name: &str| Some(std::env::var(name).unwrap_or_else(|_| unset(key)));
     let mut findings = Findings::default();
     let mut document = load::load(&text, &environment, &mut findings);
     document.shadow = None;
@@ -65,7 +72,7 @@ pub fn read_text(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Reading {
     let mut findings = Findings::default();
-    let document = load::load(&text, environment, &mut findings);
+    let document = load::load(&text, &|_, name| environment(name), &mut findings);
     resolved(path, text, &document, findings)
 }
 

@@ -196,3 +196,47 @@ fn final_responses_stop_or_go_on_as_the_trunk_says() {
         "{found:?}"
     );
 }
+
+/// Whoever asks where a call goes need not know the secrets; a file that is none is told.
+#[test]
+fn routes_are_read_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trunkline.toml");
+    let text = r#"
+[gateway]
+fqdn = "sbc1.contoso.example"
+public_address = "203.0.113.10"
+[tls]
+certificate = "sbc1.pem"
+private_key = "sbc1.key"
+[cloud_calling]
+connection_string = "${TRUNKLINE_TEST_UNSET}"
+caller_ids = ["+18005550101"]
+marker = "+14255550199"
+listen = "127.0.0.1:8443"
+public_url = "https://sbc1.contoso.example:8443"
+secret = "${TRUNKLINE_TEST_UNSET}"
+audience = "00000000-0000-4000-8000-000000000000"
+[[trunk]]
+name = "acs"
+preset = "acs"
+[[trunk]]
+name = "pbx"
+preset = "pbx"
+listen = "udp:127.0.0.1:5070"
+peers = ["udp:192.0.2.20:5060"]
+[[route]]
+name = "out"
+from = "pbx"
+to = "cloud-calling"
+"#;
+    fs::write(&file, text).unwrap();
+    let reading = crate::config::read_routes(&file).unwrap();
+    assert!(!reading.findings.has_errors(), "{:?}", reading.findings.0);
+    assert!(reading.config.cloud.is_some());
+    let told = crate::config::read(&file).unwrap();
+    assert!(told.findings.has_errors());
+    fs::write(&file, format!("{text}[[route")).unwrap();
+    let broken = crate::config::read_routes(&file).unwrap();
+    assert!(broken.findings.has_errors());
+}
