@@ -5,6 +5,7 @@ pub mod azure;
 pub mod calls;
 pub mod capture;
 pub mod mixed;
+mod plots;
 pub mod report;
 pub mod world;
 
