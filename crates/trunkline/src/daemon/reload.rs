@@ -95,7 +95,7 @@ impl Reloader {
         }
     }
 
-    /// The same, with the listener of [cloud_calling].
+    /// The same, with the listener of `[cloud_calling]`.
     pub fn with_cloud(self, cloud: Option<Arc<ArcSwap<ServerConfig>>>) -> Self {
         Self { cloud, ..self }
     }
