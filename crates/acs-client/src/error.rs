@@ -107,7 +107,7 @@ impl Inside {
     }
 }
 
-/// Who has to do something about an [`Error`].
+/// Who has to do something about an [`enum@Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// What was asked for, or with which key.

@@ -4,7 +4,7 @@
 //! The B leg of such a call is an INVITE to a marker number. It names the called number and a nonce
 //! that was drawn for it; both come back in the event by which Azure offers the call. Whoever takes
 //! that event answers the B leg by Azure's means, has the called number dialled, and tells this core
-//! when the called party has answered. See [`Setup`](crate::call) for the states.
+//! when the called party has answered. The states are in `call::held`.
 
 use std::collections::BTreeMap;
 use std::fmt;
