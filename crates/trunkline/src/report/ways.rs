@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use routing::{Currency, DecisionRecord, Money};
+use routing::{CLOUD_CALLING, Currency, DecisionRecord, Money};
 use serde::{Deserialize, Serialize};
 use store::{Between, Reader, StoreError};
 
 /// Most different ways that are told apart; the rest is one.
 const MOST_WAYS: usize = 10_000;
 const MILLISECONDS_OF_MINUTE: f64 = 60_000.0;
-/// The name by which routes have Microsoft as the carrier.
-const CLOUD_CALLING: &str = "cloud-calling";
 
 /// What matters here of a call record.
 #[derive(Deserialize)]

@@ -15,9 +15,9 @@ use std::time::Duration;
 use acs_client::ConnectionString;
 use acs_client::sip_routing::{LONGEST_NAME, LONGEST_PATTERN, MOST};
 use b2bua::profile::Preset;
+use routing::CLOUD_CALLING;
 use sip_msg::TransportKind;
 
-use super::routes::CLOUD_CALLING;
 use super::trunk::Trunk;
 use super::{Config, network};
 use crate::acs::pattern;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use b2bua::profile::Preset;
 use e164::{NumberPlan, PlanError, WrittenAs};
 use routing::{
-    CompileError, Document as RoutingDocument, NumberConditions, PeerDoc, Pick, Place, RouteDoc,
-    Rule, Snapshot, TrunkDoc, WarningKind,
+    CLOUD_CALLING, CompileError, Document as RoutingDocument, NumberConditions, PeerDoc, Pick,
+    Place, RouteDoc, Rule, Snapshot, TrunkDoc, WarningKind,
 };
 use sip_msg::StatusCode;
 use toml::Spanned;
@@ -19,8 +19,6 @@ use crate::config::diagnostic::{Findings, nearest};
 use crate::config::load::Document;
 use crate::config::raw;
 
-/// The target that means Microsoft as the carrier.
-pub(super) const CLOUD_CALLING: &str = "cloud-calling";
 /// The host of what is registered here, on a trunk without a name.
 const REGISTERED: &str = "registered.invalid";
 /// The call that prices are compared by.

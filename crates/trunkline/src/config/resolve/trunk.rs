@@ -133,7 +133,7 @@ fn one(
 
 fn name_is_free(raw: &raw::Trunk, config: &Config, findings: &mut Findings) -> bool {
     let name = raw.name.get_ref();
-    let fault = if name.is_empty() || name == "cloud-calling" {
+    let fault = if name.is_empty() || name == routing::CLOUD_CALLING {
         format!("a trunk cannot be named `{name}`")
     } else if config
         .trunks
