@@ -154,13 +154,13 @@ impl Ring {
     }
 
     /// Makes the ring this thread's.
-    pub(crate) fn begin(&mut self) -> io::Result<()> {
+    pub(crate) fn begin(&self) -> io::Result<()> {
         self.ring.submitter().register_enable_rings()
     }
 
     /// Registers a socket under a number, or takes the one there out. A number that is too high
     /// gives the socket by its descriptor.
-    pub(crate) fn register(&mut self, number: u32, socket: &impl AsRawFd) -> File {
+    pub(crate) fn register(&self, number: u32, socket: &impl AsRawFd) -> File {
         let fd = socket.as_raw_fd();
         if number >= self.files {
             return File::Plain(fd);
@@ -172,7 +172,7 @@ impl Ring {
     }
 
     /// Takes a socket out of the registered ones.
-    pub(crate) fn unregister(&mut self, file: File) {
+    pub(crate) fn unregister(&self, file: File) {
         if let File::Registered(number) = file {
             // It can only fail where nothing was registered.
             let _ = self.ring.submitter().register_files_update(number, &[-1]);
