@@ -57,7 +57,8 @@ fn measure() -> Result<Floor> {
     let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     sender.connect(receiver.local_addr()?)?;
     receiver.set_nonblocking(true)?;
-    let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
+    let headers = || MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
+    let (mut sending, mut receiving) = (headers(), headers());
     let payload = [0x80; PACKET];
     let mut buffers = vec![[0u8; 256]; BATCH];
     let (mut sends, mut receives) = (Vec::new(), Vec::new());
@@ -69,7 +70,7 @@ fn measure() -> Result<Floor> {
             let began = Instant::now();
             let fd = sender.as_raw_fd();
             let flags = MsgFlags::empty();
-            let sent = sendmmsg(fd, &mut headers, &slices, nobody, [], flags)?.count();
+            let sent = sendmmsg(fd, &mut sending, &slices, nobody, [], flags)?.count();
             send += began.elapsed().as_nanos() as f64;
             let mut slices: Vec<_> = buffers
                 .iter_mut()
@@ -77,7 +78,7 @@ fn measure() -> Result<Floor> {
                 .collect();
             let began = Instant::now();
             let fd = receiver.as_raw_fd();
-            let got = recvmmsg(fd, &mut headers, &mut slices, flags, None)?.count();
+            let got = recvmmsg(fd, &mut receiving, &mut slices, flags, None)?.count();
             receive += began.elapsed().as_nanos() as f64;
             ensure!(sent == BATCH && got == BATCH, "loopback lost a packet");
         }

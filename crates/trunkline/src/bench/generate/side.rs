@@ -37,7 +37,10 @@ pub(super) struct Side {
     packet: Vec<u8>,
     /// Packets until one is held back.
     plant: u64,
-    headers: MultiHeaders<SockaddrIn>,
+    /// Apart from those of receiving: sending leaves addresses of its own in them, which the kernel
+    /// would write sources to.
+    sending: MultiHeaders<SockaddrIn>,
+    receiving: MultiHeaders<SockaddrIn>,
     buffers: Box<[[u8; LONGEST]; BATCH]>,
 }
 
@@ -66,7 +69,8 @@ impl Side {
             sealing: key.map(context).transpose()?,
             packet: Vec::with_capacity(LONGEST),
             plant: 0,
-            headers: MultiHeaders::preallocate(BATCH, None),
+            sending: MultiHeaders::preallocate(BATCH, None),
+            receiving: MultiHeaders::preallocate(BATCH, None),
             buffers: Box::new([[0; LONGEST]; BATCH]),
         })
     }
@@ -114,7 +118,7 @@ impl Side {
         }
         let to = &self.to[calls];
         let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::empty());
-        match sendmmsg(fd, &mut self.headers, &slices, to, [], flags) {
+        match sendmmsg(fd, &mut self.sending, &slices, to, [], flags) {
             Ok(sent) => Ok(sent.count()),
             // A report of an earlier packet that found a port closed; the next try sends.
             Err(Errno::ECONNREFUSED | Errno::EAGAIN | Errno::EINTR) => Ok(0),
@@ -137,7 +141,7 @@ impl Side {
                 [IoSliceMut::new(buffer)]
             });
             let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-            match recvmmsg(fd, &mut self.headers, &mut slices, flags, None) {
+            match recvmmsg(fd, &mut self.receiving, &mut slices, flags, None) {
                 Ok(messages) => {
                     for (message, slot) in messages.zip(&mut found) {
                         if let Some(source) = message.address {
