@@ -167,7 +167,7 @@ impl Relay {
     /// Counts datagrams that were turned away before they came here: at the leg whose ports they
     /// came to, or as [`NoLeg`](crate::DropReason::NoLeg).
     pub fn note_turned_away(&mut self, ports: PortPairId, datagrams: u64) {
-        let slot = self.by_ports.get(&ports).copied();
+        let slot = self.by_ports.get(ports);
         match slot.and_then(|slot| self.leg_at_slot(slot)) {
             Some(leg) => leg.stats.dropped[crate::DropReason::TurnedAway] += datagrams,
             None => self.dropped[crate::DropReason::NoLeg] += datagrams,
