@@ -169,7 +169,9 @@ impl Relay {
     pub fn note_turned_away(&mut self, ports: PortPairId, datagrams: u64) {
         let slot = self.by_ports.get(ports);
         match slot.and_then(|slot| self.leg_at_slot(slot)) {
-            Some(leg) => leg.stats.dropped[crate::DropReason::TurnedAway] += datagrams,
+            Some(leg) => leg
+                .stats
+                .drop_many(crate::DropReason::TurnedAway, datagrams),
             None => self.dropped[crate::DropReason::NoLeg] += datagrams,
         }
     }

@@ -203,6 +203,13 @@ impl Counters {
         *count
     }
 
+    /// Counts several at once.
+    pub(crate) fn drop_many(&mut self, reason: DropReason, packets: u64) {
+        let packets = u32::try_from(packets).unwrap_or(u32::MAX);
+        let count = &mut self.dropped[reason as usize];
+        *count = count.saturating_add(packets);
+    }
+
     /// How many packets were not carried for this reason.
     pub(crate) fn dropped(&self, reason: DropReason) -> u32 {
         self.dropped[reason as usize]

@@ -216,12 +216,7 @@ impl<'a> Run<'a> {
         let measured = &mut self.measured;
         measured.seconds = wall / 1e6;
         measured.rate = measured.sent as f64 / measured.seconds;
-        measured.cpu_us = begin
-            .cpu
-            .iter()
-            .zip(&end.cpu)
-            .map(|(a, b)| b - a)
-            .collect();
+        measured.cpu_us = begin.cpu.iter().zip(&end.cpu).map(|(a, b)| b - a).collect();
         if self.order.core.is_some() {
             let known: f64 = measured.cpu_us.iter().sum();
             measured.beside = ((end.busy - begin.busy - known) / wall).max(0.0);
