@@ -19,9 +19,10 @@ mod role;
 mod wire;
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use clap::{Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
+use clap::Subcommand;
+use media_io::{PathChoice, PathKind};
 
 use crate::output;
 
@@ -42,24 +43,38 @@ pub(crate) enum BenchCommand {
     Floor(floor::FloorArgs),
 }
 
-/// A way of packets through the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Path {
-    /// What the daemon would choose
-    #[default]
-    Auto,
-    /// A socket for each port, waited for with epoll
-    Epoll,
-}
+/// A way of packets through the kernel, by the names that the media plane gives its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Path(pub(crate) PathChoice);
 
 impl Path {
     /// As it is written on the command line.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Epoll => "epoll",
+        match self.0 {
+            PathChoice::Auto => "auto",
+            PathChoice::Prefer(kind) => kind.name(),
         }
+    }
+
+    /// All that can be wished for.
+    pub(crate) fn every() -> impl Iterator<Item = Self> {
+        let kinds = PathKind::ALL.into_iter().map(PathChoice::Prefer);
+        kinds.map(Self)
+    }
+}
+
+impl FromStr for Path {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "auto" {
+            return Ok(Self(PathChoice::Auto));
+        }
+        let kind = PathKind::named(name).ok_or_else(|| {
+            let known: Vec<_> = Self::every().map(Self::name).collect();
+            format!("auto, {} are known", known.join(", "))
+        })?;
+        Ok(Self(PathChoice::Prefer(kind)))
     }
 }
 
