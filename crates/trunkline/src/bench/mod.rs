@@ -6,14 +6,20 @@
 //! bench media ─┬ orders, results ─ bench generate   packets of all calls, verified (core 1)
 //!              │                        ⇅ UDP
 //!              └ ports, state ──── bench device     the media plane alone (core 0)
+//!
+//! bench calls ─┬ errands, counts ─ bench parties    who calls and who is called (core 1)
+//!              │                        ⇅ SIP
+//!              └ configuration ─── run              the whole gateway (core 0)
 //! ```
 
+mod calls;
 mod device;
 mod floor;
 mod generate;
 mod histogram;
 mod machine;
 mod media;
+mod parties;
 mod picture;
 mod role;
 mod wire;
@@ -32,6 +38,9 @@ pub(crate) enum BenchCommand {
     /// Relay packets of many calls: how many, at what cost, with what delay
     #[command(after_help = "Example:  trunkline bench media --kind rtp-srtp --json media.json")]
     Media(media::MediaArgs),
+    /// Set calls up and end them: what one costs, how many a second
+    #[command(after_help = "Example:  trunkline bench calls --rate 500 --transport tls")]
+    Calls(calls::CallsArgs),
     /// The media plane alone, driven by a generator
     #[command(hide = true)]
     Device(device::DeviceArgs),
@@ -41,6 +50,12 @@ pub(crate) enum BenchCommand {
     /// The system calls of one packet
     #[command(hide = true)]
     Floor(floor::FloorArgs),
+    /// The daemon, on one core
+    #[command(hide = true)]
+    Gateway(calls::GatewayArgs),
+    /// Those who call and are called
+    #[command(hide = true)]
+    Parties(parties::PartiesArgs),
 }
 
 /// A way of packets through the kernel, by the names that the media plane gives its own.
@@ -82,9 +97,12 @@ impl FromStr for Path {
 pub(crate) fn run(command: &BenchCommand) -> ExitCode {
     let done = match command {
         BenchCommand::Media(args) => media::run(args),
+        BenchCommand::Calls(args) => calls::run(args),
         BenchCommand::Device(args) => device::run(args).map(|()| true),
         BenchCommand::Generate(args) => generate::run(args).map(|()| true),
         BenchCommand::Floor(args) => floor::run(args).map(|()| true),
+        BenchCommand::Gateway(args) => calls::gateway(args).map(|()| true),
+        BenchCommand::Parties(args) => parties::run(args).map(|()| true),
     };
     match done {
         Ok(fine) => ExitCode::from(u8::from(!fine)),
