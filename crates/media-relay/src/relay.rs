@@ -158,6 +158,21 @@ impl Relay {
         self.legs.get(slot as usize)?.as_ref().map(|leg| leg.id)
     }
 
+    /// The pair of ports that a leg uses.
+    pub fn ports_of(&self, leg: LegId) -> Option<PortPairId> {
+        self.leg(leg).map(|leg| leg.ports.id)
+    }
+
+    /// Counts datagrams that were turned away before they came here: at the leg whose ports they
+    /// came to, or as [`NoLeg`](crate::DropReason::NoLeg).
+    pub fn note_turned_away(&mut self, ports: PortPairId, datagrams: u64) {
+        let slot = self.by_ports.get(&ports).copied();
+        match slot.and_then(|slot| self.leg_at_slot(slot)) {
+            Some(leg) => leg.stats.dropped[crate::DropReason::TurnedAway] += datagrams,
+            None => self.dropped[crate::DropReason::NoLeg] += datagrams,
+        }
+    }
+
     /// Carries out a command; what goes wrong is told as an event. `BindPorts` and `ReleasePorts`
     /// are the shell's and ignored.
     pub fn handle_command(&mut self, now: Now, command: MediaCommand) {

@@ -77,6 +77,9 @@ drop_reasons! {
     TooLong = "too_long",
     /// More SSRCs under one key than are kept.
     TooManyStreams = "too_many_streams",
+    /// Turned away before it was looked at: not from whom the leg hears, and more of that than is
+    /// let through.
+    TurnedAway = "turned_away",
     /// RTCP on the RTP port without rtcp-mux, or RTP on the RTCP port.
     WrongPort = "wrong_port",
 }
