@@ -227,7 +227,7 @@ impl Receiver {
             if self.gather() > 0 {
                 continue;
             }
-            if !self.wait().await {
+            if !self.ready().await {
                 return self.try_next();
             }
         }
@@ -262,8 +262,11 @@ impl Receiver {
     }
 
     /// Waits until there may be something to gather or to take; `false` once the transport is
-    /// stopped.
-    async fn wait(&mut self) -> bool {
+    /// stopped. Cancelling loses nothing.
+    pub async fn ready(&mut self) -> bool {
+        if !self.held.first.is_empty() || !self.held.second.is_empty() {
+            return true;
+        }
         let Self {
             ends,
             held,
