@@ -130,7 +130,9 @@ impl Calls {
             rtcp: false,
             source: party(leg),
         };
-        let verdict = self.relay.forward(self.now, &arrival, black_box(&mut buf), len);
+        let verdict = self
+            .relay
+            .forward(self.now, &arrival, black_box(&mut buf), len);
         assert!(matches!(verdict, Verdict::Send(_)), "{verdict:?}");
         while self.relay.poll_event().is_some() {}
     }

@@ -313,7 +313,9 @@ pub(crate) fn clock_units(at: Moment, rate: u32) -> u32 {
     let nanos = at.as_nanos();
     let (seconds, rest) = (nanos / SECOND, nanos % SECOND);
     let within = rest * u64::from(rate) / SECOND;
-    (seconds as u32).wrapping_mul(rate).wrapping_add(within as u32)
+    (seconds as u32)
+        .wrapping_mul(rate)
+        .wrapping_add(within as u32)
 }
 
 pub(crate) fn sequence_of(index: u64) -> u16 {

@@ -120,7 +120,11 @@ impl Streams {
 
     pub(super) fn export(&self) -> Vec<StreamState> {
         let ends = self.ends.iter().map(|end| end.stream().state());
-        self.listed().iter().map(Stream::state).chain(ends).collect()
+        self.listed()
+            .iter()
+            .map(Stream::state)
+            .chain(ends)
+            .collect()
     }
 
     fn listed(&self) -> &[Stream] {
@@ -231,7 +235,10 @@ mod tests {
         for ssrc in 0..5 {
             assert!(take(&mut streams, ssrc, 0));
         }
-        assert_eq!(streams.find(7).map(|stream| stream.highest()), Some(last - 1));
+        assert_eq!(
+            streams.find(7).map(|stream| stream.highest()),
+            Some(last - 1)
+        );
         assert!(!take(&mut streams, 7, last - 1) && take(&mut streams, 7, last));
     }
 

@@ -352,10 +352,7 @@ fn streams_that_come_back_are_heard_again_and_never_replayed() {
             out.skip_rtcp(turn as u32);
             let control = protect_control(&mut out, &rtcp(ssrc, 1)).unwrap();
             unprotect(&mut inbound, &control).unwrap();
-            assert_eq!(
-                unprotect(&mut inbound, &control),
-                Err(SrtpError::Replayed)
-            );
+            assert_eq!(unprotect(&mut inbound, &control), Err(SrtpError::Replayed));
         }
     }
     for packet in recorded {
