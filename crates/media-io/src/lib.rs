@@ -16,11 +16,14 @@
 //! wait in one of [`EVENTS`], and beyond that each leg keeps one event of a kind, the newest; 256
 //! packets of a shard may be on their way to be converted, and further ones are dropped.
 
+pub mod capabilities;
 mod convert;
 mod counters;
+pub mod link;
 mod ports;
 mod shard;
 mod sockets;
+pub mod sys;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
