@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use media_relay::{Converter, ShardId, TAILROOM, Ticket};
 use nix::sys::eventfd::EventFd;
 
-use crate::shard::MAX_DATAGRAM;
+use crate::path::MAX_DATAGRAM;
 use crate::{StartError, wake};
 
 /// Packets of one shard that may be on their way to be converted: a packet each of as many calls as

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::errno::Errno;
+
 /// The counters of one shard, or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -31,6 +33,13 @@ pub struct Counters {
     pub legs: u64,
     /// Pairs of ports bound now.
     pub ports: u64,
+    /// Sockets connected to a settled peer now.
+    pub connected: u64,
+    /// Datagrams that the path turned away before they were received: from nobody that the leg
+    /// hears, and more than are let through to be looked at. Not contained in `received`.
+    pub turned_away: u64,
+    /// Datagrams that the kernel had no room for in a socket that many ports share.
+    pub overflowed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +56,9 @@ pub(crate) struct ShardCounters {
     pub(crate) unconverted: AtomicU64,
     pub(crate) legs: AtomicU64,
     pub(crate) ports: AtomicU64,
+    pub(crate) connected: AtomicU64,
+    pub(crate) turned_away: AtomicU64,
+    pub(crate) overflowed: AtomicU64,
 }
 
 impl ShardCounters {
@@ -65,13 +77,28 @@ impl ShardCounters {
             unconverted: read(&self.unconverted),
             legs: read(&self.legs),
             ports: read(&self.ports),
+            connected: read(&self.connected),
+            turned_away: read(&self.turned_away),
+            overflowed: read(&self.overflowed),
         }
+    }
+
+    /// Counts a send that the system refused.
+    pub(crate) fn count_refusal(&self, errno: i32) {
+        let full = [Errno::EAGAIN, Errno::ENOBUFS]
+            .iter()
+            .any(|full| *full as i32 == errno);
+        count(if full {
+            &self.send_full
+        } else {
+            &self.send_failed
+        });
     }
 }
 
-/// Counts one. Only the shard's own thread writes, so no ordering is needed.
+/// Counts one. Only the shard's own thread writes, so nothing is lost between reading and writing.
 pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 /// Reads the counters of the shards.
@@ -110,6 +137,9 @@ impl CountersHandle {
                 unconverted: a.unconverted + b.unconverted,
                 legs: a.legs + b.legs,
                 ports: a.ports + b.ports,
+                connected: a.connected + b.connected,
+                turned_away: a.turned_away + b.turned_away,
+                overflowed: a.overflowed + b.overflowed,
             })
     }
 }

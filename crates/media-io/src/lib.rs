@@ -1,12 +1,12 @@
 //! Owns the sockets of the media ports and moves datagrams between them and `media-relay`.
 //!
 //! ```text
-//! signalling thread ─ MediaIo::command ─┬→ shard 0: epoll · recvfrom · Relay::forward · sendto
+//! signalling thread ─ MediaIo::command ─┬→ shard 0: Path::next · Relay::forward · Path::send_current
 //!                                       └→ shard 1: …
 //!                   ←──── Events ────────┘
 //! ```
 //!
-//! A shard is one thread with its own epoll, its own sockets and its own [`media_relay::Relay`];
+//! A shard is one thread with its own ports, its own way to them and its own [`media_relay::Relay`];
 //! shards share nothing. Two legs can be joined only on one shard, so [`MediaIo`] moves one of them,
 //! sockets and state, where they are not. A fault in a shard is caught, ends the leg it was met in,
 //! and the shard goes on. Speech that two legs share no codec for is converted by a second thread
@@ -16,13 +16,14 @@
 //! wait in one of [`EVENTS`], and beyond that each leg keeps one event of a kind, the newest; 256
 //! packets of a shard may be on their way to be converted, and further ones are dropped.
 
+mod bare;
 pub mod capabilities;
 mod convert;
 mod counters;
 pub mod link;
+mod path;
 mod ports;
 mod shard;
-mod sockets;
 pub mod sys;
 
 use std::collections::BTreeMap;
@@ -41,7 +42,10 @@ use media_relay::{
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+pub use bare::Bare;
 pub use counters::{Counters, CountersHandle};
+use path::{Epolled, Path, Setup, Uring, choose};
+pub use path::{PathChoice, PathKind, PathReport};
 use shard::{Shard, Step};
 
 /// Commands that may wait for one shard.
@@ -63,6 +67,8 @@ pub struct MediaIoConfig {
     pub relay: RelayConfig,
     /// The code point of RTP and RTCP (RFC 2474), 0..=63; 46 is expedited forwarding (RFC 3246).
     pub dscp: u8,
+    /// How datagrams travel between the kernel and the shards.
+    pub path: PathChoice,
     /// The clock.
     pub clock: Clock,
 }
@@ -90,6 +96,9 @@ pub enum StartError {
     /// The operating system refused an epoll instance or an event descriptor.
     #[error("the operating system refused a descriptor: {0}")]
     Descriptor(#[from] Errno),
+    /// No path to the network is possible; why each is not.
+    #[error("no way for media packets is possible here: {0}")]
+    Path(String),
     /// The operating system refused a thread.
     #[error("the operating system refused a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -103,6 +112,7 @@ pub struct Overloaded;
 /// The media plane. Dropping it stops the shards.
 pub struct MediaIo {
     shards: Vec<Handle>,
+    path: PathReport,
     counters: CountersHandle,
     events: SyncSender<MediaEvent>,
     stop: Arc<AtomicBool>,
@@ -119,6 +129,8 @@ struct Handle {
     steps: SyncSender<Step>,
     wake: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
+    /// Something was queued since the shard was woken last.
+    queued: AtomicBool,
 }
 
 impl Events {
@@ -152,29 +164,65 @@ impl MediaIo {
                 return Err(StartError::Interface(interface.id));
             }
         }
+        let mut refused = Vec::new();
+        for mut report in choose(&config) {
+            if !refused.is_empty() {
+                report.reason = format!("{} ({})", report.reason, refused.join("; "));
+            }
+            let started = match report.kind {
+                PathKind::Epoll => Self::start_on::<Epolled>(&config, &report),
+                PathKind::Uring => Self::start_on::<Uring>(&config, &report),
+            };
+            match started {
+                Ok(started) => return Ok(started),
+                Err(StartError::Path(reason)) => {
+                    tracing::warn!(path = %report.kind, %reason, "a media path is not possible");
+                    refused.push(format!("{}: {reason}", report.kind));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StartError::Path(refused.join("; ")))
+    }
+
+    /// Starts the shards on one path.
+    fn start_on<P: Path + Send + 'static>(
+        config: &MediaIoConfig,
+        report: &PathReport,
+    ) -> Result<(Self, Events), StartError> {
         let (events, receiver) = sync_channel(EVENTS);
         let counters = CountersHandle::new(config.shards);
         let mut media = Self {
             shards: Vec::new(),
+            path: report.clone(),
             counters: counters.clone(),
             events: events.clone(),
             stop: Arc::new(AtomicBool::new(false)),
             legs: BTreeMap::new(),
             moved: BTreeMap::new(),
         };
+        let shared = P::share(config).map_err(StartError::Path)?;
         let mut doors = Vec::new();
         let mut rooms = Vec::new();
-        for _ in 0..config.shards {
+        for id in 0..config.shards {
             let wake = Arc::new(EventFd::from_flags(
                 EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC,
             )?);
             let (arrivals, arriving): (Sender<_>, Receiver<_>) = channel();
             doors.push((arrivals, Arc::clone(&wake)));
-            rooms.push((arriving, wake));
+            let setup = Setup {
+                shard: ShardId(id),
+                config,
+                wake: &wake,
+                counters: &counters.shard(id),
+            };
+            let path = P::open(&setup, &shared).map_err(StartError::Path)?;
+            rooms.push((id, path, arriving, wake));
         }
-        for (id, (arriving, wake)) in (0..config.shards).zip(rooms) {
+        let (began, begun) = channel();
+        for (id, path, arriving, wake) in rooms {
             let (steps, inbox) = sync_channel(COMMANDS);
-            let shard = Shard::new(shard::Parts {
+            let parts = shard::Parts {
                 id: ShardId(id),
                 config: config.clone(),
                 inbox,
@@ -184,22 +232,57 @@ impl MediaIo {
                 events: events.clone(),
                 counters: counters.shard(id),
                 stop: Arc::clone(&media.stop),
-            })?;
+            };
+            let mut shard = Shard::new(parts, path)?;
             let name = format!("media-{id}");
-            let thread = std::thread::Builder::new()
-                .name(name)
-                .spawn(move || shard.run())?;
+            let began = began.clone();
+            let thread = std::thread::Builder::new().name(name).spawn(move || {
+                let begun = shard.begin();
+                let works = begun.is_ok();
+                // Nobody waits for it only where another shard could not begin.
+                let _ = began.send(begun);
+                if works {
+                    shard.run();
+                }
+            })?;
             media.shards.push(Handle {
                 steps,
                 wake,
                 thread: Some(thread),
+                queued: AtomicBool::new(false),
             });
+        }
+        for _ in 0..config.shards {
+            let begun = begun.recv().unwrap_or(Err(Errno::ECHILD));
+            begun.map_err(|error| StartError::Path(error.to_string()))?;
         }
         Ok((media, Events(receiver)))
     }
 
     /// Hands a command to the shard that it concerns, without waiting. What comes of it is an event.
     pub fn command(&mut self, command: MediaCommand) -> Result<(), Overloaded> {
+        let queued = self.queue(command);
+        self.rouse();
+        queued
+    }
+
+    /// Wakes each shard that commands were queued for.
+    pub fn rouse(&mut self) {
+        for handle in &self.shards {
+            if handle.queued.swap(false, Ordering::Relaxed) {
+                wake(&handle.wake);
+            }
+        }
+    }
+
+    /// The path that packets travel by, and why this one.
+    pub fn path(&self) -> &PathReport {
+        &self.path
+    }
+
+    /// As [`MediaIo::command`], but the shard need not notice before [`MediaIo::rouse`]: several
+    /// commands then cost one wake-up.
+    pub fn queue(&mut self, command: MediaCommand) -> Result<(), Overloaded> {
         match command {
             MediaCommand::BindPorts { shard, .. } => self.step(shard.0, Step::Command(command)),
             MediaCommand::ReleasePorts { pairs } => self.release(pairs),
@@ -321,7 +404,7 @@ impl MediaIo {
         };
         match handle.steps.try_send(step) {
             Ok(()) => {
-                wake(&handle.wake);
+                handle.queued.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Overloaded),

@@ -1,7 +1,6 @@
 //! One shard: the only loop in which media packets meet sockets and a clock.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,27 +8,21 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 use std::time::Duration;
 
 use media_relay::{
-    Arrival, DropReason, LegId, MediaCommand, MediaEvent, MovingLeg, Now, PortPairId, Relay,
-    ShardId, TAILROOM, Ticket, Verdict,
+    Arrival, DropReason, LegId, LegParams, MediaCommand, MediaEvent, Moment, MovingLeg, Now,
+    PortPairId, Relay, ShardId, TAILROOM, Ticket, Verdict,
 };
 use nix::errno::Errno;
-use nix::sys::epoll::EpollEvent;
 use nix::sys::eventfd::EventFd;
 
 use crate::convert::Workshop;
 use crate::counters::{ShardCounters, count};
-use crate::ports::Pair;
-use crate::sockets::Sockets;
+use crate::path::{BATCH, Datagram, MAX_DATAGRAM, Moderation, Path, SURVEY};
 use crate::{MediaIoConfig, StartError, wake};
 
-/// Octets of the longest datagram that is carried; a longer one is not media.
-pub(crate) const MAX_DATAGRAM: usize = 2048;
-/// Sockets looked at after one wait.
-const BATCH: usize = 256;
-/// Datagrams taken from one socket before the next one's turn.
-const PER_SOCKET: usize = 16;
 /// Steps taken before the packets' turn.
 const STEPS: usize = 64;
+/// Datagrams carried under one reading of the clock.
+const PER_READING: usize = 16;
 /// The longest wait, so that a full event queue is tried again.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
@@ -49,75 +42,83 @@ pub(crate) enum Step {
 
 /// A leg on its way with its sockets. Where there was no such leg the sockets go alone, so that
 /// they are where they are looked for.
-pub(crate) struct Crossing {
+pub(crate) struct Crossing<P: Path> {
     leg: LegId,
     moving: Option<MovingLeg>,
-    pair: Option<Pair>,
+    pair: Option<P::Pair>,
 }
 
 /// The way into a shard for legs of others.
-pub(crate) type Door = (Sender<Crossing>, Arc<EventFd>);
+pub(crate) type Door<P> = (Sender<Crossing<P>>, Arc<EventFd>);
 
-pub(crate) struct Parts {
+pub(crate) struct Parts<P: Path> {
     pub(crate) id: ShardId,
     pub(crate) config: MediaIoConfig,
     pub(crate) inbox: Receiver<Step>,
-    pub(crate) arriving: Receiver<Crossing>,
-    pub(crate) doors: Vec<Door>,
+    pub(crate) arriving: Receiver<Crossing<P>>,
+    pub(crate) doors: Vec<Door<P>>,
     pub(crate) wake: Arc<EventFd>,
     pub(crate) events: SyncSender<MediaEvent>,
     pub(crate) counters: Arc<ShardCounters>,
     pub(crate) stop: Arc<AtomicBool>,
 }
 
-pub(crate) struct Shard {
-    parts: Parts,
+pub(crate) struct Shard<P: Path> {
+    parts: Parts<P>,
     relay: Relay,
-    sockets: Sockets,
+    path: P,
+    moderation: Moderation,
+    /// When the path is surveyed next.
+    survey: Moment,
     /// Legs that came before their `Adopt`.
-    arrived: Vec<Crossing>,
+    arrived: Vec<Crossing<P>>,
     /// The `Adopt` that is being waited for; nothing is done before.
     awaited: Option<LegId>,
     /// Events of the shard itself, and one that found the queue full.
     news: VecDeque<MediaEvent>,
     workshop: Workshop,
-    buf: Box<[u8; MAX_DATAGRAM + TAILROOM]>,
+    /// For packets of the relay's own making.
+    own: Box<[u8; MAX_DATAGRAM + TAILROOM]>,
 }
 
-impl Shard {
-    pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
-        let counters = Arc::clone(&parts.counters);
-        let sockets = Sockets::new(parts.id, &parts.config, &parts.wake, counters)?;
+impl<P: Path> Shard<P> {
+    pub(crate) fn new(parts: Parts<P>, path: P) -> Result<Self, StartError> {
         let workshop = Workshop::start(parts.id, Arc::clone(&parts.wake))?;
+        let now = (parts.config.clock)().moment;
         Ok(Self {
             relay: Relay::new(parts.config.relay),
             parts,
-            sockets,
+            path,
+            moderation: Moderation::default(),
+            survey: now + SURVEY,
             arrived: Vec::new(),
             awaited: None,
             news: VecDeque::with_capacity(64),
             workshop,
-            buf: Box::new([0; MAX_DATAGRAM + TAILROOM]),
+            own: Box::new([0; MAX_DATAGRAM + TAILROOM]),
         })
+    }
+
+    /// Makes the path this thread's; then comes [`Shard::run`].
+    pub(crate) fn begin(&mut self) -> Result<(), Errno> {
+        self.path.begin()
     }
 
     /// The loop; ends when told to stop.
     pub(crate) fn run(mut self) {
-        let mut ready = [EpollEvent::empty(); BATCH];
         while !self.parts.stop.load(Ordering::Acquire) {
             let more = self.take_steps();
             self.take_converted();
             self.do_what_is_due();
             let _ = self.tell();
-            let wait = if more { Duration::ZERO } else { self.wait() };
-            match self.sockets.wait(&mut ready, wait) {
-                Ok(number) => {
+            self.path.flush();
+            let limit = if more { Duration::ZERO } else { self.limit() };
+            match self.path.wait(self.moderation.gather(), limit) {
+                Ok(()) => {
                     // What signalling said before the peer could send is done before the peer is
                     // heard: the first packet after an answer finds its legs joined.
                     self.take_steps();
-                    for event in &ready[..number] {
-                        self.receive(event.data());
-                    }
+                    self.carry_all();
                 }
                 Err(Errno::EINTR) => {}
                 Err(error) => {
@@ -127,13 +128,38 @@ impl Shard {
             }
         }
         self.close_all();
+        self.path.flush();
+    }
+
+    /// Carries what has come in.
+    fn carry_all(&mut self) {
+        let mut now = self.now();
+        let mut carried = 0;
+        while let Some(datagram) = self.path.next() {
+            carried += 1;
+            if carried % PER_READING == 0 {
+                now = self.now();
+            }
+            self.carry(now, &datagram);
+            // Commands and timers are not kept waiting by packets without end.
+            if carried >= 4 * BATCH {
+                break;
+            }
+        }
+        self.moderation.note(now.moment, carried);
+        if now.moment >= self.survey {
+            self.survey = now.moment + SURVEY;
+            let (path, relay) = (&mut self.path, &mut self.relay);
+            path.survey(&mut |ports, datagrams| relay.note_turned_away(ports, datagrams));
+        }
     }
 
     fn now(&self) -> Now {
         (self.parts.config.clock)()
     }
 
-    fn wait(&self) -> Duration {
+    /// How long to wait at most.
+    fn limit(&self) -> Duration {
         let Some(next) = self.relay.poll_timeout() else {
             return LONGEST_WAIT;
         };
@@ -179,13 +205,13 @@ impl Shard {
             MediaCommand::ReleasePorts { pairs } => {
                 for pair in pairs {
                     if self.relay.leg_at(pair).is_none() {
-                        self.sockets.forget(pair);
+                        self.path.forget(pair);
                     }
                 }
             }
             MediaCommand::OpenLeg { leg, ports, .. }
             | MediaCommand::RestoreLeg { leg, ports, .. }
-                if self.sockets.pair(ports.id).is_none() =>
+                if !self.path.has(ports.id) =>
             {
                 let error = media_relay::MediaError::PortsUnknown;
                 self.news.push_back(MediaEvent::Failed { leg, error });
@@ -201,15 +227,52 @@ impl Shard {
             | MediaCommand::UpdateLeg { .. } => {
                 let now = self.now();
                 let leg = leg_of(&command);
+                let concerns = self.concerns_path(&command);
                 self.guarded(leg, |relay| relay.handle_command(now, command));
+                if let Some((ports, ends)) = concerns {
+                    self.tell_path(ports, ends);
+                }
                 self.count_legs();
                 self.do_what_is_due();
             }
         }
     }
 
+    /// The ports of a leg that a command opens, updates or closes, and whom it will hear.
+    fn concerns_path(&self, command: &MediaCommand) -> Option<(PortPairId, Option<Ends>)> {
+        match command {
+            MediaCommand::OpenLeg { ports, params, .. }
+            | MediaCommand::RestoreLeg { ports, params, .. } => {
+                Some((ports.id, Some(Ends::of(params))))
+            }
+            MediaCommand::UpdateLeg { leg, params } => {
+                Some((self.relay.ports_of(*leg)?, Some(Ends::of(params))))
+            }
+            MediaCommand::CloseLeg { leg } => Some((self.relay.ports_of(*leg)?, None)),
+            MediaCommand::BindPorts { .. }
+            | MediaCommand::Checkpoint { .. }
+            | MediaCommand::Join { .. }
+            | MediaCommand::ReleasePorts { .. }
+            | MediaCommand::SendDtmf { .. }
+            | MediaCommand::Source { .. }
+            | MediaCommand::Split { .. } => None,
+        }
+    }
+
+    fn tell_path(&mut self, ports: PortPairId, ends: Option<Ends>) {
+        match ends {
+            // A refused command changes nothing: the leg that is there says what holds.
+            Some(ends) if self.relay.leg_at(ports).is_some() => {
+                self.path.expect(ports, &ends.rtp, &ends.rtcp);
+            }
+            Some(_) => {}
+            None if self.relay.leg_at(ports).is_none() => self.path.release(ports),
+            None => {}
+        }
+    }
+
     fn bind(&mut self, interface: u16, count: u16) {
-        let pairs = self.sockets.bind(interface, count);
+        let pairs = self.path.bind(interface, count);
         let missing = count - pairs.len() as u16;
         if !pairs.is_empty() {
             self.news.push_back(MediaEvent::PortsBound { pairs });
@@ -227,11 +290,7 @@ impl Shard {
     fn export(&mut self, leg: LegId, ports: PortPairId, to: ShardId) {
         let moving = self.relay.export_leg(leg);
         let free = self.relay.leg_at(ports).is_none();
-        let pair = if free {
-            self.sockets.forget(ports)
-        } else {
-            None
-        };
+        let pair = if free { self.path.forget(ports) } else { None };
         self.count_legs();
         let Some((door, event)) = self.parts.doors.get(usize::from(to.0)) else {
             return;
@@ -241,9 +300,9 @@ impl Shard {
         }
     }
 
-    fn adopt(&mut self, crossing: Crossing) {
+    fn adopt(&mut self, crossing: Crossing<P>) {
         if let Some(pair) = crossing.pair {
-            self.sockets.keep(pair);
+            self.path.keep(pair);
         }
         if let Some(moving) = crossing.moving {
             self.relay.import_leg(moving);
@@ -258,61 +317,35 @@ impl Shard {
             .store(self.relay.len() as u64, Ordering::Relaxed);
     }
 
-    /// Takes datagrams from a socket and sends what becomes of them.
-    fn receive(&mut self, datum: u64) {
-        let Some((ports, rtcp)) = Sockets::named(datum) else {
-            // EAGAIN: somebody else's wake-up was read with an earlier one.
-            let _ = self.parts.wake.read();
-            return;
-        };
-        for _ in 0..PER_SOCKET {
-            let Some(pair) = self.sockets.pair(ports) else {
-                return;
-            };
-            match pair.socket(rtcp).recv_from(&mut self.buf[..MAX_DATAGRAM]) {
-                Ok((len, mut source)) => {
-                    source.set_ip(source.ip().to_canonical());
-                    count(&self.parts.counters.received);
-                    self.forward(
-                        &Arrival {
-                            ports,
-                            rtcp,
-                            source,
-                        },
-                        len,
-                    );
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    // An ICMP error of an earlier send; the socket goes on.
-                    count(&self.parts.counters.receive_failed);
-                }
-            }
-        }
-    }
-
-    fn forward(&mut self, arrival: &Arrival, len: usize) {
+    /// Carries a datagram and sends what becomes of it.
+    fn carry(&mut self, now: Now, datagram: &Datagram) {
         let counters = &self.parts.counters;
-        if len == MAX_DATAGRAM {
-            return count(&counters.dropped); // cut, as likely as not
+        count(&counters.received);
+        if datagram.cut {
+            return count(&counters.dropped);
         }
-        let now = (self.parts.config.clock)();
-        let (relay, buf) = (&mut self.relay, &mut self.buf[..]);
-        let work = AssertUnwindSafe(|| relay.forward(now, arrival, buf, len));
+        let arrival = &datagram.arrival;
+        let (relay, buf) = (&mut self.relay, self.path.buffer());
+        let work = AssertUnwindSafe(|| relay.forward(now, arrival, buf, datagram.len));
         match catch_unwind(work) {
             Ok(Verdict::Convert(ticket)) => self.convert(ticket),
-            Ok(Verdict::Send(transmit)) => self.sockets.send(&transmit, &self.buf[..transmit.len]),
+            Ok(Verdict::Send(transmit)) => {
+                self.path.note_carried(arrival);
+                self.path.send_current(&transmit);
+            }
             Ok(Verdict::Drop(reason)) => {
                 count(&counters.dropped);
                 if reason == DropReason::NoLeg {
                     count(&counters.no_leg);
                 }
             }
-            Err(_) => {
-                let leg = self.relay.leg_at(arrival.ports);
-                self.end_faulty(leg);
-            }
+            Err(_) => self.end_faulty_at(arrival),
         }
+    }
+
+    fn end_faulty_at(&mut self, arrival: &Arrival) {
+        let leg = self.relay.leg_at(arrival.ports);
+        self.end_faulty(leg);
     }
 
     /// Does what is due and sends what the relay makes itself.
@@ -326,9 +359,9 @@ impl Shard {
             self.guarded(None, |relay| relay.handle_timeout(now));
         }
         loop {
-            let (relay, buf) = (&mut self.relay, &mut self.buf[..]);
+            let (relay, buf) = (&mut self.relay, &mut self.own[..]);
             match catch_unwind(AssertUnwindSafe(|| relay.poll_transmit(now, buf))) {
-                Ok(Some(transmit)) => self.sockets.send(&transmit, &self.buf[..transmit.len]),
+                Ok(Some(transmit)) => self.path.send(&transmit, &self.own[..transmit.len]),
                 Ok(None) => return,
                 Err(_) => {
                     let leg = self.relay.working_on();
@@ -340,7 +373,7 @@ impl Shard {
 
     /// Has the packet in the buffer converted.
     fn convert(&mut self, ticket: Ticket) {
-        let packet = &self.buf[..ticket.packet_len()];
+        let packet = &self.path.buffer()[..ticket.packet_len()];
         if !self.workshop.give(ticket, packet) {
             let _ = self.relay.refuse_conversion(&ticket);
             count(&self.parts.counters.dropped);
@@ -357,7 +390,7 @@ impl Shard {
             match catch_unwind(work) {
                 Ok(Verdict::Send(transmit)) => {
                     count(&self.parts.counters.converted);
-                    self.sockets.send(&transmit, &job.buf[..transmit.len]);
+                    self.path.send(&transmit, &job.buf[..transmit.len]);
                 }
                 Ok(Verdict::Drop(_) | Verdict::Convert(_)) => count(&self.parts.counters.dropped),
                 Err(_) => self.end_faulty(Some(ticket.leg())),
@@ -402,9 +435,13 @@ impl Shard {
         count(&self.parts.counters.faults);
         tracing::error!(?leg, "an internal fault in the media plane ended a leg");
         let Some(leg) = leg else { return };
+        let ports = self.relay.ports_of(leg);
         let relay = &mut self.relay;
         if catch_unwind(AssertUnwindSafe(|| relay.fail_leg(leg))).is_err() {
             tracing::error!(?leg, "the leg could not be ended cleanly");
+        }
+        if let Some(ports) = ports {
+            self.tell_path(ports, None);
         }
         self.count_legs();
     }
@@ -416,6 +453,21 @@ impl Shard {
         }
         // Who does not listen at the end has stopped listening for good.
         let _ = self.tell();
+    }
+}
+
+/// Whom a leg hears, by what was signalled.
+struct Ends {
+    rtp: Vec<std::net::SocketAddr>,
+    rtcp: Vec<std::net::SocketAddr>,
+}
+
+impl Ends {
+    fn of(params: &LegParams) -> Self {
+        Self {
+            rtp: params.remotes.iter().map(|end| end.rtp).collect(),
+            rtcp: params.remotes.iter().map(|end| end.rtcp).collect(),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::daemon::names;
 use crate::daemon::wiring::Keys;
 use crate::demo::{self, DemoArgs};
 use crate::sim::{self, SimAcsArgs};
-use crate::{acs, daemon, explain, numbers, operate, output, replay, report};
+use crate::{acs, bench, daemon, explain, numbers, operate, output, replay, report};
 
 /// Session border controller between carriers, PBXs and Azure Communication Services.
 #[derive(Debug, Parser)]
@@ -33,6 +33,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure what this host carries: a statement that can be made again
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Check a configuration file: every mistake with its line and column
     #[command(after_help = "Example:  trunkline check -c config/trunkline.toml")]
     Check(CheckArgs),
@@ -137,6 +140,7 @@ enum RouteCommand {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Bench(command) => bench::run(&command),
         Command::Check(args) => check(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run(&args),

@@ -9,6 +9,7 @@
 
 pub mod acs;
 mod azure;
+mod bench;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -1,9 +1,9 @@
-//! What the kernel offers and neither the standard library nor nix does: BPF programs that choose
-//! a socket, batches of datagrams with where they were sent to, frames past the IP stack.
+//! System calls that no library offers safely: the only unsafe code of the media plane.
 //!
-//! The only module of the workspace with `unsafe`. What needs none (headers, checksums, next hops)
-//! stands in [`crate::link`].
-#![allow(unsafe_code)]
+//! Programs that choose a socket, batches of datagrams with where they were sent to, frames past
+//! the IP stack, rings. Each module gives types whose methods are safe whatever they are called
+//! with.
+#![allow(unsafe_code)] // each block says why it is sound
 
 pub mod bpf;
 pub mod mmsg;
@@ -11,6 +11,7 @@ pub mod packet;
 pub mod raw;
 pub mod steer;
 mod table;
+pub(crate) mod uring;
 
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

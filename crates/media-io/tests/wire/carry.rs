@@ -2,9 +2,15 @@
 
 use super::*;
 
-#[test]
-fn audio_crosses_between_plain_and_srtp() {
-    let mut plane = Plane::start(LOOPBACK, 41_000..=41_039);
+on_every_path!(
+    audio_crosses_between_plain_and_srtp,
+    ipv6_is_served_alike,
+    a_port_that_moves_is_heard_again_within_300_ms,
+    the_first_packet_after_a_join_is_carried
+);
+
+pub(crate) fn audio_crosses_between_plain_and_srtp(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 41_000..=41_039);
     let pairs = plane.bind(0, 2);
     let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
     plane.open(1, pairs[0], a.params());
@@ -24,13 +30,12 @@ fn audio_crosses_between_plain_and_srtp() {
     );
 }
 
-#[test]
-fn ipv6_is_served_alike() {
+pub(crate) fn ipv6_is_served_alike(path: PathKind) {
     let bind = IpAddr::V6(Ipv6Addr::LOCALHOST);
     if UdpSocket::bind((bind, 0)).is_err() {
         return; // a machine without IPv6
     }
-    let mut plane = Plane::start(bind, 41_220..=41_239);
+    let mut plane = Plane::start(path, bind, 41_220..=41_239);
     let pairs = plane.bind(0, 2);
     let (mut a, mut b) = (Party::plain(bind, 1), Party::secure(bind, 2));
     plane.open(1, pairs[0], a.params());
@@ -40,9 +45,8 @@ fn ipv6_is_served_alike() {
     talk(&mut a, &mut b, [pairs[0], pairs[1]], 50);
 }
 
-#[test]
-fn a_port_that_moves_is_heard_again_within_300_ms() {
-    let mut plane = Plane::start(LOOPBACK, 41_080..=41_119);
+pub(crate) fn a_port_that_moves_is_heard_again_within_300_ms(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 41_080..=41_119);
     let pairs = plane.bind(1, 2);
     let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
     plane.open(1, pairs[0], a.params());
@@ -66,9 +70,8 @@ fn a_port_that_moves_is_heard_again_within_300_ms() {
     assert_eq!(plane.close(1).moves, 1);
 }
 
-#[test]
-fn the_first_packet_after_a_join_is_carried() {
-    let mut plane = Plane::start(LOOPBACK, 28_000..=28_099);
+pub(crate) fn the_first_packet_after_a_join_is_carried(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 28_000..=28_099);
     let pairs = plane.bind(0, 2);
     let (mut a, b) = (Party::plain(LOOPBACK, 1), Party::plain(LOOPBACK, 2));
     plane.open(1, pairs[0], a.params());

@@ -2,10 +2,11 @@
 
 use super::*;
 
-#[test]
-fn ports_run_out_and_wrong_commands_are_told() {
-    let taken = UdpSocket::bind((LOOPBACK, 41_206)).unwrap();
-    let mut plane = Plane::start(LOOPBACK, 41_201..=41_219);
+on_every_path!(ports_run_out_and_wrong_commands_are_told);
+
+pub(crate) fn ports_run_out_and_wrong_commands_are_told(path: PathKind) {
+    let taken = UdpSocket::bind((LOOPBACK, shifted(path, 41_206))).unwrap();
+    let mut plane = Plane::start(path, LOOPBACK, 41_201..=41_219);
     // Pairs from 41202 to 41218, of which 41218 has no second port; odd ones are shard 1's.
     let even = plane.bind(0, 10);
     let mut missing = plane.event(|event| match event {
@@ -15,7 +16,7 @@ fn ports_run_out_and_wrong_commands_are_told() {
     assert_eq!((even.len(), missing), (4, 6));
     assert!(
         even.iter()
-            .all(|pair| pair.rtp.port() % 4 == 2 && pair.rtp.port() != 41_206)
+            .all(|pair| pair.rtp.port() % 4 == 2 && pair.rtp.port() != shifted(path, 41_206))
     );
     assert!(
         even.iter()

@@ -4,6 +4,11 @@ use media_relay::{Conversion, Law, PtMap, Speech};
 
 use super::*;
 
+on_every_path!(
+    speech_crosses_between_codecs_in_order_and_beside_other_calls,
+    a_flood_of_speech_to_convert_is_dropped_in_numbers_and_not_in_calls
+);
+
 const LEGS: [(Speech, u8); 2] = [(Speech::G711(Law::Ulaw), 0), (Speech::G722, 9)];
 
 /// Parameters of a leg that speaks the first codec towards one that speaks the second.
@@ -19,9 +24,8 @@ fn params(party: &Party, own: (Speech, u8), across: (Speech, u8)) -> LegParams {
     }
 }
 
-#[test]
-fn speech_crosses_between_codecs_in_order_and_beside_other_calls() {
-    let mut plane = Plane::start(LOOPBACK, 28_100..=28_139);
+pub(crate) fn speech_crosses_between_codecs_in_order_and_beside_other_calls(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 28_100..=28_139);
     let pairs = plane.bind(0, 4);
     let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
     let (mut c, mut d) = (Party::plain(LOOPBACK, 3), Party::plain(LOOPBACK, 4));
@@ -54,9 +58,8 @@ fn speech_crosses_between_codecs_in_order_and_beside_other_calls() {
     }
 }
 
-#[test]
-fn a_flood_of_speech_to_convert_is_dropped_in_numbers_and_not_in_calls() {
-    let mut plane = Plane::start(LOOPBACK, 28_140..=28_179);
+pub(crate) fn a_flood_of_speech_to_convert_is_dropped_in_numbers_and_not_in_calls(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 28_140..=28_179);
     let pairs = plane.bind(0, 2);
     let (mut a, b) = (Party::plain(LOOPBACK, 1), Party::plain(LOOPBACK, 2));
     plane.open(1, pairs[0], params(&a, LEGS[0], LEGS[1]));

@@ -2,9 +2,13 @@
 
 use super::*;
 
-#[test]
-fn strangers_are_neither_carried_nor_answered() {
-    let mut plane = Plane::start(LOOPBACK, 41_120..=41_159);
+on_every_path!(
+    strangers_are_neither_carried_nor_answered,
+    a_flood_of_forgeries_at_one_call_loses_no_packet_of_another
+);
+
+pub(crate) fn strangers_are_neither_carried_nor_answered(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 41_120..=41_159);
     let pairs = plane.bind(0, 2);
     let stranger = UdpSocket::bind((LOOPBACK, 0)).unwrap();
     stranger.set_nonblocking(true).unwrap();
@@ -46,9 +50,8 @@ fn strangers_are_neither_carried_nor_answered() {
     );
 }
 
-#[test]
-fn a_flood_of_forgeries_at_one_call_loses_no_packet_of_another() {
-    let mut plane = Plane::start(LOOPBACK, 28_180..=28_219);
+pub(crate) fn a_flood_of_forgeries_at_one_call_loses_no_packet_of_another(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 28_180..=28_219);
     let pairs = plane.bind(0, 4);
     let (a, b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
     let (mut c, mut d) = (Party::plain(LOOPBACK, 3), Party::secure(LOOPBACK, 4));

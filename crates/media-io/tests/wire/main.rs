@@ -1,10 +1,31 @@
 //! The media plane on loopback: real sockets, real threads, parties of another library.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)] // a test may, outside `#[test]` too
 
+/// Makes each of these functions a test of its own on every path.
+macro_rules! on_every_path {
+    ($($test:ident),+ $(,)?) => {
+        mod epoll {
+            $(#[test]
+            fn $test() {
+                super::$test(super::PathKind::Epoll);
+            })+
+        }
+
+        mod io_uring {
+            $(#[test]
+            fn $test() {
+                super::$test(super::PathKind::Uring);
+            })+
+        }
+    };
+}
+
 mod carry;
 mod commands;
 mod convert;
+mod forbidden;
 mod hostile;
+mod settled;
 mod shards;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -12,7 +33,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use media_io::{Clock, Events, MediaInterface, MediaIo, MediaIoConfig};
+use media_io::{Clock, Events, MediaInterface, MediaIo, MediaIoConfig, PathChoice, PathKind};
 use media_relay::{
     LegId, LegParams, LegStats, MasterKey, MediaCommand, MediaError, MediaEvent, Moment, Now,
     PLANTED_FAULT, PortPair, RelayConfig, RemoteCandidate, ShardId, SrtpParams, WallTime,
@@ -36,6 +57,14 @@ fn clock() -> Clock {
     })
 }
 
+/// Tests of several paths run beside each other: each path has ports of its own.
+fn shifted(path: PathKind, port: u16) -> u16 {
+    port + match path {
+        PathKind::Epoll => 0,
+        PathKind::Uring => 400,
+    }
+}
+
 /// The media plane and what the signalling side knows of it.
 struct Plane {
     media: MediaIo,
@@ -43,12 +72,22 @@ struct Plane {
 }
 
 impl Plane {
-    fn start(bind: IpAddr, ports: RangeInclusive<u16>) -> Self {
+    /// On this path, and no other: the test would judge another one than its name says.
+    fn start(path: PathKind, bind: IpAddr, ports: RangeInclusive<u16>) -> Self {
+        let ports = shifted(path, *ports.start())..=shifted(path, *ports.end());
+        let plane = Self::choosing(PathChoice::Prefer(path), bind, ports);
+        let taken = plane.media.path();
+        assert_eq!(taken.kind, path, "{}", taken.reason);
+        plane
+    }
+
+    fn choosing(path: PathChoice, bind: IpAddr, ports: RangeInclusive<u16>) -> Self {
         let config = MediaIoConfig {
             shards: 2,
             interfaces: vec![MediaInterface { id: 3, bind, ports }],
             relay: RelayConfig::default(),
             dscp: 46,
+            path,
             clock: clock(),
         };
         let (media, events) = MediaIo::start(config).unwrap();

@@ -2,9 +2,14 @@
 
 use super::*;
 
-#[test]
-fn legs_of_two_shards_are_joined_again_and_again() {
-    let mut plane = Plane::start(LOOPBACK, 41_040..=41_079);
+on_every_path!(
+    legs_of_two_shards_are_joined_again_and_again,
+    a_fault_ends_its_leg_and_no_other,
+    stopping_says_goodbye_on_every_leg
+);
+
+pub(crate) fn legs_of_two_shards_are_joined_again_and_again(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 41_040..=41_079);
     let pairs = [
         plane.bind(0, 1)[0],
         plane.bind(1, 1)[0],
@@ -60,9 +65,8 @@ fn legs_of_two_shards_are_joined_again_and_again() {
     }
 }
 
-#[test]
-fn a_fault_ends_its_leg_and_no_other() {
-    let mut plane = Plane::start(LOOPBACK, 41_160..=41_199);
+pub(crate) fn a_fault_ends_its_leg_and_no_other(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 41_160..=41_199);
     let pairs = plane.bind(0, 4);
     let mut parties: Vec<_> = (1..=4).map(|n| Party::plain(LOOPBACK, n)).collect();
     for (n, (party, pair)) in (1..).zip(parties.iter().zip(&pairs)) {
@@ -100,9 +104,8 @@ fn a_fault_ends_its_leg_and_no_other() {
     talk(a, b, [pairs[0], pairs[1]], 20);
 }
 
-#[test]
-fn stopping_says_goodbye_on_every_leg() {
-    let mut plane = Plane::start(LOOPBACK, 41_240..=41_279);
+pub(crate) fn stopping_says_goodbye_on_every_leg(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 41_240..=41_279);
     let pairs = [plane.bind(0, 1)[0], plane.bind(1, 1)[0]];
     let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::plain(LOOPBACK, 2));
     let rtcp = [
