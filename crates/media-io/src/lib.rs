@@ -44,7 +44,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 pub use bare::Bare;
 pub use counters::{Counters, CountersHandle};
-use path::{Epolled, Path, Setup, Uring, choose};
+use path::{Epolled, Path, Setup, Steered, Uring, choose};
 pub use path::{PathChoice, PathKind, PathReport};
 use shard::{Shard, Step};
 
@@ -172,6 +172,7 @@ impl MediaIo {
             let started = match report.kind {
                 PathKind::Epoll => Self::start_on::<Epolled>(&config, &report),
                 PathKind::Uring => Self::start_on::<Uring>(&config, &report),
+                PathKind::Steered => Self::start_on::<Steered>(&config, &report),
             };
             match started {
                 Ok(started) => return Ok(started),

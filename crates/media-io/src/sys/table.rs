@@ -30,7 +30,7 @@ pub(super) struct Entry {
     padding: u32,
     /// Datagrams turned away since the port was first opened.
     pub(super) turned_away: AtomicU64,
-    /// The peers' keys; 0 is none.
+    /// The peers' keys, first that of the one last heard; 0 is none.
     pub(super) peers: [AtomicU64; PEERS],
 }
 

@@ -157,9 +157,10 @@ fn strangers_are_turned_away_without_a_word_and_peers_are_heard() {
             let family = Family::of(to.ip());
             let port = steering.port(range, 20_000).unwrap();
             port.open(0);
-            let peers = ["1", "2", "3", "4"].map(|_| caller(address));
+            let peers = ["1", "2", "3", "heard"].map(|_| caller(address));
             let names = peers.each_ref().map(|peer| peer.local_addr().unwrap());
-            port.set_peers(&names);
+            port.set_peers(&names[..3]);
+            port.set_heard(Some(names[3]));
             let stranger = caller(address);
             stranger.connect(to).unwrap();
             let began = Instant::now();
@@ -184,7 +185,7 @@ fn strangers_are_turned_away_without_a_word_and_peers_are_heard() {
                 stranger.send(b"moved").unwrap();
                 assert!(Instant::now() < end, "the allowance was never filled up");
             }
-            port.set_peers(&[stranger.local_addr().unwrap()]);
+            port.set_heard(Some(stranger.local_addr().unwrap()));
             ears.heard(family);
             for _ in 0..100 {
                 stranger.send(b"latched").unwrap();

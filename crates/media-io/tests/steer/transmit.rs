@@ -8,7 +8,8 @@ use media_io::link::transmitter::Transmitter;
 use media_io::sys::mmsg::{HEADROOM, Packet, Sent, Slots};
 use media_relay::Moment;
 
-use crate::namespace::{alone, cable, ip, switch};
+use crate::cable::cable;
+use crate::namespace::{alone, ip, switch};
 
 const BATCH: usize = 16;
 

@@ -243,9 +243,15 @@ impl Port {
         &self.ports.table[self.at as usize]
     }
 
-    /// From now on datagrams to this port go to the socket of `shard`.
+    /// From now on datagrams to this port go to the socket of `shard`; no peer is known yet.
     pub fn open(&self, shard: u8) {
         self.set_peers(&[]);
+        self.set_heard(None);
+        self.move_to(shard);
+    }
+
+    /// From now on datagrams to this port go to the socket of `shard`; its peers stay known.
+    pub fn move_to(&self, shard: u8) {
         let state = u32::from(shard) + 1;
         self.entry().state.store(state, Ordering::Release);
     }
@@ -255,13 +261,29 @@ impl Port {
         self.entry().state.store(0, Ordering::Release);
     }
 
-    /// The addresses that this port hears with the larger allowance; the first four count.
+    /// The shard whose socket gets this port's datagrams; `None` where it is closed.
+    pub fn shard(&self) -> Option<u8> {
+        let state = self.entry().state.load(Ordering::Acquire);
+        state.checked_sub(1).and_then(|shard| shard.try_into().ok())
+    }
+
+    /// The addresses that this port expects datagrams from; the first three are heard with the
+    /// larger allowance.
     pub fn set_peers(&self, peers: &[SocketAddr]) {
         let keys = peers.iter().map(|peer| self.ports.mixer.key(*peer));
         let keys = keys.chain(std::iter::repeat(0));
-        for (place, key) in self.entry().peers.iter().zip(keys) {
+        let [_, places @ ..] = &self.entry().peers;
+        for (place, key) in places.iter().zip(keys) {
             place.store(key, Ordering::Relaxed);
         }
+    }
+
+    /// The address that this port has heard a peer from, whether expected or not: it is heard with
+    /// the larger allowance as well.
+    pub fn set_heard(&self, peer: Option<SocketAddr>) {
+        let key = peer.map_or(0, |peer| self.ports.mixer.key(peer));
+        let [place, ..] = &self.entry().peers;
+        place.store(key, Ordering::Relaxed);
     }
 
     /// Datagrams turned away since the port was first opened.
@@ -320,7 +342,7 @@ fn disjoint_from(ranges: &[Range], (low, high): (u16, u16)) -> Result<(), Unavai
 }
 
 /// Has a socket refuse every datagram.
-fn keep_nothing(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(crate) fn keep_nothing(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     // Classic BPF: keep 0 octets.
     let mut code = [libc::sock_filter {
         code: (libc::BPF_RET | libc::BPF_K) as u16,
