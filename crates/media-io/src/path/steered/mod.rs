@@ -44,9 +44,9 @@ const RECEIVED: usize = 128;
 const OWN: usize = 32;
 /// The slot of a stray.
 const STRAY: usize = RECEIVED + OWN;
-/// Octets that the kernel holds for a shard's socket: a tenth of a second of 50,000 packets a
-/// second, each of which takes some 800.
-const BUFFER: usize = 4 * 1024 * 1024;
+/// Octets that the kernel holds for a shard's socket, only as it needs them: some tenths of a
+/// second of 50,000 packets a second, each of which takes about 800.
+const BUFFER: usize = 16 * 1024 * 1024;
 /// Strays that may wait for their ports to arrive at another shard.
 const LIMBO: usize = 64;
 /// How soon those are looked at again.

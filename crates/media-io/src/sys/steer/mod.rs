@@ -75,11 +75,12 @@ pub struct Allowance {
 }
 
 impl Default for Allowance {
-    /// 400 datagrams a second from strangers, 5,120 from peers; speech is 50.
+    /// 400 datagrams a second from strangers, 40,960 from peers; speech is 50. What a peer may send
+    /// at once is a fraction of what a shard's socket holds.
     fn default() -> Self {
         Self {
             strangers: 8,
-            peers: 512,
+            peers: 4096,
         }
     }
 }
