@@ -13,7 +13,7 @@ use media_relay::{PortPair, PortPairId, ShardId, Transmit};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::counters::{CountersHandle, ShardCounters, count};
-use crate::path::{Epolled, Moderation, Path, PathKind, PathReport, Setup, Uring, choose};
+use crate::path::{Epolled, Moderation, Path, PathKind, PathReport, Setup, Steered, Uring, choose};
 use crate::{MediaIoConfig, StartError, wake};
 
 /// The longest wait, so that the end is noticed.
@@ -51,6 +51,7 @@ impl Bare {
             let started = match report.kind {
                 PathKind::Epoll => Self::on::<Epolled>(&config, &report, calls, to),
                 PathKind::Uring => Self::on::<Uring>(&config, &report, calls, to),
+                PathKind::Steered => Self::on::<Steered>(&config, &report, calls, to),
             };
             match started {
                 Ok(bare) => return Ok(bare),

@@ -33,7 +33,8 @@ pub struct Counters {
     pub legs: u64,
     /// Pairs of ports bound now.
     pub ports: u64,
-    /// Sockets connected to a settled peer now.
+    /// Ports whose path knows the peer and tells it from strangers now: by a socket connected to it,
+    /// or by the table that datagrams are steered by.
     pub connected: u64,
     /// Datagrams that the path turned away before they were received: from nobody that the leg
     /// hears, and more than are let through to be looked at. Not contained in `received`.
@@ -99,6 +100,11 @@ impl ShardCounters {
 /// Counts one. Only the shard's own thread writes, so nothing is lost between reading and writing.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// Counts several, likewise.
+pub(crate) fn count_many(counter: &AtomicU64, number: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + number, Ordering::Relaxed);
 }
 
 /// Reads the counters of the shards.

@@ -17,13 +17,15 @@
 //! packets of a shard may be on their way to be converted, and further ones are dropped.
 
 mod bare;
+pub mod capabilities;
 mod convert;
 mod counters;
 mod events;
+pub mod link;
 mod path;
 mod ports;
 mod shard;
-mod sys;
+pub mod sys;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -44,7 +46,7 @@ pub use bare::Bare;
 pub use counters::{Counters, CountersHandle};
 pub use events::Events;
 use events::{EventSender, events};
-use path::{Epolled, Path, Setup, Uring, choose};
+use path::{Epolled, Path, Setup, Steered, Uring, choose};
 pub use path::{PathChoice, PathKind, PathReport};
 use shard::{Shard, Step};
 
@@ -151,6 +153,7 @@ impl MediaIo {
             let started = match report.kind {
                 PathKind::Epoll => Self::start_on::<Epolled>(&config, &report),
                 PathKind::Uring => Self::start_on::<Uring>(&config, &report),
+                PathKind::Steered => Self::start_on::<Steered>(&config, &report),
             };
             match started {
                 Ok(started) => return Ok(started),

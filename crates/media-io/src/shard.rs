@@ -229,6 +229,10 @@ impl<P: Path> Shard<P> {
                 let now = self.now();
                 let leg = leg_of(&command);
                 let concerns = self.concerns_path(&command);
+                if let Some((ports, None)) = concerns {
+                    let datagrams = self.path.turned_away(ports);
+                    self.relay.note_turned_away(ports, datagrams);
+                }
                 self.guarded(leg, |relay| relay.handle_command(now, command));
                 if let Some((ports, ends)) = concerns {
                     self.tell_path(ports, ends);

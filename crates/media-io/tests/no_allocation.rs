@@ -2,6 +2,9 @@
 #![allow(unsafe_code)] // a global allocator can only be written so
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)] // a test may, outside `#[test]` too
 
+#[path = "steer/namespace.rs"]
+mod namespace;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -306,6 +309,11 @@ fn the_shard_loop_on_sockets_allocates_nothing() {
 #[test]
 fn the_shard_loop_on_io_uring_allocates_nothing() {
     shard_loop(PathKind::Uring, 41_320..=41_329, None);
+}
+
+#[test]
+fn the_steered_shard_loop_allocates_nothing() {
+    namespace::alone(|| shard_loop(PathKind::Steered, 41_330..=41_339, None));
 }
 
 #[test]

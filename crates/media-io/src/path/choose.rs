@@ -19,17 +19,21 @@ pub enum PathKind {
     Epoll,
     /// A socket a port, served by io_uring: fewer system calls.
     Uring,
+    /// A socket a shard, to which the kernel steers the datagrams of all its ports, and frames
+    /// past the kernel's IP stack: far fewer system calls and descriptors. Takes rights.
+    Steered,
 }
 
 impl PathKind {
     /// All, the portable ones first.
-    pub const ALL: [Self; 2] = [Self::Epoll, Self::Uring];
+    pub const ALL: [Self; 3] = [Self::Epoll, Self::Uring, Self::Steered];
 
     /// The name in the configuration, in reports and as a label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Epoll => "epoll",
             Self::Uring => "io_uring",
+            Self::Steered => "steered",
         }
     }
 
@@ -64,19 +68,32 @@ pub struct PathReport {
     pub reason: String,
 }
 
-/// The paths to be tried, in this order, with what speaks for each; the last one always works.
-pub(crate) fn choose(config: &MediaIoConfig) -> Vec<PathReport> {
+/// The paths to be tried, in this order, with what speaks for each; the last one always works. What
+/// costs time to find out is found out only when it is asked for.
+pub(crate) fn choose(config: &MediaIoConfig) -> Box<dyn Iterator<Item = PathReport> + '_> {
     let report = |kind, reason: &str| PathReport {
         kind,
         reason: reason.to_owned(),
     };
     match config.path {
-        PathChoice::Prefer(PathKind::Epoll) => vec![report(PathKind::Epoll, "configured")],
-        PathChoice::Prefer(kind) => vec![
-            report(kind, "configured"),
-            report(PathKind::Epoll, "the configured path is not possible here"),
-        ],
-        PathChoice::Auto => portable(config),
+        PathChoice::Prefer(PathKind::Epoll) => {
+            Box::new(std::iter::once(report(PathKind::Epoll, "configured")))
+        }
+        PathChoice::Prefer(kind) => Box::new(
+            [
+                report(kind, "configured"),
+                report(PathKind::Epoll, "the configured path is not possible here"),
+            ]
+            .into_iter(),
+        ),
+        PathChoice::Auto => {
+            let steered = report(
+                PathKind::Steered,
+                "the process has the rights that it takes",
+            );
+            let portable = std::iter::once_with(|| portable(config)).flatten();
+            Box::new(std::iter::once(steered).chain(portable))
+        }
     }
 }
 

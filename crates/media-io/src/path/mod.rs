@@ -14,6 +14,7 @@ mod choose;
 mod epoll;
 mod moderation;
 mod pairs;
+mod steered;
 mod uring;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub(crate) use choose::choose;
 pub use choose::{PathChoice, PathKind, PathReport};
 pub(crate) use epoll::Epolled;
 pub(crate) use moderation::Moderation;
+pub(crate) use steered::Steered;
 pub(crate) use uring::Uring;
 
 /// Octets of the longest datagram that is carried; a longer one is not media.
@@ -132,6 +134,13 @@ pub(crate) trait Path: Sized {
     /// ports they came to.
     fn survey(&mut self, turned_away: &mut dyn FnMut(PortPairId, u64)) {
         let _ = turned_away;
+    }
+
+    /// Datagrams to this pair that the path itself turned away and has not yet given: asked before
+    /// a leg is closed, so that its count is whole.
+    fn turned_away(&mut self, ports: PortPairId) -> u64 {
+        let _ = ports;
+        0
     }
 }
 

@@ -75,7 +75,78 @@ fn io_uring_forbidden_though_configured_gives_way_to_epoll() {
 
 #[test]
 fn left_to_itself_the_path_is_one_that_was_measured() {
+    // Of those that need no rights.
+    keep_only(0);
     let plane = Plane::choosing(PathChoice::Auto, LOOPBACK, 41_840..=41_939);
     let path = plane.media.path();
     assert!(path.reason.contains("when measured"), "{}", path.reason);
+}
+
+/// Leaves this thread, and those it starts, with these rights alone.
+fn keep_only(rights: u64) {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    let [low, high] = [rights as u32, (rights >> 32) as u32];
+    let data = [low, low, 0, high, high, 0];
+    // SAFETY: a header and data of version 3 have two and six words; both outlive the call.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) };
+    assert_eq!(result, 0);
+}
+
+#[test]
+fn steering_without_its_rights_gives_way_and_says_which_is_missing() {
+    const NET_ADMIN: u64 = 1 << 12;
+    const NET_RAW: u64 = 1 << 13;
+    const BPF: u64 = 1 << 39;
+    for (choice, rights, missing) in [
+        (
+            PathChoice::Prefer(PathKind::Steered),
+            NET_RAW,
+            "CAP_BPF and CAP_NET_ADMIN",
+        ),
+        (
+            PathChoice::Prefer(PathKind::Steered),
+            BPF | NET_ADMIN,
+            "CAP_NET_RAW",
+        ),
+        (
+            PathChoice::Auto,
+            0,
+            "CAP_BPF and CAP_NET_ADMIN and CAP_NET_RAW",
+        ),
+    ] {
+        namespace::alone(|| {
+            keep_only(rights);
+            let mut plane = Plane::choosing(choice, LOOPBACK, 41_940..=42_039);
+            let path = plane.media.path();
+            assert_ne!(path.kind, PathKind::Steered);
+            let reason = format!("steered: the process lacks {missing})");
+            assert!(path.reason.ends_with(&reason), "{}", path.reason);
+            let pairs = plane.bind(0, 2);
+            let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
+            plane.open(1, pairs[0], a.params());
+            plane.open(2, pairs[1], b.params());
+            plane.join(1, 2);
+            plane.settle(1);
+            talk(&mut a, &mut b, [pairs[0], pairs[1]], 20);
+        });
+    }
+}
+
+#[test]
+fn left_to_itself_with_all_rights_the_path_is_the_steered_one() {
+    namespace::alone(|| {
+        let plane = Plane::choosing(PathChoice::Auto, LOOPBACK, 42_040..=42_139);
+        assert_eq!(plane.media.path().kind, PathKind::Steered);
+        // The same range, beside it: blocks of ports keep the two apart.
+        let mut planes = [
+            plane,
+            Plane::choosing(PathChoice::Auto, LOOPBACK, 42_040..=42_139),
+        ];
+        let [ours, theirs] = planes.each_mut().map(|plane| plane.bind(0, 16));
+        assert!(
+            ours.iter()
+                .all(|one| theirs.iter().all(|other| one.rtp != other.rtp))
+        );
+    });
 }

@@ -83,8 +83,12 @@ pub(crate) fn a_flood_of_forgeries_at_one_call_loses_no_packet_of_another(path: 
     for (leg, reason) in [1, 2].into_iter().zip(reasons) {
         let stats = plane.close(leg);
         assert_eq!((stats.received, stats.sent), (0, 0));
-        assert!(stats.dropped[reason] > 1000, "{:?}", stats.dropped);
-        assert_eq!(stats.dropped.total(), stats.dropped[reason]);
+        // A path may have turned most of it away before anybody looked.
+        let turned_away = stats.dropped[media_relay::DropReason::TurnedAway];
+        assert!(stats.dropped[reason] > 0, "{:?}", stats.dropped);
+        assert!(stats.dropped.total() > 1000, "{:?}", stats.dropped);
+        assert_eq!(stats.dropped.total(), stats.dropped[reason] + turned_away);
+        assert!(turned_away == 0 || path == PathKind::Steered);
     }
     assert!(stranger.socket.recv(&mut [0; 64]).is_err());
 }

@@ -17,6 +17,16 @@ macro_rules! on_every_path {
                 super::$test(super::PathKind::Uring);
             })+
         }
+
+        mod steered {
+            $(#[test]
+            fn $test() {
+                crate::namespace::alone(|| {
+                    crate::take_frames_of_our_own();
+                    super::$test(super::PathKind::Steered);
+                });
+            })+
+        }
     };
 }
 
@@ -25,6 +35,9 @@ mod commands;
 mod convert;
 mod forbidden;
 mod hostile;
+mod many;
+#[path = "../steer/namespace.rs"]
+mod namespace;
 mod settled;
 mod shards;
 
@@ -62,6 +75,14 @@ fn shifted(path: PathKind, port: u16) -> u16 {
     port + match path {
         PathKind::Epoll => 0,
         PathKind::Uring => 400,
+        PathKind::Steered => 0, // in a namespace of its own
+    }
+}
+
+/// Has the namespace take frames from its own addresses, as from a peer on a cable.
+fn take_frames_of_our_own() {
+    for name in ["accept_local", "route_localnet"] {
+        namespace::switch(&format!("ipv4/conf/lo/{name}"), "1");
     }
 }
 
@@ -82,10 +103,15 @@ impl Plane {
     }
 
     fn choosing(path: PathChoice, bind: IpAddr, ports: RangeInclusive<u16>) -> Self {
+        let interfaces = vec![MediaInterface { id: 3, bind, ports }];
+        Self::with(path, interfaces, RelayConfig::default())
+    }
+
+    fn with(path: PathChoice, interfaces: Vec<MediaInterface>, relay: RelayConfig) -> Self {
         let config = MediaIoConfig {
             shards: 2,
-            interfaces: vec![MediaInterface { id: 3, bind, ports }],
-            relay: RelayConfig::default(),
+            interfaces,
+            relay,
             dscp: 46,
             path,
             clock: clock(),

@@ -1,0 +1,70 @@
+//! Frames past the IP stack: AF_PACKET sockets that send and never receive.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::mmsg::{Outbox, Packet, Sent, Slots};
+use super::{open_socket, set_buffers, set_int};
+
+/// Octets of frames that may wait for a device.
+const BUFFER: usize = 4 * 1024 * 1024;
+
+/// Sends frames, link header and all, by one interface. They pass neither the packet filter's
+/// output chains nor a queueing discipline.
+#[derive(Debug)]
+pub struct PacketSocket {
+    socket: OwnedFd,
+    outbox: Outbox,
+}
+
+impl PacketSocket {
+    /// For the interface of this index, up to `batch` frames at a time. Takes CAP_NET_RAW.
+    pub fn open(interface: u32, batch: usize) -> Result<Self, Errno> {
+        // The protocol 0 receives nothing.
+        let socket = open_socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
+        set_int(
+            socket.as_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_QDISC_BYPASS,
+            1,
+        )?;
+        set_buffers(socket.as_fd(), BUFFER)?;
+        let address = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: 0,
+            sll_ifindex: libc::c_int::try_from(interface).map_err(|_| Errno::ENODEV)?,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 0,
+            sll_addr: [0; 8],
+        };
+        // SAFETY: the pointer is to an address of the length given, which outlives the call.
+        let result = unsafe {
+            libc::bind(
+                socket.as_raw_fd(),
+                (&raw const address).cast(),
+                size_of_val(&address) as libc::socklen_t,
+            )
+        };
+        Errno::result(result)?;
+        Ok(Self {
+            socket,
+            outbox: Outbox::new(batch),
+        })
+    }
+
+    /// Adds a frame; whether there was room.
+    #[must_use]
+    pub fn push(&mut self, frame: Packet) -> bool {
+        self.outbox.push(frame, None)
+    }
+
+    /// Sends what waits.
+    pub fn flush(&mut self, slots: &Slots) -> Sent {
+        if self.outbox.is_empty() {
+            return Sent::default();
+        }
+        self.outbox.flush(self.socket.as_fd(), slots)
+    }
+}

@@ -1,0 +1,39 @@
+//! A network namespace for a test.
+
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+
+/// Plays `test` in a namespace with nothing but its loopback and the documentation's addresses on
+/// it, or says why it is not played.
+pub(crate) fn alone(test: impl FnOnce() + Send) {
+    let user = std::fs::metadata("/proc/self").unwrap().uid();
+    if user != 0 {
+        eprintln!("skipped: only root may make a network namespace");
+        return;
+    }
+    let play = || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        ip("link set lo up");
+        // The ports that the tests use are none that the kernel gives away.
+        switch("ipv4/ip_local_port_range", "60000 60999");
+        for address in ["192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128"] {
+            ip(&format!("address add {address} dev lo"));
+        }
+        test();
+    };
+    thread::scope(|scope| scope.spawn(play).join().unwrap());
+}
+
+/// Runs ip(8) in the namespace of this thread.
+pub(crate) fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status();
+    assert!(status.unwrap().success(), "ip {arguments}");
+}
+
+/// Sets a switch of the namespace of this thread.
+pub(crate) fn switch(name: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/{name}"), value).unwrap();
+}

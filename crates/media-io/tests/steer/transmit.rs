@@ -1,0 +1,207 @@
+//! What leaves, as an ordinary socket receives it: a wrong checksum would never get there.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use media_io::link::next_hop::BELIEVED;
+use media_io::link::transmitter::Transmitter;
+use media_io::sys::mmsg::{HEADROOM, Packet, Sent, Slots};
+use media_relay::Moment;
+
+use crate::cable::cable;
+use crate::namespace::{alone, ip, switch};
+
+const BATCH: usize = 16;
+
+struct Mouth {
+    transmitter: Transmitter,
+    slots: Slots,
+    now: Moment,
+}
+
+impl Mouth {
+    fn open() -> Self {
+        Self {
+            transmitter: Transmitter::open(BATCH, 46).unwrap(),
+            slots: Slots::new(BATCH),
+            now: Moment::from_nanos(1),
+        }
+    }
+
+    /// Sends so many datagrams of `len` octets, each from a port of its own.
+    fn send(&mut self, from: &str, to: &UdpSocket, count: u16, len: u16) -> Sent {
+        let (from, to) = (from.parse().unwrap(), to.local_addr().unwrap());
+        let mut hop = None;
+        for slot in 0..count {
+            let buf = &mut self.slots.slot(slot.into())[HEADROOM..];
+            buf[..len.into()].fill(slot as u8);
+            let start = HEADROOM as u16;
+            let packet = Packet { slot, start, len };
+            let from = SocketAddr::new(from, 20_000 + slot);
+            let (transmitter, slots) = (&mut self.transmitter, &mut self.slots);
+            transmitter.send(slots, packet, from, to, &mut hop, self.now);
+        }
+        self.transmitter.flush(&self.slots, self.now)
+    }
+
+    /// The same, and all of them arrive as they were.
+    fn deliver(&mut self, from: &str, to: &UdpSocket, count: u16, len: u16) {
+        let sent = u32::from(count);
+        let all = Sent {
+            sent,
+            full: 0,
+            failed: 0,
+        };
+        assert_eq!(self.send(from, to, count, len), all);
+        let mut buf = [0; 4096];
+        for slot in 0..count {
+            let (got, source) = to.recv_from(&mut buf).expect("it arrives");
+            assert_eq!(
+                source,
+                SocketAddr::new(from.parse().unwrap(), 20_000 + slot)
+            );
+            assert_eq!(buf[..got], vec![slot as u8; len.into()]);
+        }
+    }
+
+    /// Lets answers grow old.
+    fn later(&mut self) {
+        self.now = self.now + BELIEVED;
+    }
+
+    fn by_kernel(&self) -> u64 {
+        self.transmitter.sent_by_kernel()
+    }
+}
+
+#[test]
+fn frames_reach_a_peer_on_the_cable() {
+    alone(|| {
+        let [v4, v6] = cable();
+        for (from, to) in [("198.51.100.1", v4), ("2001:db8:1::1", v6)] {
+            let mut mouth = Mouth::open();
+            // Nobody knows the peer's address of Ethernet: the kernel asks, and sends these.
+            mouth.deliver(from, &to, 3, 172);
+            assert_eq!(mouth.by_kernel(), 3);
+            mouth.later();
+            mouth.deliver(from, &to, 1, 172);
+            for len in [0, 1, 171, 172, 173, 1400] {
+                mouth.later();
+                mouth.deliver(from, &to, BATCH as u16, len);
+            }
+            let by_kernel = mouth.by_kernel();
+            for _ in 0..50 {
+                mouth.deliver(from, &to, BATCH as u16, 172);
+            }
+            assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
+        }
+    });
+}
+
+#[test]
+fn a_doubtful_neighbour_is_asked_by_a_packet_of_the_kernel() {
+    alone(|| {
+        let [v4, _] = cable();
+        let mut mouth = Mouth::open();
+        mouth.deliver("198.51.100.1", &v4, 1, 172);
+        ip("neighbour change 198.51.100.2 dev here0 nud stale");
+        mouth.later();
+        mouth.deliver("198.51.100.1", &v4, 1, 172);
+        let by_kernel = mouth.by_kernel();
+        mouth.deliver("198.51.100.1", &v4, 8, 172);
+        assert_eq!(mouth.by_kernel(), by_kernel + 1);
+    });
+}
+
+#[test]
+fn a_neighbour_that_moves_is_followed_within_a_second() {
+    alone(|| {
+        let [v4, _] = cable();
+        let mut mouth = Mouth::open();
+        mouth.deliver("198.51.100.1", &v4, 1, 172);
+        ip("neighbour replace 198.51.100.2 lladdr 02:00:00:00:00:01 nud permanent dev here0");
+        mouth.later();
+        mouth.send("198.51.100.1", &v4, 1, 172);
+        v4.set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        while v4.recv(&mut [0; 2048]).is_ok() {}
+        assert_eq!(mouth.send("198.51.100.1", &v4, 1, 172).sent, 1);
+        assert!(v4.recv(&mut [0; 2048]).is_err(), "it went to somebody else");
+        ip("neighbour delete 198.51.100.2 dev here0");
+        mouth.later();
+        mouth.send("198.51.100.1", &v4, 1, 172);
+        v4.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        mouth.deliver("198.51.100.1", &v4, 1, 172);
+    });
+}
+
+#[test]
+fn what_is_longer_than_the_link_allows_is_counted() {
+    alone(|| {
+        let [v4, v6] = cable();
+        for (from, to, longest) in [("198.51.100.1", v4, 1472), ("2001:db8:1::1", v6, 1452)] {
+            let mut mouth = Mouth::open();
+            for _ in 0..3 {
+                mouth.deliver(from, &to, 1, longest);
+                let too_long = mouth.send(from, &to, 2, longest + 1);
+                assert_eq!((too_long.sent, too_long.failed), (0, 2));
+                mouth.later();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_link_that_goes_away_fails_and_is_found_again() {
+    alone(|| {
+        let [v4, _] = cable();
+        let mut mouth = Mouth::open();
+        for _ in 0..3 {
+            mouth.deliver("198.51.100.1", &v4, 4, 172);
+            mouth.later();
+        }
+        ip("link set here0 down");
+        let lost = mouth.send("198.51.100.1", &v4, 4, 172);
+        assert_eq!((lost.sent, lost.full + lost.failed), (0, 4));
+        ip("link set here0 up");
+        for _ in 0..3 {
+            mouth.later();
+            mouth.deliver("198.51.100.1", &v4, 4, 172);
+        }
+        let by_kernel = mouth.by_kernel();
+        mouth.deliver("198.51.100.1", &v4, 4, 172);
+        assert_eq!(mouth.by_kernel(), by_kernel, "frames again");
+    });
+}
+
+#[test]
+fn this_host_is_reached_by_frames_only_where_it_takes_them() {
+    alone(|| {
+        let addresses = ["192.0.2.2", "127.0.0.1", "2001:db8::1", "::1"];
+        for (switches, framed) in [
+            (&[][..], [false, false, true, true]),
+            (&["accept_local"], [true, false, true, true]),
+            (&["accept_local", "route_localnet"], [true; 4]),
+        ] {
+            for name in switches {
+                switch(&format!("ipv4/conf/lo/{name}"), "1");
+            }
+            for (address, framed) in addresses.into_iter().zip(framed) {
+                let mut mouth = Mouth::open();
+                let port = 4000;
+                let at = SocketAddr::new(address.parse().unwrap(), port);
+                let peer = UdpSocket::bind(at).unwrap();
+                peer.set_read_timeout(Some(Duration::from_secs(10)))
+                    .unwrap();
+                let from = match address {
+                    "192.0.2.2" => "192.0.2.1",
+                    own => own,
+                };
+                mouth.deliver(from, &peer, 2, 172);
+                assert_eq!(mouth.by_kernel(), 2);
+                mouth.deliver(from, &peer, BATCH as u16, 172);
+                assert_eq!(mouth.by_kernel() == 2, framed, "{address} {switches:?}");
+            }
+        }
+    });
+}
