@@ -265,7 +265,9 @@ fn unsafe_stands_where_the_map_says() {
         let text = fs::read_to_string(&file).expect("sources are UTF-8");
         let path = file.display().to_string();
         if text.contains("allow(unsafe_code)") {
-            assert!(path.contains("/tests/"), "{path} allows unsafe code");
+            let system_calls = path.contains("crates/media-io/src/sys/");
+            let may = path.contains("/tests/") || system_calls;
+            assert!(may, "{path} allows unsafe code");
         }
     }
 }

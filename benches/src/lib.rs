@@ -17,6 +17,7 @@ pub mod alloc {
 
     thread_local! {
         static COUNTED: Cell<Allocations> = const { Cell::new(Allocations { calls: 0, bytes: 0 }) };
+        static HELD: Cell<i64> = const { Cell::new(0) };
     }
 
     /// What was allocated by one thread. Growing a buffer counts as an allocation of its new size.
@@ -28,7 +29,12 @@ pub mod alloc {
         pub bytes: u64,
     }
 
+    fn hold(octets: i64) {
+        let _ = HELD.try_with(|held| held.set(held.get() + octets));
+    }
+
     fn note(size: usize) {
+        hold(size as i64);
         // A thread that is being taken down has no counter any more, and nobody who reads it.
         let _ = COUNTED.try_with(|counted| {
             let before = counted.get();
@@ -56,11 +62,13 @@ pub mod alloc {
 
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
             note(size);
+            hold(-(layout.size() as i64));
             // SAFETY: the block came from System, by alloc above.
             unsafe { System.realloc(block, layout, size) }
         }
 
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            hold(-(layout.size() as i64));
             // SAFETY: the block came from System, by alloc above.
             unsafe { System.dealloc(block, layout) }
         }
@@ -76,5 +84,13 @@ pub mod alloc {
             bytes: after.bytes - before.bytes,
         };
         (result, counted)
+    }
+
+    /// Runs `work` and tells by how many octets this thread holds more afterwards, its result
+    /// included, without what the allocator itself adds.
+    pub fn held<T>(work: impl FnOnce() -> T) -> (T, i64) {
+        let before = HELD.with(Cell::get);
+        let result = work();
+        (result, HELD.with(Cell::get) - before)
     }
 }

@@ -85,10 +85,21 @@ fn a_picture_is_drawn() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("media.svg");
     let name = file.to_str().expect("a plain name");
-    let common = ["media", "--calls", "5", "--seconds", "1", "--kind", "rtp-rtp"];
+    let common = [
+        "media",
+        "--calls",
+        "5",
+        "--seconds",
+        "1",
+        "--kind",
+        "rtp-rtp",
+    ];
     bench(&[&common[..], &["--svg", name]].concat());
     let svg = std::fs::read_to_string(&file).expect("the picture");
-    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+    assert!(
+        svg.starts_with("<svg ") && svg.ends_with("</svg>\n"),
+        "{svg}"
+    );
     assert!(svg.contains("CPU time of a packet"), "{svg}");
 }
 

@@ -163,7 +163,10 @@ impl MediaIo {
             }
         }
         let mut refused = Vec::new();
-        for report in choose(&config) {
+        for mut report in choose(&config) {
+            if !refused.is_empty() {
+                report.reason = format!("{} ({})", report.reason, refused.join("; "));
+            }
             let started = match report.kind {
                 PathKind::Epoll => Self::start_on::<Epolled>(&config, &report),
                 PathKind::Uring => Self::start_on::<Uring>(&config, &report),
@@ -214,6 +217,7 @@ impl MediaIo {
             let path = P::open(&setup, &shared).map_err(StartError::Path)?;
             rooms.push((id, path, arriving, wake));
         }
+        let (began, begun) = channel();
         for (id, path, arriving, wake) in rooms {
             let (steps, inbox) = sync_channel(COMMANDS);
             let parts = shard::Parts {
@@ -227,17 +231,28 @@ impl MediaIo {
                 counters: counters.shard(id),
                 stop: Arc::clone(&media.stop),
             };
-            let shard = Shard::new(parts, path)?;
+            let mut shard = Shard::new(parts, path)?;
             let name = format!("media-{id}");
-            let thread = std::thread::Builder::new()
-                .name(name)
-                .spawn(move || shard.run())?;
+            let began = began.clone();
+            let thread = std::thread::Builder::new().name(name).spawn(move || {
+                let begun = shard.begin();
+                let works = begun.is_ok();
+                // Nobody waits for it only where another shard could not begin.
+                let _ = began.send(begun);
+                if works {
+                    shard.run();
+                }
+            })?;
             media.shards.push(Handle {
                 steps,
                 wake,
                 thread: Some(thread),
                 queued: AtomicBool::new(false),
             });
+        }
+        for _ in 0..config.shards {
+            let begun = begun.recv().unwrap_or(Err(Errno::ECHILD));
+            begun.map_err(|error| StartError::Path(error.to_string()))?;
         }
         Ok((media, Events(receiver)))
     }

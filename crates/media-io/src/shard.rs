@@ -99,12 +99,13 @@ impl<P: Path> Shard<P> {
         })
     }
 
+    /// Makes the path this thread's; then comes [`Shard::run`].
+    pub(crate) fn begin(&mut self) -> Result<(), Errno> {
+        self.path.begin()
+    }
+
     /// The loop; ends when told to stop.
     pub(crate) fn run(mut self) {
-        if let Err(error) = self.path.begin() {
-            tracing::error!(%error, "a media shard cannot begin and ends");
-            return;
-        }
         while !self.parts.stop.load(Ordering::Acquire) {
             let more = self.take_steps();
             self.take_converted();

@@ -28,7 +28,7 @@ impl Relay {
     /// The packet is rewritten where it lies; [`TAILROOM`](crate::TAILROOM) octets behind it must be
     /// free. Nothing is allocated.
     pub fn forward(&mut self, now: Now, arrival: &Arrival, buf: &mut [u8], len: usize) -> Verdict {
-        let slot = self.by_ports.get(&arrival.ports).copied();
+        let slot = self.by_ports.get(arrival.ports);
         let Some(slot) = slot.filter(|slot| self.legs[*slot as usize].is_some()) else {
             self.dropped[DropReason::NoLeg] += 1;
             return Verdict::Drop(DropReason::NoLeg);
@@ -130,9 +130,11 @@ impl Leg {
         } else {
             (self.admit(now, source, &header)?, len, None)
         };
-        let (header, payload) = Header::parse(&buf[..len]).map_err(|_| DropReason::Malformed)?;
+        let payload = header.payload(&buf[..len]);
+        let payload = payload.map_err(|_| DropReason::Malformed)?;
         let clock = self.params.clock;
-        let heard = self.streams.hear(now, clock, candidate, &header, index)?;
+        let from = candidate as u8;
+        let heard = self.streams.hear(now, clock, from, &header, index)?;
         if secure && self.remotes[candidate].note_authentic(source, &header) {
             self.stats.moves += 1;
         }
@@ -159,6 +161,17 @@ impl Leg {
         })
     }
 
+    /// The remote ends in turn, the one heard last first.
+    fn candidate(&self, turn: usize) -> usize {
+        let candidate = self.speaking + turn;
+        let all = self.remotes.len();
+        if candidate < all {
+            candidate
+        } else {
+            candidate - all
+        }
+    }
+
     /// Finds the remote end whose key authenticates the packet, the one heard last first.
     fn authenticate(&mut self, packet: &mut [u8]) -> Result<(usize, (usize, u64)), DropReason> {
         if self.remotes.is_empty() {
@@ -166,7 +179,7 @@ impl Leg {
         }
         let mut refusal = None;
         for turn in 0..self.remotes.len() {
-            let candidate = (self.speaking + turn) % self.remotes.len();
+            let candidate = self.candidate(turn);
             match self.remotes[candidate].unprotect_rtp(packet) {
                 Ok(unprotected) => return Ok((candidate, (unprotected.len, unprotected.index))),
                 Err(error) => refusal = refusal.max(Some(refused(error))),
@@ -181,7 +194,7 @@ impl Leg {
         }
         let mut refusal = None;
         for turn in 0..self.remotes.len() {
-            let candidate = (self.speaking + turn) % self.remotes.len();
+            let candidate = self.candidate(turn);
             match self.remotes[candidate].unprotect_rtcp(packet) {
                 Ok(unprotected) => return Ok((candidate, unprotected.len)),
                 Err(error) => refusal = refusal.max(Some(refused(error))),
@@ -192,7 +205,7 @@ impl Leg {
 
     fn note_refusal(&mut self, refusal: Option<DropReason>) -> DropReason {
         let reason = refusal.unwrap_or(DropReason::BadTag);
-        if reason == DropReason::TooManyStreams && self.stats.dropped[reason] == 0 {
+        if reason == DropReason::TooManyStreams && self.stats.dropped(reason) == 0 {
             self.news.failed = Some(MediaError::TooManyStreams);
         }
         reason
@@ -206,11 +219,11 @@ impl Leg {
         header: &Header,
     ) -> Result<usize, DropReason> {
         for turn in 0..self.remotes.len() {
-            let candidate = (self.speaking + turn) % self.remotes.len();
+            let candidate = self.candidate(turn);
             let stream = self
                 .streams
                 .current()
-                .filter(|stream| stream.candidate == candidate);
+                .filter(|stream| usize::from(stream.candidate) == candidate);
             let remote = &mut self.remotes[candidate];
             let Ok(moved) = remote.admits(now, self.params.latch, source, header, stream) else {
                 continue;
@@ -356,8 +369,8 @@ impl Leg {
     }
 
     pub(crate) fn count_drop(&mut self, reason: DropReason) {
-        self.stats.dropped[reason] += 1;
-        if reason == DropReason::KeyExhausted && self.stats.dropped[reason] == 1 {
+        let count = self.stats.drop(reason);
+        if reason == DropReason::KeyExhausted && count == 1 {
             self.news.failed = Some(MediaError::KeyExhausted);
         }
     }

@@ -35,6 +35,7 @@ mod quality;
 mod relay;
 mod remote;
 mod report;
+mod slots;
 mod source;
 mod stats;
 mod streams;

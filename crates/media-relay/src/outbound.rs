@@ -309,7 +309,13 @@ impl Outbound {
 
 /// `at` on a clock of `rate` Hz with an arbitrary origin, modulo 2^32.
 pub(crate) fn clock_units(at: Moment, rate: u32) -> u32 {
-    (u128::from(at.as_nanos()) * u128::from(rate) / 1_000_000_000) as u32
+    const SECOND: u64 = 1_000_000_000;
+    let nanos = at.as_nanos();
+    let (seconds, rest) = (nanos / SECOND, nanos % SECOND);
+    let within = rest * u64::from(rate) / SECOND;
+    (seconds as u32)
+        .wrapping_mul(rate)
+        .wrapping_add(within as u32)
 }
 
 pub(crate) fn sequence_of(index: u64) -> u16 {
@@ -327,5 +333,20 @@ fn refusal(error: SrtpError) -> DropReason {
         | SrtpError::IndexMismatch
         | SrtpError::Malformed
         | SrtpError::Replayed => DropReason::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_clock_is_the_product_of_time_and_rate(nanos: u64, rate: u32) {
+            let right = u128::from(nanos) * u128::from(rate) / 1_000_000_000;
+            prop_assert_eq!(clock_units(Moment::from_nanos(nanos), rate), right as u32);
+        }
     }
 }

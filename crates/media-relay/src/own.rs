@@ -215,8 +215,6 @@ impl Leg {
     pub(crate) fn count_sent(&mut self, index: u64, octets: u64) {
         self.outbound.packets += 1;
         self.outbound.octets += octets;
-        self.stats.sent += 1;
-        self.stats.sent_octets += octets;
         self.offer_checkpoint(index);
     }
 }

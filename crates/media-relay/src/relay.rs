@@ -8,6 +8,7 @@ use std::time::Duration;
 use ambient::{Moment, Now};
 
 use crate::leg::Leg;
+use crate::slots::Slots;
 use crate::{
     Digit, Dropped, LegId, LegParams, LegStats, MediaCommand, MediaError, MediaEvent, PortPair,
     PortPairId, Source,
@@ -96,7 +97,7 @@ impl MovingLeg {
 pub struct Relay {
     pub(crate) config: RelayConfig,
     pub(crate) legs: Vec<Option<Box<Leg>>>,
-    pub(crate) by_ports: BTreeMap<PortPairId, u32>,
+    pub(crate) by_ports: Slots,
     by_id: BTreeMap<LegId, u32>,
     free: Vec<u32>,
     /// When to look at which leg; an entry counts if it is the one the leg is armed with.
@@ -154,7 +155,7 @@ impl Relay {
 
     /// The leg that uses a pair of ports.
     pub fn leg_at(&self, ports: PortPairId) -> Option<LegId> {
-        let slot = *self.by_ports.get(&ports)?;
+        let slot = self.by_ports.get(ports)?;
         self.legs.get(slot as usize)?.as_ref().map(|leg| leg.id)
     }
 
@@ -166,9 +167,11 @@ impl Relay {
     /// Counts datagrams that were turned away before they came here: at the leg whose ports they
     /// came to, or as [`NoLeg`](crate::DropReason::NoLeg).
     pub fn note_turned_away(&mut self, ports: PortPairId, datagrams: u64) {
-        let slot = self.by_ports.get(&ports).copied();
+        let slot = self.by_ports.get(ports);
         match slot.and_then(|slot| self.leg_at_slot(slot)) {
-            Some(leg) => leg.stats.dropped[crate::DropReason::TurnedAway] += datagrams,
+            Some(leg) => leg
+                .stats
+                .drop_many(crate::DropReason::TurnedAway, datagrams),
             None => self.dropped[crate::DropReason::NoLeg] += datagrams,
         }
     }
@@ -345,7 +348,7 @@ impl Relay {
         if self.by_id.contains_key(&leg.id) {
             return Err(MediaError::LegExists);
         }
-        if self.by_ports.contains_key(&leg.ports.id) {
+        if self.by_ports.get(leg.ports.id).is_some() {
             return Err(MediaError::PortsInUse);
         }
         if self.by_id.len() >= self.config.max_legs {
@@ -371,7 +374,7 @@ impl Relay {
     fn remove(&mut self, slot: u32) -> Option<Box<Leg>> {
         let leg = self.legs.get_mut(slot as usize)?.take()?;
         self.by_id.remove(&leg.id);
-        self.by_ports.remove(&leg.ports.id);
+        self.by_ports.remove(leg.ports.id);
         self.sending.retain(|listed| *listed != slot);
         self.telling.retain(|listed| *listed != slot);
         self.free.push(slot);

@@ -178,3 +178,54 @@ pub struct LegStats {
     /// Packets from the leg that were not carried, by reason.
     pub dropped: Dropped,
 }
+
+/// What a leg itself counts of [`LegStats`]; the rest is found where it is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) received: u64,
+    pub(crate) received_octets: u64,
+    pub(crate) received_rtcp: u32,
+    pub(crate) sent_rtcp: u32,
+    pub(crate) moves: u32,
+    pub(crate) dtmf: u32,
+    pub(crate) remote_fraction_lost: u8,
+    pub(crate) remote_lost: u32,
+    pub(crate) remote_jitter: u32,
+    pub(crate) round_trip_us: Option<u32>,
+    dropped: [u32; DropReason::COUNT],
+}
+
+impl Counters {
+    /// Counts a packet that was not carried; how many there were for this reason.
+    pub(crate) fn drop(&mut self, reason: DropReason) -> u32 {
+        let count = &mut self.dropped[reason as usize];
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// Counts several at once.
+    pub(crate) fn drop_many(&mut self, reason: DropReason, packets: u64) {
+        let packets = u32::try_from(packets).unwrap_or(u32::MAX);
+        let count = &mut self.dropped[reason as usize];
+        *count = count.saturating_add(packets);
+    }
+
+    /// How many packets were not carried for this reason.
+    pub(crate) fn dropped(&self, reason: DropReason) -> u32 {
+        self.dropped[reason as usize]
+    }
+
+    pub(crate) fn write(&self, stats: &mut LegStats) {
+        stats.received = self.received;
+        stats.received_octets = self.received_octets;
+        stats.received_rtcp = self.received_rtcp.into();
+        stats.sent_rtcp = self.sent_rtcp.into();
+        stats.moves = self.moves;
+        stats.dtmf = self.dtmf;
+        stats.remote_fraction_lost = self.remote_fraction_lost;
+        stats.remote_lost = self.remote_lost;
+        stats.remote_jitter = self.remote_jitter;
+        stats.round_trip_us = self.round_trip_us;
+        stats.dropped = Dropped(self.dropped.map(u64::from));
+    }
+}

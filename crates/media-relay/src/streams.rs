@@ -23,15 +23,12 @@ const TAKE_BACK: Duration = Duration::from_millis(100);
 /// One SSRC of one remote end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stream {
-    pub(crate) candidate: usize,
+    /// One of at most [`LegParams::MAX_REMOTES`].
+    pub(crate) candidate: u8,
     pub(crate) ssrc: u32,
     pub(crate) epoch: u32,
     pub(crate) stats: ReceptionStats,
     window: ReplayWindow,
-    /// Which packets were lost, as far as is settled.
-    runs: LossRuns,
-    /// The first extended sequence number that is not settled yet: it may still come.
-    unsettled: u64,
     /// The sequence number that would confirm a restart of the sender.
     restart: Option<u16>,
     /// Restored and not heard since: any number of packets may be missing.
@@ -39,11 +36,22 @@ pub(crate) struct Stream {
     last: Moment,
 }
 
+/// Which packets of the present stream were lost, as far as is settled. Another stream's begin anew.
+#[derive(Debug, Default)]
+struct Losses {
+    /// The epoch of the stream.
+    epoch: u32,
+    runs: LossRuns,
+    /// The first extended sequence number that is not settled yet: it may still come.
+    unsettled: u64,
+}
+
 /// The streams of a leg.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     slots: [Option<Stream>; MAX_STREAMS],
     current: Option<usize>,
+    losses: Losses,
     epochs: u32,
     count: u32,
     retired_lost: u64,
@@ -79,7 +87,7 @@ impl Streams {
         &mut self,
         now: Moment,
         clock: u32,
-        candidate: usize,
+        candidate: u8,
         header: &Header,
         index: Option<u64>,
     ) -> Result<Heard, DropReason> {
@@ -114,6 +122,7 @@ impl Streams {
             }
         };
         self.reordered += u64::from(extended < stream.window.highest());
+        self.losses.settle(stream, extended);
         stream.count(now, clock, extended, header.timestamp);
         Ok(Heard {
             extended,
@@ -126,7 +135,7 @@ impl Streams {
         &mut self,
         now: Moment,
         clock: u32,
-        candidate: usize,
+        candidate: u8,
         header: &Header,
         index: Option<u64>,
     ) -> Heard {
@@ -139,11 +148,14 @@ impl Streams {
             epoch: self.epochs,
             stats: ReceptionStats::new(ExtendedSequence(extended)),
             window: ReplayWindow::starting_at(extended),
-            runs: LossRuns::default(),
-            unsettled: extended,
             restart: None,
             resumed: false,
             last: now,
+        };
+        self.losses = Losses {
+            epoch: self.epochs,
+            runs: LossRuns::default(),
+            unsettled: extended,
         };
         stream.count(now, clock, extended, header.timestamp);
         self.place(stream);
@@ -175,10 +187,10 @@ impl Streams {
     }
 
     /// The keys or the remote end changed: sequence numbers may begin anew.
-    pub(crate) fn forget(&mut self, candidate: impl Fn(usize) -> Option<usize>) {
+    pub(crate) fn forget(&mut self, candidate: impl Fn(usize) -> Option<u8>) {
         for slot in &mut self.slots {
             let Some(stream) = slot else { continue };
-            match candidate(stream.candidate) {
+            match candidate(stream.candidate.into()) {
                 Some(candidate) => stream.candidate = candidate,
                 None => {
                     self.retired_lost += stream.stats.lost();
@@ -200,8 +212,6 @@ impl Streams {
             epoch: self.epochs,
             stats: ReceptionStats::new(ExtendedSequence(highest + 1)),
             window: ReplayWindow::from_parts(highest, u128::MAX),
-            runs: LossRuns::default(),
-            unsettled: highest + 1,
             restart: None,
             resumed: true,
             last: now,
@@ -225,14 +235,55 @@ impl Streams {
             .current()
             .map_or(0, |stream| u64::from(stream.stats.jitter()));
         if let Some(stream) = self.current() {
-            stats.bursts = stream.runs.bursts();
+            let runs = self.losses.of(stream);
+            stats.bursts = runs.bursts();
             let timing = (clock, u32::from(params.ptime_ms));
             let trip = stats.round_trip_us.unwrap_or(0);
             stats.mos_centi = params
                 .impairment
-                .map(|codec| stream.opinion(codec, timing, trip));
+                .map(|codec| stream.opinion(&runs, codec, timing, trip));
         }
         stats.jitter_us = (jitter * 1_000_000 / u64::from(clock.max(1))) as u32;
+    }
+}
+
+impl Losses {
+    /// Settles what `extended`, about to be noted, leaves too far behind to still come.
+    fn settle(&mut self, stream: &Stream, extended: u64) {
+        let highest = stream.window.highest();
+        if self.epoch != stream.epoch {
+            *self = Self {
+                epoch: stream.epoch,
+                runs: LossRuns::default(),
+                unsettled: highest + 1,
+            };
+        }
+        if extended <= highest {
+            return;
+        }
+        let until = (extended + 1).saturating_sub(SETTLED);
+        let seen = stream.window.seen();
+        while self.unsettled < until.min(highest + 1) {
+            let age = highest - self.unsettled;
+            if age >= ReplayWindow::WIDTH || seen >> age & 1 == 0 {
+                self.runs.lose(1);
+            } else {
+                self.runs.receive();
+            }
+            self.unsettled += 1;
+        }
+        if until > self.unsettled {
+            self.runs.lose(until - self.unsettled);
+            self.unsettled = until;
+        }
+    }
+
+    fn of(&self, stream: &Stream) -> LossRuns {
+        if self.epoch == stream.epoch {
+            self.runs
+        } else {
+            LossRuns::default()
+        }
     }
 }
 
@@ -266,36 +317,19 @@ impl Stream {
         }
     }
 
-    /// Settles what `extended`, about to be noted, leaves too far behind to still come.
-    fn settle(&mut self, extended: u64) {
-        let highest = self.window.highest();
-        if extended <= highest {
-            return;
-        }
-        let until = (extended + 1).saturating_sub(SETTLED);
-        let seen = self.window.seen();
-        while self.unsettled < until.min(highest + 1) {
-            let age = highest - self.unsettled;
-            if age >= ReplayWindow::WIDTH || seen >> age & 1 == 0 {
-                self.runs.lose(1);
-            } else {
-                self.runs.receive();
-            }
-            self.unsettled += 1;
-        }
-        if until > self.unsettled {
-            self.runs.lose(until - self.unsettled);
-            self.unsettled = until;
-        }
-    }
-
     /// The opinion score of what was heard.
-    fn opinion(&self, codec: Impairment, (clock, ptime_ms): (u32, u32), trip_us: u32) -> u16 {
+    fn opinion(
+        &self,
+        runs: &LossRuns,
+        codec: Impairment,
+        (clock, ptime_ms): (u32, u32),
+        trip_us: u32,
+    ) -> u16 {
         let jitter_ms = self.stats.jitter() as f32 * 1000.0 / clock.max(1) as f32;
         let delay = trip_us as f32 / 2000.0 + 2.0 * jitter_ms + ptime_ms as f32;
         let expected = self.stats.expected().max(1) as f32;
         let loss = (self.stats.lost() as f32 / expected).min(1.0);
-        self.runs.opinion(codec, loss, delay)
+        runs.opinion(codec, loss, delay)
     }
 
     /// Two packets in sequence far from where the stream was: the sender began anew.
@@ -309,7 +343,6 @@ impl Stream {
         self.restart = None;
         self.resumed = false;
         self.last = now;
-        self.settle(extended);
         self.window.insert(extended);
         let extended = ExtendedSequence(extended);
         self.stats

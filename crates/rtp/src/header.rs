@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rtp_types::{RtpPacket, RtpPacketMut};
+use rtp_types::RtpPacketMut;
 
 /// Why a datagram is not an RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,10 +69,26 @@ impl Header {
     /// where the payload lies, padding left out.
     pub fn parse(packet: &[u8]) -> Result<(Self, Range<usize>), RtpError> {
         let header = Self::read(packet)?;
-        let parsed = RtpPacket::parse(packet).map_err(|_| RtpError::Padding)?;
-        let payload = parsed.payload_offset();
-        let padding = parsed.padding().map_or(0, usize::from);
-        Ok((header, payload..packet.len() - padding))
+        let payload = header.payload(packet)?;
+        Ok((header, payload))
+    }
+
+    /// Where the payload of the packet in the clear lies that this header was read of, padding left
+    /// out.
+    ///
+    /// # Errors
+    /// [`RtpError::Padding`] where its last octet counts no padding, or more than there is.
+    pub fn payload(&self, packet: &[u8]) -> Result<Range<usize>, RtpError> {
+        let mut end = packet.len();
+        if let [first, .., padding] = packet
+            && first & 0x20 != 0
+        {
+            end = end.saturating_sub(usize::from(*padding));
+            if *padding == 0 || end < self.len {
+                return Err(RtpError::Padding);
+            }
+        }
+        Ok(self.len..end)
     }
 }
 
@@ -176,7 +192,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_are_read_or_refused(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..64),
+            first in prop_oneof![Just(0xa0u8), Just(0xb1u8), any::<u8>()],
+            last in 0u8..64,
+        ) {
+            if let [one, .., padding] = &mut bytes[..] {
+                (*one, *padding) = (first, last);
+            }
             if let Ok(header) = Header::read(&bytes) {
                 prop_assert!(header.len <= bytes.len());
             }
@@ -184,6 +207,11 @@ mod tests {
                 prop_assert!(header.len <= payload.start && payload.end <= bytes.len());
                 prop_assert!(payload.start <= payload.end);
             }
+            let theirs = rtp_types::RtpPacket::parse(&bytes).ok().map(|packet| {
+                let start = packet.payload_offset();
+                start..bytes.len() - packet.padding().map_or(0, usize::from)
+            });
+            prop_assert_eq!(Header::parse(&bytes).ok().map(|(_, payload)| payload), theirs);
             let mut edited = bytes.clone();
             if EDIT.apply(&mut edited).is_ok() {
                 prop_assert_eq!(Header::read(&edited).unwrap().ssrc, EDIT.ssrc);

@@ -23,7 +23,9 @@ macro_rules! on_every_path {
 mod carry;
 mod commands;
 mod convert;
+mod forbidden;
 mod hostile;
+mod settled;
 mod shards;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -73,16 +75,22 @@ impl Plane {
     /// On this path, and no other: the test would judge another one than its name says.
     fn start(path: PathKind, bind: IpAddr, ports: RangeInclusive<u16>) -> Self {
         let ports = shifted(path, *ports.start())..=shifted(path, *ports.end());
+        let plane = Self::choosing(PathChoice::Prefer(path), bind, ports);
+        let taken = plane.media.path();
+        assert_eq!(taken.kind, path, "{}", taken.reason);
+        plane
+    }
+
+    fn choosing(path: PathChoice, bind: IpAddr, ports: RangeInclusive<u16>) -> Self {
         let config = MediaIoConfig {
             shards: 2,
             interfaces: vec![MediaInterface { id: 3, bind, ports }],
             relay: RelayConfig::default(),
             dscp: 46,
-            path: PathChoice::Prefer(path),
+            path,
             clock: clock(),
         };
         let (media, events) = MediaIo::start(config).unwrap();
-        assert_eq!(media.path().kind, path, "{}", media.path().reason);
         Self { media, events }
     }
 

@@ -1,6 +1,7 @@
 //! From SRTP to RTP.
 
 use super::parts::Parts;
+use super::streams::Stream;
 use super::{
     ENCRYPTED, LAST_RTP_INDEX, MasterKey, SessionKey, SrtpError, SrtpState, Streams, WindowError,
     rtcp_ssrc,
@@ -18,8 +19,10 @@ pub struct Unprotected {
 
 /// Authenticates and decrypts what one remote end sends under one master key.
 ///
-/// Keeps an index and a replay list for each SSRC, of which it takes [`SrtpInbound::MAX_STREAMS`].
-/// A further one is refused rather than the oldest forgotten, for a forgotten stream could be
+/// Keeps the index of each SSRC, of which it takes [`SrtpInbound::MAX_STREAMS`], and the replay
+/// lists of the [`SrtpInbound::REPLAY_LISTS`] heard last. One that is heard again after so many
+/// others goes on behind its highest index: what was on its way meanwhile counts as replayed. A
+/// further SSRC is refused rather than the oldest forgotten, for a forgotten stream could be
 /// replayed.
 #[derive(Clone)]
 pub struct SrtpInbound {
@@ -34,6 +37,8 @@ pub struct SrtpInbound {
 impl SrtpInbound {
     /// The most SSRCs heard under one key.
     pub const MAX_STREAMS: usize = 32;
+    /// Of how many SSRCs the replay list is kept, for RTP and for RTCP each.
+    pub const REPLAY_LISTS: usize = Streams::FULL;
 
     /// How many rollover counters are tried, from the likeliest upwards, as long as a stream's is
     /// not known: the sender may have wrapped before its first packet that was heard, or while this
@@ -48,16 +53,16 @@ impl SrtpInbound {
             mki_len,
             rtp_key: SessionKey::rtp(key),
             rtcp_key: SessionKey::rtcp(key),
-            rtp: Streams::new(Self::MAX_STREAMS),
-            rtcp: Streams::new(Self::MAX_STREAMS),
+            rtp: Streams::new(Self::MAX_STREAMS as u8),
+            rtcp: Streams::new(Self::MAX_STREAMS as u8),
         }
     }
 
     /// The context that [`SrtpInbound::export`] described.
     pub fn import(state: &SrtpState) -> Self {
         Self {
-            rtp: Streams::import(Self::MAX_STREAMS, &state.rtp),
-            rtcp: Streams::import(Self::MAX_STREAMS, &state.rtcp),
+            rtp: Streams::import(Self::MAX_STREAMS as u8, &state.rtp),
+            rtcp: Streams::import(Self::MAX_STREAMS as u8, &state.rtcp),
             ..Self::new(&state.key, state.mki_len)
         }
     }
@@ -79,12 +84,7 @@ impl SrtpInbound {
 
     /// The highest SRTCP index heard from any SSRC.
     pub fn highest_rtcp_index(&self) -> Option<u32> {
-        let highest = self
-            .rtcp
-            .streams
-            .iter()
-            .map(|stream| stream.window.highest())
-            .max();
+        let highest = self.rtcp.highest();
         highest.and_then(|highest| u32::try_from(highest).ok())
     }
 
@@ -96,16 +96,17 @@ impl SrtpInbound {
         let header = Header::read(packet)?;
         let suite = self.master.suite();
         let parts = Parts::of_rtp(suite, packet.len(), self.mki_len, header.len)?;
-        let crowded = self.rtp.is_full() && self.rtp.get(header.ssrc).is_none();
-        let (start, attempts) = self.first_guess(&header)?;
+        let known = self.rtp.find(header.ssrc);
+        let crowded = known.is_none() && self.rtp.is_full();
+        let (start, attempts) = Self::first_guess(known.as_ref(), &header)?;
         let mut refusal = SrtpError::BadTag;
         for turn in 0..attempts {
             let index = start.0 + (turn << 16);
             if index > LAST_RTP_INDEX {
                 break;
             }
-            if let Some(stream) = self.rtp.find(header.ssrc)
-                && let Err(error) = stream.window.check(index)
+            if let Some(stream) = &known
+                && let Err(error) = stream.check(index)
             {
                 refusal = error.into();
                 continue;
@@ -138,14 +139,9 @@ impl SrtpInbound {
             .expect("the index lies within the packet");
         let word = u32::from_be_bytes(*word);
         let index = u64::from(word & !ENCRYPTED);
-        let known = match self.rtcp.find(ssrc) {
-            Some(stream) => {
-                stream.window.check(index)?;
-                true
-            }
-            None => false,
-        };
-        let crowded = !known && self.rtcp.is_full();
+        let known = self.rtcp.find(ssrc);
+        known.map_or(Ok(()), |stream| stream.check(index))?;
+        let crowded = known.is_none() && self.rtcp.is_full();
         if !self
             .rtcp_key
             .open_rtcp(packet, &parts, (ssrc, word), !crowded)
@@ -161,12 +157,15 @@ impl SrtpInbound {
     }
 
     /// The index to try first (RFC 3711 appendix A) and how many ROCs from there.
-    fn first_guess(&mut self, header: &Header) -> Result<(ExtendedSequence, u64), SrtpError> {
+    fn first_guess(
+        known: Option<&Stream>,
+        header: &Header,
+    ) -> Result<(ExtendedSequence, u64), SrtpError> {
         let first = ExtendedSequence::first(header.sequence);
-        let Some(stream) = self.rtp.find(header.ssrc) else {
+        let Some(stream) = known else {
             return Ok((first, Self::ROC_ATTEMPTS));
         };
-        let near = ExtendedSequence(stream.window.highest()).near(header.sequence);
+        let near = ExtendedSequence(stream.highest()).near(header.sequence);
         match (near, stream.settled) {
             (Some(near), true) => Ok((near, 1)),
             (Some(near), false) => Ok((near, Self::ROC_ATTEMPTS)),

@@ -2,7 +2,8 @@
 //! (RFC 6188) 256, and AES-GCM (RFC 7714).
 //!
 //! One [`SrtpInbound`] and one [`SrtpOutbound`] hold the session keys of a direction and, for each
-//! SSRC, a packet index and a replay list. Both are made once and allocate nothing afterwards.
+//! SSRC, a packet index and a replay list, which for SSRCs that have not been heard for long is cut
+//! to its end. Both are made once and allocate nothing afterwards.
 //!
 //! # The discipline of indexes
 //!
@@ -22,6 +23,7 @@ mod inbound;
 mod key;
 mod outbound;
 mod parts;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -30,6 +32,7 @@ use cipher::SessionKey;
 pub use inbound::{SrtpInbound, Unprotected};
 pub use key::{KeyLength, MasterKey, Suite};
 pub use outbound::SrtpOutbound;
+use streams::Streams;
 pub use window::{ReplayWindow, WindowError};
 
 use crate::RtpError;
@@ -105,98 +108,6 @@ pub struct StreamState {
     pub highest: u64,
     /// Bit n: the index `highest - n` was used.
     pub seen: u128,
-}
-
-/// One SSRC's place in a context.
-#[derive(Clone, Copy, Debug)]
-struct Stream {
-    ssrc: u32,
-    /// The ROC is known, because a packet was authenticated since the context was made or imported.
-    settled: bool,
-    window: ReplayWindow,
-}
-
-impl Stream {
-    fn state(&self) -> StreamState {
-        StreamState {
-            ssrc: self.ssrc,
-            highest: self.window.highest(),
-            seen: self.window.seen(),
-        }
-    }
-
-    fn from_state(state: &StreamState) -> Self {
-        Self {
-            ssrc: state.ssrc,
-            settled: false,
-            window: ReplayWindow::from_parts(state.highest, state.seen),
-        }
-    }
-}
-
-/// The streams of a context, never more than it was made for, so that adding one never allocates.
-#[derive(Clone, Debug)]
-struct Streams {
-    streams: Vec<Stream>,
-    limit: usize,
-    /// Where the last packet's stream is: packets come in runs of one SSRC.
-    recent: usize,
-}
-
-impl Streams {
-    fn new(limit: usize) -> Self {
-        Self {
-            streams: Vec::with_capacity(limit),
-            limit,
-            recent: 0,
-        }
-    }
-
-    fn import(limit: usize, states: &[StreamState]) -> Self {
-        let mut streams = Self::new(limit);
-        streams
-            .streams
-            .extend(states.iter().take(limit).map(Stream::from_state));
-        streams
-    }
-
-    fn export(&self) -> Vec<StreamState> {
-        self.streams.iter().map(Stream::state).collect()
-    }
-
-    fn find(&mut self, ssrc: u32) -> Option<&mut Stream> {
-        if self
-            .streams
-            .get(self.recent)
-            .is_none_or(|stream| stream.ssrc != ssrc)
-        {
-            self.recent = self.streams.iter().position(|stream| stream.ssrc == ssrc)?;
-        }
-        self.streams.get_mut(self.recent)
-    }
-
-    fn get(&self, ssrc: u32) -> Option<&Stream> {
-        self.streams.iter().find(|stream| stream.ssrc == ssrc)
-    }
-
-    fn is_full(&self) -> bool {
-        self.streams.len() >= self.limit
-    }
-
-    /// Marks `index` as used on a stream that is there, or that there is room for.
-    fn insert(&mut self, ssrc: u32, index: u64) {
-        if let Some(stream) = self.find(ssrc) {
-            stream.window.insert(index);
-            stream.settled = true;
-        } else if !self.is_full() {
-            let window = ReplayWindow::starting_at(index);
-            self.streams.push(Stream {
-                ssrc,
-                settled: true,
-                window,
-            });
-        }
-    }
 }
 
 /// The SSRC of an RTCP packet's sender, which stays in the clear.

@@ -29,7 +29,7 @@ impl SrtpOutbound {
             master: key.clone(),
             rtp_key: SessionKey::rtp(key),
             rtcp_key: SessionKey::rtcp(key),
-            rtp: Streams::new(Self::MAX_STREAMS),
+            rtp: Streams::new(Self::MAX_STREAMS as u8),
             next_rtcp: 0,
         }
     }
@@ -42,7 +42,7 @@ impl SrtpOutbound {
         let highest = state.rtcp.iter().map(|stream| stream.highest).max();
         let next = highest.map_or(0, |highest| highest.saturating_add(1));
         Self {
-            rtp: Streams::import(Self::MAX_STREAMS, &state.rtp),
+            rtp: Streams::import(Self::MAX_STREAMS as u8, &state.rtp),
             next_rtcp: u32::try_from(next).map_or(ENCRYPTED, |next| next.min(ENCRYPTED)),
             ..Self::new(&state.key)
         }
@@ -82,9 +82,9 @@ impl SrtpOutbound {
     /// The index that continues the stream `ssrc` with `sequence`: the one nearest to the highest
     /// sent, or of ROC 0 for a new stream.
     pub fn index_near(&self, ssrc: u32, sequence: u16) -> Option<u64> {
-        match self.rtp.get(ssrc) {
+        match self.rtp.find(ssrc) {
             None => Some(sequence.into()),
-            Some(stream) => ExtendedSequence(stream.window.highest())
+            Some(stream) => ExtendedSequence(stream.highest())
                 .near(sequence)
                 .map(|near| near.0),
         }
@@ -113,7 +113,7 @@ impl SrtpOutbound {
         match self
             .rtp
             .find(header.ssrc)
-            .map(|stream| stream.window.check(index.0))
+            .map(|stream| stream.check(index.0))
         {
             Some(Err(WindowError::TooOld)) => return Err(SrtpError::TooOld),
             Some(Err(WindowError::Used)) => return Err(SrtpError::IndexUsed),

@@ -21,6 +21,12 @@ impl ReplayWindow {
     /// How many indexes are remembered; RFC 3711 asks for 64 at least.
     pub const WIDTH: u64 = 128;
 
+    /// A window of a stream that does not exist yet.
+    pub(super) const NOTHING: Self = Self {
+        highest: 0,
+        seen: [0; 2],
+    };
+
     /// A window in which only `index` was used.
     pub fn starting_at(index: u64) -> Self {
         Self {

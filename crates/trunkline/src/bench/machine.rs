@@ -111,10 +111,7 @@ impl Reading {
     /// Reads the accounts now.
     pub(crate) fn take(pids: &[u32], core: Option<usize>) -> Result<Self> {
         Ok(Self {
-            cpu: pids
-                .iter()
-                .map(|pid| cpu_us(*pid))
-                .collect::<Result<_>>()?,
+            cpu: pids.iter().map(|pid| cpu_us(*pid)).collect::<Result<_>>()?,
             core: core.map(busy_us).transpose()?,
             own: cpu_us(std::process::id())?,
             at: Instant::now(),

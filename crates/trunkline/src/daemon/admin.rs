@@ -154,6 +154,10 @@ async fn status(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Respon
             "limit": metrics.gateway.limit,
         },
         "faults": status.faults,
+        "media": {
+            "path": status.media_path.kind.name(),
+            "reason": status.media_path.reason,
+        },
         "banned": whole.then(|| accounts::banned_json(metrics)),
         "trunks": trunks,
         "certificates": operations.names.certificates_json(customer),

@@ -27,6 +27,8 @@ pub struct Reading {
     pub transport: Counters,
     /// The media shards', each.
     pub media: Vec<media_io::Counters>,
+    /// How media packets travel.
+    pub media_path: media_io::PathKind,
     /// Call records that could not be written.
     pub records_lost: u64,
     /// What became of the records handed to the database, if there is one.

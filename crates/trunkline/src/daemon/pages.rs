@@ -75,6 +75,8 @@ pub struct Status {
     pub flows: Vec<FlowStatus>,
     /// Internal faults the loop caught.
     pub faults: u64,
+    /// How media packets travel, and why so.
+    pub media_path: media_io::PathReport,
 }
 
 /// Answer to [`PageRequest::Health`].

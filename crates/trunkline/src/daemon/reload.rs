@@ -316,7 +316,7 @@ fn settle_static(running: &Config, new: &mut Config) -> Result<(), Vec<String>> 
     );
     fixed(
         running.media == new.media,
-        "a change of ports' rest, reserve, alarm or DSCP in [media]",
+        "a change of path, ports' rest, reserve, alarm or DSCP in [media]",
     );
     fixed(
         running.signalling == new.signalling,

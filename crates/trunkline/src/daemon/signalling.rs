@@ -278,6 +278,7 @@ impl Signalling {
                     core: self.core.metrics(),
                     transport: self.transport.counters(),
                     media: self.media.counters().by_shard(),
+                    media_path: self.media.path().kind,
                     records_lost: self.records.as_ref().map_or(0, RecordWriter::lost),
                     stored: self.call_log.as_ref().map(CallLog::progress),
                     faults: self.faults,
@@ -292,6 +293,7 @@ impl Signalling {
                     metrics: self.core.metrics(),
                     flows: self.transport.flows(),
                     faults: self.faults,
+                    media_path: self.media.path().clone(),
                 }));
             }
             PageRequest::Calls(most, answer) => {

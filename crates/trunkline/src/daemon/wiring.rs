@@ -377,8 +377,11 @@ pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<M
         interfaces,
         relay: RelayConfig::default(),
         dscp: config.media.dscp,
+        path: config.media.path,
         clock: Arc::new(move || clock.now()),
     })?;
+    let path = media.path();
+    tracing::info!(path = %path.kind, reason = path.reason, "media packets travel by this path");
     let (forward, received) = mpsc::channel(media_io::EVENTS);
     std::thread::Builder::new()
         .name("media-events".to_owned())

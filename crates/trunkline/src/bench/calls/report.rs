@@ -59,13 +59,19 @@ impl fmt::Display for Table<'_> {
             format!("{p50:.2} ms, {p99:.2} ms"),
         )?;
         let failed: u32 = told.failed.values().sum();
-        row("failed, sent twice", format!("{failed}, {}", told.retransmissions))?;
+        row(
+            "failed, sent twice",
+            format!("{failed}, {}", told.retransmissions),
+        )?;
         if let Some(octets) = report.memory_a_call {
             row("memory of a call", format!("{:.1} KiB", octets / 1024.0))?;
         }
         if let Some(highest) = &report.highest {
             let rate = highest.told.rate;
-            row("most without fault, one core", format!("{rate:.0} a second"))?;
+            row(
+                "most without fault, one core",
+                format!("{rate:.0} a second"),
+            )?;
         }
         if !report.fine {
             writeln!(

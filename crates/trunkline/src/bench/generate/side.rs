@@ -21,7 +21,13 @@ const LONGEST: usize = 256;
 /// A context of webrtc-srtp, which shares no code with the relay.
 pub(super) fn context(key: &Key) -> Result<Context> {
     let profile = ProtectionProfile::Aes128CmHmacSha1_80;
-    Ok(Context::new(&key.0[..16], &key.0[16..], profile, None, None)?)
+    Ok(Context::new(
+        &key.0[..16],
+        &key.0[16..],
+        profile,
+        None,
+        None,
+    )?)
 }
 
 /// One side of all calls.

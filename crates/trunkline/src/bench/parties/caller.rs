@@ -81,7 +81,11 @@ impl Caller {
     pub(super) fn count_anew(&mut self) {
         self.tally = Tally::default();
         self.delays = Histogram::new();
-        if self.calls.iter().all(|call| matches!(call.state, State::Over)) {
+        if self
+            .calls
+            .iter()
+            .all(|call| matches!(call.state, State::Over))
+        {
             self.first += self.calls.len();
             self.calls.clear();
         }

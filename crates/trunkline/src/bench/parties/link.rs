@@ -133,10 +133,7 @@ impl Tls {
             socket.set_nonblocking(true)?;
             socket.set_nodelay(true)?;
             let number = FIRST + self.connections.len() as u64;
-            epoll.add(
-                socket.as_fd(),
-                EpollEvent::new(EpollFlags::EPOLLIN, number),
-            )?;
+            epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, number))?;
             self.connections.push(Some(Connection {
                 socket,
                 tls: ServerConnection::new(Arc::clone(&self.config))?,
@@ -179,12 +176,21 @@ impl Connection {
                 return false;
             };
             let before = self.heard.len();
-            self.heard.resize(before + state.plaintext_bytes_to_read(), 0);
-            if self.tls.reader().read_exact(&mut self.heard[before..]).is_err() {
+            self.heard
+                .resize(before + state.plaintext_bytes_to_read(), 0);
+            if self
+                .tls
+                .reader()
+                .read_exact(&mut self.heard[before..])
+                .is_err()
+            {
                 return false;
             }
             // Between messages an empty line may stand (RFC 3261 §7.5, RFC 5626 §4.4.1).
-            let empty = self.heard.iter().take_while(|octet| b"\r\n".contains(octet));
+            let empty = self
+                .heard
+                .iter()
+                .take_while(|octet| b"\r\n".contains(octet));
             let empty = empty.count();
             self.heard.drain(..empty);
         }

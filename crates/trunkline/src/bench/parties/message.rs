@@ -23,11 +23,7 @@ impl<'a> Message<'a> {
 
     /// The status of a response.
     pub(super) fn status(&self) -> Option<u16> {
-        self.start
-            .strip_prefix("SIP/2.0 ")?
-            .get(..3)?
-            .parse()
-            .ok()
+        self.start.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
     }
 
     /// The method of a request.

@@ -157,10 +157,7 @@ impl Parties {
             Some(name) => format!("sip:called@{name}:{};transport=tls", at.port()),
         };
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(
-            caller.as_fd(),
-            EpollEvent::new(EpollFlags::EPOLLIN, CALLER),
-        )?;
+        epoll.add(caller.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, CALLER))?;
         link.watch(&epoll)?;
         let unread = |at: SocketAddr| UdpSocket::bind((at.ip(), 0));
         let media = [unread(args.caller)?, unread(args.called)?];
@@ -384,7 +381,14 @@ fn response(request: &Message<'_>, status: &str, fields: &str, body: &str) -> St
         text += &format!("{name}: {}\r\n", request.field(name).unwrap_or_default());
     }
     let to = request.field("To").unwrap_or_default();
-    let tag = if to.contains(";tag=") { "" } else { ";tag=called" };
-    text += &format!("To: {to}{tag}\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len());
+    let tag = if to.contains(";tag=") {
+        ""
+    } else {
+        ";tag=called"
+    };
+    text += &format!(
+        "To: {to}{tag}\r\n{fields}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     text
 }

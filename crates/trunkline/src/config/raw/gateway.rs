@@ -67,6 +67,11 @@ pub struct Media {
     pub ports: Option<Spanned<String>>,
     /// Threads that carry packets. Default: one a core, at least 2, at most 16.
     pub shards: Option<Spanned<u8>>,
+    /// How packets travel between the kernel and the shards: `"epoll"`, `"io_uring"`, or `"auto"`
+    /// for the one that costs least here. Where the one named is not possible another is taken;
+    /// the log, `trunkline status` and the metric `trunkline_media_path` say which, and why.
+    /// Default: `"auto"`.
+    pub path: Option<Spanned<String>>,
     /// How long a released pair of ports rests before another call may have it. Default: `"30s"`.
     pub quarantine: Option<Span>,
     /// How long it rests at least, where the range is too small for `quarantine`. Default:

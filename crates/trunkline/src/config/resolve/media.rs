@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use b2bua::profile::{MediaPolicy, TrunkProfile};
+use media_io::{PathChoice, PathKind};
 use media_relay::LatchPolicy;
 use sdp::{CodecPattern, Suite};
 
@@ -29,6 +30,8 @@ pub struct MediaPlane {
     pub ports_alarm: u8,
     /// The code point of RTP and RTCP.
     pub dscp: u8,
+    /// How packets travel between the kernel and the shards.
+    pub path: PathChoice,
 }
 
 impl Default for MediaPlane {
@@ -39,6 +42,7 @@ impl Default for MediaPlane {
             reserve: 128,
             ports_alarm: 80,
             dscp: 46,
+            path: PathChoice::Auto,
         }
     }
 }
@@ -72,6 +76,13 @@ pub(super) fn plane(raw: &raw::Media, findings: &mut Findings) -> MediaPlane {
         if plane.dscp > 63 {
             findings.error(dscp.span(), "media: `dscp` is a number from 0 to 63");
         }
+    }
+    let known: Vec<&str> = std::iter::once("auto")
+        .chain(PathKind::ALL.map(PathKind::name))
+        .collect();
+    let path = choice(raw.path.as_ref(), "media: path", &known, findings);
+    if let Some(kind) = path.as_deref().and_then(PathKind::named) {
+        plane.path = PathChoice::Prefer(kind);
     }
     plane
 }

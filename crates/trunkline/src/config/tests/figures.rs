@@ -163,3 +163,23 @@ fn where_media_comes_from_is_the_trunks_to_say() {
         wrong(&text, &format!("\"{value}\""), says);
     }
 }
+
+#[test]
+fn the_path_of_media_packets_is_a_key() {
+    let media = |value: &str| {
+        let section = format!("[media]\npath = \"{value}\"\n[admin]");
+        RIGHT.replacen("[admin]", &section, 1)
+    };
+    let path = |text: &str| {
+        let reading = read(text);
+        assert_eq!(errors(&reading), [], "{text}");
+        reading.config.media.path
+    };
+    assert_eq!(path(RIGHT), media_io::PathChoice::Auto);
+    assert_eq!(path(&media("auto")), media_io::PathChoice::Auto);
+    for kind in media_io::PathKind::ALL {
+        let wanted = media_io::PathChoice::Prefer(kind);
+        assert_eq!(path(&media(kind.name())), wanted);
+    }
+    wrong(&media("iouring"), "\"iouring\"", "`iouring` is not known");
+}

@@ -101,6 +101,8 @@ impl Reading {
                 ("receive_failed", shard.receive_failed),
                 ("converted", shard.converted),
                 ("unconverted", shard.unconverted),
+                ("turned_away", shard.turned_away),
+                ("overflowed", shard.overflowed),
             ]
         });
         counter(
@@ -116,12 +118,29 @@ impl Reading {
             "Internal faults caught in the media shards",
             faults,
         )?;
-        let open = by_shard(&|shard| vec![("legs", shard.legs), ("ports", shard.ports)]);
+        let open = by_shard(&|shard| {
+            vec![
+                ("legs", shard.legs),
+                ("ports", shard.ports),
+                ("connected", shard.connected),
+            ]
+        });
         gauge(
             encoder,
             "media_open",
-            "Legs and sockets of the media shards",
+            "Legs, port pairs and connected sockets of the media shards",
             open,
+        )?;
+        let paths = media_io::PathKind::ALL.into_iter();
+        let taken = paths.map(|kind| {
+            let labels = vec![("path", kind.name().to_owned())];
+            (labels, i64::from(kind == self.media_path))
+        });
+        gauge(
+            encoder,
+            "media_path",
+            "Whether media packets travel by this path",
+            taken.collect(),
         )
     }
 }

@@ -1,0 +1,150 @@
+//! Which leg uses a pair of ports: what is asked first of every packet.
+
+use crate::PortPairId;
+
+/// No slot: the relay has far fewer.
+const NONE: u32 = u32::MAX;
+/// Places of the smallest table.
+const LEAST: usize = 16;
+
+/// From pairs of ports to slots of legs: open addressing in a table that is at most half full, so
+/// that a look is a multiplication and, nearly always, one line of memory.
+///
+/// The pairs are numbered by us, not by peers, so nobody can make them meet.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    /// Pair and slot; a power of two of them, or none.
+    places: Vec<(u32, u32)>,
+    used: usize,
+}
+
+impl Slots {
+    pub(crate) fn get(&self, ports: PortPairId) -> Option<u32> {
+        let (_, slot) = *self.places.get(self.place_of(ports.0)?)?;
+        (slot != NONE).then_some(slot)
+    }
+
+    /// Puts a pair in that is not there.
+    pub(crate) fn insert(&mut self, ports: PortPairId, slot: u32) {
+        if 2 * (self.used + 1) > self.places.len() {
+            self.grow();
+        }
+        self.used += 1;
+        self.put(ports.0, slot);
+    }
+
+    pub(crate) fn remove(&mut self, ports: PortPairId) {
+        let Some(mut hole) = self.place_of(ports.0) else {
+            return;
+        };
+        if self.places[hole].1 == NONE {
+            return;
+        }
+        self.used -= 1;
+        // Whoever had to step past this place moves up, or it would no longer be found.
+        let mut next = hole;
+        loop {
+            self.places[hole].1 = NONE;
+            loop {
+                next = self.after(next);
+                let (pair, slot) = self.places[next];
+                if slot == NONE {
+                    return;
+                }
+                let home = self.home(pair);
+                let stays = if hole <= next {
+                    hole < home && home <= next
+                } else {
+                    hole < home || home <= next
+                };
+                if !stays {
+                    break;
+                }
+            }
+            self.places[hole] = self.places[next];
+            hole = next;
+        }
+    }
+
+    /// Where the pair is, or else the free place where the search for it ends.
+    fn place_of(&self, pair: u32) -> Option<usize> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let mut at = self.home(pair);
+        while self.places[at].1 != NONE && self.places[at].0 != pair {
+            at = self.after(at);
+        }
+        Some(at)
+    }
+
+    fn put(&mut self, pair: u32, slot: u32) {
+        if let Some(at) = self.place_of(pair) {
+            self.places[at] = (pair, slot);
+        }
+    }
+
+    fn grow(&mut self) {
+        let room = (2 * self.places.len()).max(LEAST);
+        let old = std::mem::replace(&mut self.places, vec![(0, NONE); room]);
+        for (pair, slot) in old.into_iter().filter(|(_, slot)| *slot != NONE) {
+            self.put(pair, slot);
+        }
+    }
+
+    /// Where a pair belongs: the top bits of a product with 2^32 by the golden ratio, which spreads
+    /// numbers that follow each other.
+    fn home(&self, pair: u32) -> usize {
+        let spread = pair.wrapping_mul(0x9e37_79b9);
+        let bits = self.places.len().trailing_zeros();
+        (u64::from(spread) << bits >> 32) as usize
+    }
+
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & (self.places.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_map(steps in prop::collection::vec((0u32..40, 0u32..3, any::<bool>()), 0..400)) {
+            let (mut slots, mut model) = (Slots::default(), BTreeMap::new());
+            for (at, (number, shard, insert)) in (0u32..).zip(steps) {
+                let pair = PortPairId(shard << 24 | number);
+                if !insert {
+                    slots.remove(pair);
+                    model.remove(&pair);
+                } else if !model.contains_key(&pair) {
+                    slots.insert(pair, at);
+                    model.insert(pair, at);
+                }
+                prop_assert!(2 * model.len() <= slots.places.len());
+                for pair in (0..3).flat_map(|shard| (0..40).map(move |n| PortPairId(shard << 24 | n))) {
+                    prop_assert_eq!(slots.get(pair), model.get(&pair).copied());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_in_a_row_are_found_at_once() {
+        let mut slots = Slots::default();
+        for number in 0..20_000 {
+            slots.insert(PortPairId(3 << 24 | number), number);
+        }
+        let steps = (0..20_000).map(|number| {
+            let pair = 3 << 24 | number;
+            let (home, at) = (slots.home(pair), slots.place_of(pair).unwrap());
+            at.wrapping_sub(home) & (slots.places.len() - 1)
+        });
+        assert!(steps.max() <= Some(2));
+    }
+}
