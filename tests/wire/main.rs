@@ -4,6 +4,7 @@ mod acceptance;
 mod azure_away;
 mod azure_routing;
 mod baresip;
+mod bench;
 mod calls;
 mod check;
 mod cloud_calling;

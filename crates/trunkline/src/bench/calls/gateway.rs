@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -19,8 +20,8 @@ use crate::demo::authority::{Authority, Usage};
 const CALLED: &str = "pbx.contoso.example";
 /// The gateway's own name.
 const GATEWAY: &str = "sbc1.contoso.example";
-/// How long the daemon may take to end.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long the daemon may take to drain, and to stop.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Arguments of `bench gateway`.
 #[derive(Debug, Args)]
@@ -76,6 +77,8 @@ impl Net {
 /// The running daemon. Dropping it ends it.
 pub(super) struct Gateway {
     child: Child,
+    /// Closed when the daemon's output is, which is when it has ended.
+    ended: Receiver<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -92,15 +95,22 @@ impl Gateway {
         };
         let config = folder.path().join("trunkline.toml");
         std::fs::write(&config, configuration(net, secure))?;
-        let child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(std::env::current_exe()?)
             .args(["bench", "gateway", "--core", &core.to_string(), "--config"])
             .arg(&config)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .context("the daemon cannot be started")?;
+        let mut output = child.stdout.take().context("no output")?;
+        let (ends, ended) = channel();
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut output, &mut std::io::sink());
+            drop::<Sender<()>>(ends);
+        });
         let gateway = Self {
             child,
+            ended,
             _folder: folder,
         };
         Ok((gateway, transport))
@@ -128,18 +138,17 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // The first asks it to drain, the second to stop.
-        self.signal(Signal::SIGTERM);
-        let asked = Instant::now();
-        while asked.elapsed() < FAREWELL {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
+        // The first asks it to drain, the second to stop, which ends calls that are still up.
+        for _ in 0..2 {
             self.signal(Signal::SIGTERM);
-            std::thread::sleep(Duration::from_millis(50));
+            if self.ended.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Disconnected) {
+                break;
+            }
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

@@ -292,6 +292,7 @@ impl Lab {
             output::error(format_args!("{}: memory of {all} calls …", self.name));
             let told = self.call(calls, rate, None)?;
             anyhow::ensure!(told.failed.is_empty(), "calls failed: {:?}", told.failed);
+            // Nothing tells from outside when the last transaction has been forgotten.
             std::thread::sleep(REMEMBERED);
             *octets = machine::rss(self.gateway.pid())? as f64;
         }

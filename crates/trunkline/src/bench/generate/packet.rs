@@ -19,9 +19,11 @@ pub(super) fn head(side: usize, round: u64) -> [u8; LEN - NAME] {
     packet[4..8].copy_from_slice(&(round as u32).wrapping_mul(160).to_be_bytes());
     packet[8..12].copy_from_slice(&ssrc(side).to_be_bytes());
     packet[HEADER..HEADER + 8].copy_from_slice(&round.to_be_bytes());
-    let sound = (round as u8).wrapping_mul(7).wrapping_add(side as u8);
+    // An odd factor: no two rounds have the same sound.
+    let number = round.rotate_left(1) ^ side as u64;
+    let sound = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for (n, octet) in packet[HEADER + 8..].iter_mut().enumerate() {
-        *octet = sound.wrapping_add(n as u8);
+        *octet = sound.to_be_bytes()[n % 8].wrapping_add(n as u8);
     }
     packet
 }
@@ -46,8 +48,8 @@ pub(super) fn sequence_of(datagram: &[u8]) -> Option<u16> {
 /// The round of a packet in the clear, if it is one that `side` sent in `call`'s name, whole and
 /// unchanged but for what a relay may change: sequence number, timestamp, SSRC, payload type.
 pub(super) fn round_of(clear: &[u8], side: usize, call: u32) -> Option<u64> {
-    let sound: [u8; 8] = clear.get(HEADER..HEADER + 8)?.try_into().ok()?;
-    let round = u64::from_be_bytes(sound);
+    let octets = clear.get(HEADER..HEADER + 8)?;
+    let round = u64::from_be_bytes(octets.try_into().ok()?);
     let (rest, name) = clear.split_last_chunk::<NAME>()?;
     let expected = head(side, round);
     let plain = clear[0] == 0x80 && rest[HEADER..] == expected[HEADER..];

@@ -14,7 +14,7 @@ use super::role::Role;
 use super::wire::Kind;
 use super::{Path, machine};
 use crate::output;
-use trial::{Bench, Trial, What};
+use trial::{Bench, Trial, Unavailable, What};
 
 /// Calls that a packet's cost and delay are measured with.
 const USUAL: u16 = 500;
@@ -66,6 +66,8 @@ pub(crate) struct Report {
     pub(crate) floor: Floor,
     /// A forwarder that changes nothing, on each path.
     pub(crate) bare: Vec<Trial>,
+    /// Paths that cannot be had here, and why.
+    pub(crate) missing: Vec<String>,
     /// A result for each kind and path.
     pub(crate) results: Vec<Outcome>,
     /// Whether every trial was undisturbed and lost nothing.
@@ -133,16 +135,25 @@ pub(crate) fn run(args: &MediaArgs) -> Result<bool> {
     } else {
         &args.kind
     };
-    let paths = match args.path.as_str() {
-        "all" => Path::every().collect(),
-        name => vec![name.parse::<Path>().map_err(anyhow::Error::msg)?],
+    let all = args.path == "all";
+    let paths: Vec<Path> = if all {
+        Path::every().collect()
+    } else {
+        vec![args.path.parse().map_err(anyhow::Error::msg)?]
     };
     let floor = floor(device)?;
-    let (mut results, mut bare) = (Vec::new(), Vec::new());
+    let (mut results, mut bare, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         let calls = args.calls.unwrap_or(USUAL);
         output::error(format_args!("forwarder, {}: {calls} calls …", path.name()));
-        let forwarder = bench.gated(What::Bare, path, calls)?;
+        let forwarder = match bench.gated(What::Bare, path, calls) {
+            Err(error) if all && error.is::<Unavailable>() => {
+                output::error(format_args!("  {error}"));
+                missing.push(error.to_string());
+                continue;
+            }
+            forwarder => forwarder?,
+        };
         output::error(report::Line(&forwarder));
         for kind in kinds {
             let mut result = outcome(args, &bench, *kind, path)?;
@@ -157,8 +168,9 @@ pub(crate) fn run(args: &MediaArgs) -> Result<bool> {
         machine: machine::described(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         floor,
-        fine: results.iter().all(|result| result.usual.fine),
+        fine: !results.is_empty() && results.iter().all(|result| result.usual.fine),
         bare,
+        missing,
         results,
         does_not_prove: report::CAVEATS.map(str::to_owned).to_vec(),
     };

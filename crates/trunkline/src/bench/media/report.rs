@@ -85,6 +85,9 @@ impl fmt::Display for Table<'_> {
                  15 % of a core"
             )?;
         }
+        for missing in &report.missing {
+            writeln!(f, "\n{missing}")?;
+        }
         writeln!(f, "\nWhat this does not prove:")?;
         for caveat in &report.does_not_prove {
             writeln!(f, "- {caveat}")?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use media_io::PathChoice;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,15 @@ pub(super) struct Bench {
     pub(super) generator: usize,
     pub(super) seconds: f64,
     pub(super) plant: u64,
+}
+
+/// The device took another path than it was told to.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be had here, only {found}: {reason}")]
+pub(super) struct Unavailable {
+    path: &'static str,
+    found: String,
+    reason: String,
 }
 
 /// What is driven.
@@ -87,8 +96,12 @@ impl Bench {
         device.say(&ends)?;
         let opened: Opened = device.hear(PATIENCE)?;
         if path.name() != opened.path && path.0 != PathChoice::Auto {
-            let (wish, found, reason) = (path.name(), opened.path, opened.reason);
-            bail!("{wish} cannot be had, only {found}: {reason}");
+            return Err(Unavailable {
+                path: path.name(),
+                found: opened.path,
+                reason: opened.reason,
+            }
+            .into());
         }
         generator.say(&Plan {
             kind,

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a\r\nvia : SIP/2.0/UDP b\r\n\
-        CSeq: 1 INVITE\r\nContact: \"x\" <sip:y@192.0.2.1;a=b>;c=d\r\nContent-Length: 25\r\n\r\n\
+        CSeq: 1 INVITE\r\nContact: \"x\" <sip:y@192.0.2.1;a=b>;c=d\r\nContent-Length: 26\r\n\r\n\
         v=0\r\nm=audio 9 RTP/AVP 0\r\n";
 
     #[test]
