@@ -112,7 +112,6 @@ preset = "acs"
 listen = "tls:{}:5061"
 peers = ["tls:{MICROSOFT}:5061"]
 allow = ["127.0.0.0/8"]
-options = {{ interval = "0s" }}
 [hosts]
 "{MICROSOFT}" = "{}"
 "#,
