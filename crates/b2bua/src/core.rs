@@ -257,7 +257,7 @@ impl Core {
                 .push(HeaderName::Contact, format!("<{contact}>"));
         }
         for field in reply.headers.iter() {
-            response.headers.push(field.name(), field.value());
+            response.headers.push_field(field);
         }
         if let Some(body) = reply.body {
             response.set_body(SDP, body);
@@ -336,7 +336,7 @@ impl Core {
             .ua
             .dialog_request(self.now, dialog, Method::Bye, |request| {
                 for field in said.iter() {
-                    request.headers.push(field.name(), field.value());
+                    request.headers.push_field(field);
                 }
                 for (name, value) in trunk
                     .iter()

@@ -9,6 +9,7 @@ use crate::audio::Audio;
 use crate::error::{SdpError, Unusable};
 use crate::local::{Layout, RefusedMedia};
 use crate::normalise::normalise;
+use crate::print::print;
 
 /// Bounds of a body we are willing to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +94,7 @@ impl SessionDescription {
     /// The body as written on the wire, CRLF line ends.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
-        self.session
-            .write(&mut out)
-            .expect("writing to a vector cannot fail");
+        let mut out = written(&self.session);
         // It is kept for as long as the call lasts.
         out.shrink_to_fit();
         out
@@ -166,6 +164,17 @@ impl SessionDescription {
             refused: others.collect(),
         }
     }
+}
+
+/// A description as octets, with room to spare.
+pub(crate) fn written(session: &Session) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    if !print(session, &mut out) {
+        session
+            .write(&mut out)
+            .expect("writing to a vector cannot fail");
+    }
+    out
 }
 
 impl fmt::Debug for SessionDescription {

@@ -28,6 +28,7 @@ mod error;
 mod local;
 mod normalise;
 mod offer;
+mod print;
 mod word;
 mod write;
 

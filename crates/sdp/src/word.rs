@@ -96,6 +96,6 @@ mod tests {
             assert_eq!(usual, USUAL.contains(&text));
         }
         assert_ne!(Word::from("pcma"), Word::from("PCMA"));
-        assert_eq!(size_of::<Option<Word>>(), 16);
+        assert_eq!(size_of::<Word>(), 16);
     }
 }

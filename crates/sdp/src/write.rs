@@ -7,7 +7,7 @@ use zeroize::Zeroize as _;
 
 use crate::audio::{Format, Profile};
 use crate::crypto::LocalCrypto;
-use crate::description::SessionDescription;
+use crate::description::{SessionDescription, written};
 use crate::direction::Direction;
 use crate::local::{LocalMedia, RefusedMedia};
 
@@ -120,10 +120,7 @@ fn rtpmap(format: &Format) -> String {
 
 /// FNV-1a over the description as written with version 0.
 fn fingerprint(session: &Session) -> u64 {
-    let mut bytes = Vec::with_capacity(512);
-    session
-        .write(&mut bytes)
-        .expect("writing to a vector cannot fail");
+    let mut bytes = written(session);
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });

@@ -6,8 +6,11 @@ use smallvec::SmallVec;
 use crate::lex::{self, Items};
 use crate::name::{HeaderName, OTHER};
 
-/// Header fields kept without an allocation of their own; a carrier's INVITE has about 25.
-const INLINE: usize = 28;
+/// Header fields kept without an allocation of their own: few, for a message is moved often.
+const INLINE: usize = 2;
+
+/// Header fields that room is made for at once; a carrier's INVITE has about 25.
+const USUAL: usize = 16;
 
 /// The header fields of a message: order, names as written and values byte for byte.
 ///
@@ -91,6 +94,7 @@ impl Headers {
 
     /// Adds a field that is part of the received head.
     pub(crate) fn push_received(&mut self, index: u8, name: Range<usize>, value: Range<usize>) {
+        self.make_room();
         self.fields.push(Field {
             index,
             name_length: u8::try_from(name.len()).unwrap_or(u8::MAX),
@@ -169,20 +173,33 @@ impl Headers {
     ///
     /// CR, LF and NUL in the value become spaces; a field whose name is no token is not added.
     pub fn push(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
-        let field = self.add(name.canonical().as_bytes(), value.as_ref());
-        self.fields.extend(field);
+        if let Some(field) = self.add_named(&name, value.as_ref()) {
+            self.fields.push(field);
+        }
+    }
+
+    /// Adds a field of another message under the usual spelling of its name, behind all others.
+    pub fn push_field(&mut self, field: HeaderField<'_>) {
+        let added = match HeaderName::known(field.index) {
+            Some(name) => self.add_known(field.index, name.canonical().as_bytes(), field.value),
+            None => self.add(field.raw_name, field.value),
+        };
+        if let Some(added) = added {
+            self.fields.push(added);
+        }
     }
 
     /// Adds a field under the name as written, which [`HeaderField::raw_name`] gives, behind all
     /// others.
     pub fn push_raw(&mut self, raw_name: &[u8], value: impl AsRef<[u8]>) {
-        let field = self.add(raw_name, value.as_ref());
-        self.fields.extend(field);
+        if let Some(field) = self.add(raw_name, value.as_ref()) {
+            self.fields.push(field);
+        }
     }
 
     /// Adds a field before all others, as [`Headers::push`].
     pub fn push_front(&mut self, name: HeaderName, value: impl AsRef<[u8]>) {
-        if let Some(field) = self.add(name.canonical().as_bytes(), value.as_ref()) {
+        if let Some(field) = self.add_named(&name, value.as_ref()) {
             self.fields.insert(0, field);
         }
     }
@@ -193,7 +210,7 @@ impl Headers {
         let Some(first) = first else {
             return self.push(name, value);
         };
-        let Some(mut new) = self.add(name.canonical().as_bytes(), value.as_ref()) else {
+        let Some(mut new) = self.add_named(&name, value.as_ref()) else {
             return;
         };
         self.release(first);
@@ -275,12 +292,44 @@ impl Headers {
             .map(|(at, _)| at)
     }
 
+    fn make_room(&mut self) {
+        if self.fields.is_empty() {
+            self.fields.reserve(USUAL);
+        }
+    }
+
+    fn add_named(&mut self, name: &HeaderName, value: &[u8]) -> Option<Field> {
+        let text = name.canonical().as_bytes();
+        match name {
+            HeaderName::Other(_) => self.add(text, value),
+            known => self.add_known(known.normal_index(), text, value),
+        }
+    }
+
     fn add(&mut self, name: &[u8], value: &[u8]) -> Option<Field> {
         let index = HeaderName::lookup(name)?;
+        self.add_known(index, name, value)
+    }
+
+    /// Adds the text of a field whose name is a token with this index.
+    fn add_known(&mut self, index: u8, name: &[u8], value: &[u8]) -> Option<Field> {
+        self.make_room();
         self.tidy();
         let start = self.added.len();
+        self.added.reserve(name.len() + value.len());
         self.added.extend_from_slice(name);
         let value_start = self.added.len();
+        if memchr::memchr3(b'\r', b'\n', 0, value).is_none() {
+            let value = lex::trim(value);
+            self.added.extend_from_slice(value);
+            return Some(Field {
+                index,
+                name_length: u8::try_from(name.len()).ok()?,
+                name: position(start) | ADDED,
+                value: position(value_start) | ADDED,
+                value_length: position(value.len()),
+            });
+        }
         let neutral = |&byte: &u8| {
             if matches!(byte, b'\r' | b'\n' | 0) {
                 b' '

@@ -1,4 +1,4 @@
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::{HeaderName, Headers, Method, NameAddr, StatusCode, Uri};
 
@@ -64,17 +64,25 @@ impl Request {
     pub fn to_bytes(&self) -> Bytes {
         let mut out = buffer(&self.headers, &self.body, self.uri.as_str().len());
         self.put_first_line(&mut out);
-        out.put_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
         finish(out, &self.headers, &self.body)
     }
 
-    fn put_first_line(&self, out: &mut BytesMut) {
+    fn put_first_line(&self, out: &mut Vec<u8>) {
         put_neutral(out, self.method.as_str().as_bytes());
-        out.put_u8(b' ');
-        out.put_slice(self.uri.as_str().as_bytes());
-        out.put_slice(b" SIP/2.0");
+        out.push(b' ');
+        out.extend_from_slice(self.uri.as_str().as_bytes());
+        out.extend_from_slice(b" SIP/2.0");
     }
 }
+
+/// What every response takes over from its request, To apart (RFC 3261 §8.2.6.2).
+const COPIED: [HeaderName; 4] = [
+    HeaderName::Via,
+    HeaderName::From,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+];
 
 impl Response {
     /// A response without header fields, with the default reason phrase.
@@ -94,24 +102,20 @@ impl Response {
     /// `to_tag` is added to To unless To has a tag. Give none for a 100.
     pub fn to_request(request: &Request, status: StatusCode, to_tag: Option<&str>) -> Self {
         let mut response = Self::new(status);
-        let mut copied = vec![
-            HeaderName::Via,
-            HeaderName::From,
-            HeaderName::CallId,
-            HeaderName::CSeq,
-        ];
-        if status == StatusCode::TRYING {
-            copied.push(HeaderName::Timestamp);
+        let also = if status == StatusCode::TRYING {
+            Some(HeaderName::Timestamp)
         } else if matches!(status.code(), 101..=299) {
-            copied.push(HeaderName::RecordRoute);
-        }
+            Some(HeaderName::RecordRoute)
+        } else {
+            None
+        };
         for field in request.headers.iter() {
             if field.is(&HeaderName::To) {
                 response
                     .headers
                     .push(HeaderName::To, tagged(field.value(), to_tag));
-            } else if copied.iter().any(|name| field.is(name)) {
-                response.headers.push(field.name(), field.value());
+            } else if COPIED.iter().chain(&also).any(|name| field.is(name)) {
+                response.headers.push_field(field);
             }
         }
         response
@@ -152,14 +156,14 @@ impl Response {
     pub fn to_bytes(&self) -> Bytes {
         let mut out = buffer(&self.headers, &self.body, self.reason.len());
         self.put_first_line(&mut out);
-        out.put_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
         finish(out, &self.headers, &self.body)
     }
 
-    fn put_first_line(&self, out: &mut BytesMut) {
-        out.put_slice(b"SIP/2.0 ");
+    fn put_first_line(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"SIP/2.0 ");
         put_number(out, usize::from(self.status.code()));
-        out.put_u8(b' ');
+        out.push(b' ');
         put_neutral(out, &self.reason);
     }
 }
@@ -199,7 +203,7 @@ impl Message {
 
     /// The request line or status line, for people.
     pub fn first_line(&self) -> String {
-        let mut line = BytesMut::new();
+        let mut line = Vec::new();
         match self {
             Self::Request(request) => request.put_first_line(&mut line),
             Self::Response(response) => response.put_first_line(&mut line),
@@ -251,42 +255,42 @@ fn forget_body(headers: &mut Headers) {
     headers.set(HeaderName::ContentLength, "0");
 }
 
-fn buffer(headers: &Headers, body: &Bytes, first_line: usize) -> BytesMut {
+fn buffer(headers: &Headers, body: &Bytes, first_line: usize) -> Vec<u8> {
     let fields: usize = headers
         .iter()
         .map(|field| field.raw_name().len() + field.value().len() + 4)
         .sum();
-    BytesMut::with_capacity(first_line + fields + body.len() + 64)
+    Vec::with_capacity(first_line + fields + body.len() + 64)
 }
 
 /// Writes the header fields, one Content-Length where the first was or at the end, and the body.
-fn finish(mut out: BytesMut, headers: &Headers, body: &Bytes) -> Bytes {
+fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {
     let mut has_length = false;
     for field in headers.iter() {
         let is_length = field.is(&HeaderName::ContentLength);
         if is_length && std::mem::replace(&mut has_length, true) {
             continue;
         }
-        out.put_slice(field.raw_name());
-        out.put_slice(b": ");
+        out.extend_from_slice(field.raw_name());
+        out.extend_from_slice(b": ");
         if is_length {
             put_number(&mut out, body.len());
         } else {
-            out.put_slice(field.value());
+            out.extend_from_slice(field.value());
         }
-        out.put_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
     }
     if !has_length {
-        out.put_slice(b"Content-Length: ");
+        out.extend_from_slice(b"Content-Length: ");
         put_number(&mut out, body.len());
-        out.put_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
     }
-    out.put_slice(b"\r\n");
-    out.put_slice(body);
-    out.freeze()
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+    Bytes::from(out)
 }
 
-fn put_number(out: &mut BytesMut, number: usize) {
+fn put_number(out: &mut Vec<u8>, number: usize) {
     const DIGITS: usize = 20;
     let mut digits = [0; DIGITS];
     let (mut at, mut rest) = (DIGITS, number);
@@ -298,16 +302,16 @@ fn put_number(out: &mut BytesMut, number: usize) {
             break;
         }
     }
-    out.put_slice(&digits[at..]);
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// Method and reason phrase are public fields; nothing in them may end the line.
-fn put_neutral(out: &mut BytesMut, text: &[u8]) {
-    for &byte in text {
-        out.put_u8(if matches!(byte, b'\r' | b'\n') {
-            b' '
-        } else {
-            byte
-        });
+fn put_neutral(out: &mut Vec<u8>, text: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(text);
+    for byte in &mut out[start..] {
+        if matches!(*byte, b'\r' | b'\n') {
+            *byte = b' ';
+        }
     }
 }

@@ -22,6 +22,8 @@ pub struct NameAddr {
 struct Spans {
     display: Range<usize>,
     uri: Range<usize>,
+    /// Where the parts of that are.
+    parts: Parts,
     params: Range<usize>,
 }
 
@@ -54,7 +56,7 @@ impl Spans {
         }
         let close = memchr::memchr(b'>', &text[after_display..]).ok_or(Rule::Bracket)?;
         let uri = after_display + 1..after_display + close;
-        Parts::scan(&text[uri.clone()])?;
+        let parts = Parts::scan(&text[uri.clone()])?;
         let params = uri.end + 1..end.max(uri.end + 1);
         match lex::trim_start(&text[params.clone()]).first() {
             None | Some(b';') => Params::check(&text[params.clone()])?,
@@ -63,6 +65,7 @@ impl Spans {
         Ok(Self {
             display,
             uri,
+            parts,
             params,
         })
     }
@@ -80,6 +83,7 @@ impl Spans {
         Ok(Self {
             display: start..start,
             uri,
+            parts,
             params: params..end,
         })
     }
@@ -120,6 +124,7 @@ impl NameAddr {
         let Spans {
             display,
             uri,
+            parts,
             params,
         } = Spans::scan(&text)?;
         let display = (!display.is_empty()).then(|| {
@@ -129,14 +134,33 @@ impl NameAddr {
         });
         Ok(Self {
             display,
-            uri: Uri::parse(text.slice(uri))?,
-            params: Params::parse(text.slice(params))?,
+            uri: Uri::scanned(text.slice(uri), parts)?,
+            params: Params::checked(text.slice(params)),
         })
     }
 
     /// Whether [`Self::parse`] would take `text`, without allocating.
     pub(crate) fn check(text: &[u8]) -> Result<(), Rule> {
         Spans::scan(text).map(|_| ())
+    }
+
+    /// The `tag` parameter of a value that [`Self::parse`] would take; `None` also where it is not
+    /// UTF-8, which takes a closer look.
+    pub(crate) fn tag_in(text: &[u8]) -> Option<Option<&str>> {
+        let quoted = match lex::trim_start(text) {
+            [b'"', ..] => {
+                let lead = text.len() - lex::trim_start(text).len();
+                lead + lex::quoted_string(&text[lead..])?
+            }
+            _ => 0,
+        };
+        let rest = &text[quoted..];
+        let params = match memchr::memchr(b'<', rest) {
+            Some(open) => open + memchr::memchr(b'>', &rest[open..])? + 1,
+            None => memchr::memchr(b';', rest).unwrap_or(rest.len()),
+        };
+        let params = str::from_utf8(&rest[params..]).ok()?;
+        Some(crate::params::value_in(params, "tag"))
     }
 
     /// The `tag` parameter.

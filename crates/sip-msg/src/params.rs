@@ -32,6 +32,11 @@ impl Params {
         Ok(Self(decode(text)))
     }
 
+    /// The parameters in `text`, which [`Self::check`] took.
+    pub(crate) fn checked(text: Bytes) -> Self {
+        Self(decode(text))
+    }
+
     /// Whether [`Self::parse`] would take `text`.
     pub(crate) fn check(text: &[u8]) -> Result<(), Rule> {
         let mut rest = lex::trim(text);
@@ -60,17 +65,7 @@ impl Params {
     ///
     /// A value is as written, only without the quotes around it.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let mut rest = self.0.as_str();
-        std::iter::from_fn(move || {
-            rest = rest.trim_start().strip_prefix(';')?;
-            let end = lex::find_outside(rest.as_bytes(), b';').unwrap_or(rest.len());
-            let (param, behind) = rest.split_at(end);
-            rest = behind;
-            Some(match param.split_once('=') {
-                Some((name, value)) => (name.trim(), Some(unquoted(value.trim()))),
-                None => (param.trim(), None),
-            })
-        })
+        pairs(self.0.as_str())
     }
 
     /// The first parameter `name` (in any case): `Some(None)` if it has no value.
@@ -134,6 +129,26 @@ impl Params {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn pairs(mut rest: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    std::iter::from_fn(move || {
+        rest = rest.trim_start().strip_prefix(';')?;
+        let end = lex::find_outside(rest.as_bytes(), b';').unwrap_or(rest.len());
+        let (param, behind) = rest.split_at(end);
+        rest = behind;
+        Some(match param.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(unquoted(value.trim()))),
+            None => (param.trim(), None),
+        })
+    })
+}
+
+/// The value of the first parameter `name` in the text of parameters.
+pub(crate) fn value_in<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let mut pairs = pairs(text);
+    let found = pairs.find(|(found, _)| found.eq_ignore_ascii_case(name));
+    found.and_then(|(_, value)| value)
 }
 
 /// `gen-value`, and the other characters found in unquoted values, such as `@` and `=`.

@@ -31,7 +31,9 @@ impl Text {
     }
 
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> &str {
-        self.as_str().get(range).unwrap_or_default()
+        // A part that begins and ends between characters is text as the whole is.
+        let part = self.0.get(range).unwrap_or_default();
+        str::from_utf8(part).unwrap_or_default()
     }
 }
 

@@ -55,12 +55,12 @@ impl Headers {
 
     /// The tag in From, if there is one.
     pub fn from_tag(&self) -> Option<String> {
-        self.from().ok()?.tag().map(str::to_owned)
+        self.tag_of(&HeaderName::From)
     }
 
     /// The tag in To, if there is one.
     pub fn to_tag(&self) -> Option<String> {
-        self.to().ok()?.tag().map(str::to_owned)
+        self.tag_of(&HeaderName::To)
     }
 
     /// Call-ID.
@@ -291,6 +291,19 @@ impl Headers {
 }
 
 impl Headers {
+    /// The tag in From or To. Where it is asked for, again and again, nothing else matters of a
+    /// value that was read when the message came.
+    fn tag_of(&self, name: &HeaderName) -> Option<String> {
+        let value = self.get(name)?;
+        match NameAddr::tag_in(value) {
+            Some(tag) => tag.map(str::to_owned),
+            None => {
+                let read = NameAddr::parse(self.share(value)).ok()?;
+                read.tag().map(str::to_owned)
+            }
+        }
+    }
+
     fn addresses(&self, name: &HeaderName) -> Result<Vec<NameAddr>> {
         self.every_item(name, NameAddr::parse)
     }

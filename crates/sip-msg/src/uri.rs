@@ -303,6 +303,11 @@ impl Uri {
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, UriError> {
         let bytes = text.into();
         let parts = Parts::scan(&bytes)?;
+        Self::scanned(bytes, parts)
+    }
+
+    /// The URI in `bytes`, all of it, whose parts were found.
+    pub(crate) fn scanned(bytes: Bytes, parts: Parts) -> Result<Self, UriError> {
         Ok(Self {
             text: Text::new(bytes).ok_or(UriError::Character)?,
             parts,
