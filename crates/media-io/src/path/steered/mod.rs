@@ -244,7 +244,7 @@ impl Steered {
         half.way = hop.map(|hop| (to.ip(), hop));
     }
 
-    fn listen(&mut self, limit: Duration) -> Result<(), Errno> {
+    fn listen(&self, limit: Duration) -> Result<(), Errno> {
         let millis = u16::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
         let mut ready = [EpollEvent::empty(); 3];
         let number = self.epoll.wait(&mut ready, EpollTimeout::from(millis))?;
