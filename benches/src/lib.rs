@@ -4,6 +4,8 @@
     reason = "a global allocator is an unsafe trait; nothing else here is"
 )]
 
+pub mod gateway;
+
 pub mod alloc {
     //! Counting allocations: linking this crate replaces the global allocator of the bench.
 

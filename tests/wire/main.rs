@@ -24,6 +24,7 @@ mod run;
 mod scanners;
 mod sdk;
 mod store;
+mod storm;
 mod strangers;
 mod stunnel;
 mod telephones;

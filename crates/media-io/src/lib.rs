@@ -20,6 +20,7 @@ mod bare;
 pub mod capabilities;
 mod convert;
 mod counters;
+mod events;
 pub mod link;
 mod path;
 mod ports;
@@ -34,7 +35,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use media_relay::{
     LegId, MediaCommand, MediaError, MediaEvent, Now, PortPairId, RelayConfig, ShardId,
@@ -44,6 +44,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 pub use bare::Bare;
 pub use counters::{Counters, CountersHandle};
+pub use events::Events;
+use events::{EventSender, events};
 use path::{Epolled, Path, Setup, Steered, Uring, choose};
 pub use path::{PathChoice, PathKind, PathReport};
 use shard::{Shard, Step};
@@ -114,16 +116,12 @@ pub struct MediaIo {
     shards: Vec<Handle>,
     path: PathReport,
     counters: CountersHandle,
-    events: SyncSender<MediaEvent>,
+    events: EventSender,
     stop: Arc<AtomicBool>,
     legs: BTreeMap<LegId, (u8, PortPairId)>,
     /// Where pairs of ports are that a leg took along.
     moved: BTreeMap<PortPairId, u8>,
 }
-
-/// Where events come out.
-#[derive(Debug)]
-pub struct Events(Receiver<MediaEvent>);
 
 struct Handle {
     steps: SyncSender<Step>,
@@ -131,23 +129,6 @@ struct Handle {
     thread: Option<JoinHandle<()>>,
     /// Something was queued since the shard was woken last.
     queued: AtomicBool,
-}
-
-impl Events {
-    /// Waits for the next event; `None` once the media plane has stopped.
-    pub fn recv(&self) -> Option<MediaEvent> {
-        self.0.recv().ok()
-    }
-
-    /// Waits for the next event, `time` at most.
-    pub fn recv_timeout(&self, time: Duration) -> Option<MediaEvent> {
-        self.0.recv_timeout(time).ok()
-    }
-
-    /// The next event if there is one.
-    pub fn try_recv(&self) -> Option<MediaEvent> {
-        self.0.try_recv().ok()
-    }
 }
 
 impl MediaIo {
@@ -191,7 +172,7 @@ impl MediaIo {
         config: &MediaIoConfig,
         report: &PathReport,
     ) -> Result<(Self, Events), StartError> {
-        let (events, receiver) = sync_channel(EVENTS);
+        let (events, receiver) = events(EVENTS);
         let counters = CountersHandle::new(config.shards);
         let mut media = Self {
             shards: Vec::new(),
@@ -257,7 +238,7 @@ impl MediaIo {
             let begun = begun.recv().unwrap_or(Err(Errno::ECHILD));
             begun.map_err(|error| StartError::Path(error.to_string()))?;
         }
-        Ok((media, Events(receiver)))
+        Ok((media, receiver))
     }
 
     /// Hands a command to the shard that it concerns, without waiting. What comes of it is an event.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, Sender, TrySendError};
 use std::time::Duration;
 
 use media_relay::{
@@ -16,6 +16,7 @@ use nix::sys::eventfd::EventFd;
 
 use crate::convert::Workshop;
 use crate::counters::{ShardCounters, count};
+use crate::events::EventSender;
 use crate::path::{BATCH, Datagram, MAX_DATAGRAM, Moderation, Path, SURVEY};
 use crate::{MediaIoConfig, StartError, wake};
 
@@ -58,7 +59,7 @@ pub(crate) struct Parts<P: Path> {
     pub(crate) arriving: Receiver<Crossing<P>>,
     pub(crate) doors: Vec<Door<P>>,
     pub(crate) wake: Arc<EventFd>,
-    pub(crate) events: SyncSender<MediaEvent>,
+    pub(crate) events: EventSender,
     pub(crate) counters: Arc<ShardCounters>,
     pub(crate) stop: Arc<AtomicBool>,
 }

@@ -32,9 +32,9 @@ pub struct Negotiated {
     /// Whether RTCP shares the port of RTP (RFC 5761).
     pub rtcp_mux: bool,
     /// The key the peer sends with; `None` on a plain leg.
-    pub inbound: Option<CryptoAttribute>,
+    pub inbound: Option<Box<CryptoAttribute>>,
     /// The key, suite and tag we send with; `None` on a plain leg.
-    pub outbound: Option<LocalCrypto>,
+    pub outbound: Option<Box<LocalCrypto>>,
     /// Which way media flows, seen from us.
     pub direction: Direction,
 }
@@ -350,7 +350,7 @@ pub(crate) fn negotiate(
         remote,
         local,
         rtcp_mux,
-        inbound,
-        outbound,
+        inbound: inbound.map(Box::new),
+        outbound: outbound.map(Box::new),
     })
 }

@@ -7,6 +7,7 @@ use sdp_types::{Connection, Media, Session};
 use crate::crypto::CryptoAttribute;
 use crate::direction::Direction;
 use crate::error::Unusable;
+use crate::word::Word;
 
 /// `a=crypto` lines looked at in one media description; RFC 4568 peers send a handful.
 const MAX_CRYPTOS: usize = 32;
@@ -58,13 +59,13 @@ pub struct Format {
     /// RTP payload type, 0 to 127.
     pub pt: u8,
     /// Encoding name as written, or as RFC 3551 §6 names the static payload type.
-    pub encoding: String,
+    pub encoding: Word,
     /// RTP clock rate in Hz.
     pub clock: u32,
     /// Channels, 1 when not written.
     pub channels: u8,
     /// The value of `a=fmtp` after the payload type.
-    pub fmtp: Option<String>,
+    pub fmtp: Option<Word>,
 }
 
 impl Format {
@@ -302,7 +303,7 @@ fn read_formats(media: &Media) -> (Vec<Format>, Vec<u8>) {
             encoding,
             clock,
             channels,
-            fmtp: fmtp.map(str::to_owned),
+            fmtp: fmtp.map(Word::from),
         };
         let twin = |other: &Format| other.same_encoding(&format) && other.fmtp == format.fmtp;
         if !format.is_wrapper() && !formats.iter().any(twin) {
@@ -329,7 +330,7 @@ fn is_token(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || other(byte))
 }
 
-fn read_rtpmap(value: &str, pt: u8) -> Option<(String, u32, u8)> {
+fn read_rtpmap(value: &str, pt: u8) -> Option<(Word, u32, u8)> {
     let mut fields = parameters_of(value, pt)?.split('/');
     let encoding = fields.next().map(str::trim).filter(|name| is_token(name))?;
     let clock = fields
@@ -342,11 +343,11 @@ fn read_rtpmap(value: &str, pt: u8) -> Option<(String, u32, u8)> {
         Some(text) => text.trim().parse().ok().filter(|&channels| channels != 0)?,
         None => 1,
     };
-    Some((encoding.to_owned(), clock, channels))
+    Some((encoding.into(), clock, channels))
 }
 
 /// Static audio payload types (RFC 3551 §6, table 4).
-fn static_format(pt: u8) -> Option<(String, u32, u8)> {
+fn static_format(pt: u8) -> Option<(Word, u32, u8)> {
     let (encoding, clock, channels) = match pt {
         0 => ("PCMU", 8000, 1),
         3 => ("GSM", 8000, 1),
@@ -367,5 +368,5 @@ fn static_format(pt: u8) -> Option<(String, u32, u8)> {
         18 => ("G729", 8000, 1),
         _ => return None,
     };
-    Some((encoding.to_owned(), clock, channels))
+    Some((encoding.into(), clock, channels))
 }

@@ -9,6 +9,7 @@ use crate::audio::{Audio, Format};
 use crate::crypto::Suite;
 use crate::direction::HoldDialect;
 use crate::error::Unusable;
+use crate::word::Word;
 
 /// Names formats: an encoding, at one clock rate or at any.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,10 +220,10 @@ fn events_beside(formats: &[Format]) -> Option<Format> {
     let pt = Some(101).filter(free).or_else(|| (96..=127).find(free))?;
     Some(Format {
         pt,
-        encoding: "telephone-event".to_owned(),
+        encoding: "telephone-event".into(),
         clock,
         channels: 1,
-        fmtp: Some("0-16".to_owned()),
+        fmtp: Some("0-16".into()),
     })
 }
 
@@ -230,13 +231,13 @@ fn events_beside(formats: &[Format]) -> Option<Format> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codec {
     /// Encoding name of `a=rtpmap`.
-    pub encoding: String,
+    pub encoding: Word,
     /// RTP clock rate in Hz.
     pub clock: u32,
     /// Channels.
     pub channels: u8,
     /// Parameters of `a=fmtp`.
-    pub fmtp: Option<String>,
+    pub fmtp: Option<Word>,
     /// The payload type usually given to it; another one is taken when it is in use.
     pub pt: u8,
 }
@@ -248,10 +249,10 @@ impl Codec {
     /// One channel at an RTP clock of 8000 Hz.
     fn narrowband(encoding: &str, pt: u8, fmtp: Option<&str>) -> Self {
         Self {
-            encoding: encoding.to_owned(),
+            encoding: encoding.into(),
             clock: 8000,
             channels: 1,
-            fmtp: fmtp.map(str::to_owned),
+            fmtp: fmtp.map(Word::from),
             pt,
         }
     }

@@ -97,6 +97,8 @@ impl SessionDescription {
         self.session
             .write(&mut out)
             .expect("writing to a vector cannot fail");
+        // It is kept for as long as the call lasts.
+        out.shrink_to_fit();
         out
     }
 

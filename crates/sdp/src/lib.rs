@@ -28,6 +28,7 @@ mod error;
 mod local;
 mod normalise;
 mod offer;
+mod word;
 mod write;
 
 #[cfg(test)]
@@ -45,3 +46,4 @@ pub use direction::{Direction, HoldDialect};
 pub use error::{AnswerError, OfferError, SdpError, Unusable};
 pub use local::{Layout, LocalMedia, Origin, RefusedMedia};
 pub use offer::{PendingOffer, offer_for, offer_from_codecs};
+pub use word::Word;

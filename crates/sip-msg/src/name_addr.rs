@@ -92,6 +92,16 @@ fn is_display_byte(byte: u8) -> bool {
 }
 
 impl NameAddr {
+    /// The same address in memory of its own: to be kept longer than the message it came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self {
+            display: self.display.clone(),
+            uri: self.uri.detached(),
+            params: self.params.detached(),
+        }
+    }
+
     /// An address without display name and parameters.
     pub fn new(uri: Uri) -> Self {
         Self {

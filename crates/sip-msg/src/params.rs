@@ -11,6 +11,12 @@ use crate::text::{Text, decode};
 pub struct Params(Text);
 
 impl Params {
+    /// The same parameters in memory of their own.
+    #[must_use]
+    pub(crate) fn detached(&self) -> Self {
+        Self(self.0.detached())
+    }
+
     /// No parameters.
     pub fn new() -> Self {
         Self::default()

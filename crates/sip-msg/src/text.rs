@@ -24,6 +24,12 @@ impl Text {
         &self.0
     }
 
+    /// The same text in memory of its own: to be kept longer than the message it came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> &str {
         self.as_str().get(range).unwrap_or_default()
     }

@@ -309,6 +309,15 @@ impl Uri {
         })
     }
 
+    /// The same URI in memory of its own: to be kept longer than the message it came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self {
+            text: self.text.detached(),
+            parts: self.parts,
+        }
+    }
+
     /// The URI as written.
     pub fn as_str(&self) -> &str {
         &self.text

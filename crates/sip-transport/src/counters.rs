@@ -130,6 +130,12 @@ impl Tally {
         self.0[counter as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn add_many(&self, counter: Counter, times: u64) {
+        if times > 0 {
+            self.0[counter as usize].fetch_add(times, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> Counters {
         Counters(
             self.0

@@ -16,14 +16,15 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::config::{TransportLimits, TrunkFlow};
-use crate::counters::Tally;
+use crate::counters::{Counter, Tally};
 use crate::dns::Resolver;
 use crate::flow::{Failure, Flows};
 use crate::lanes::Lanes;
 use crate::network::AllowedNetwork;
 use crate::outage::Outages;
+use crate::stream;
 use crate::tls::{self, HandshakeGate, Terms, TlsClientSettings, TlsError};
-use crate::udp::UdpFlow;
+use crate::udp::{UdpFlow, UdpListener};
 
 /// A trunk as the transport needs it.
 #[derive(Debug)]
@@ -112,6 +113,17 @@ impl Shared {
             error,
             policy,
             draw: self.draw(),
+        }
+    }
+
+    /// Sends what waits at a UDP socket, counts it, and reports what could not go.
+    pub(crate) fn flush_udp(&self, listener: &UdpListener) {
+        let flushed = listener.flush();
+        self.tally.add_many(Counter::MessagesOut, flushed.sent);
+        self.tally
+            .add_many(Counter::DatagramsUnsent, flushed.unsent);
+        for (id, error) in flushed.failed {
+            stream::fail(self, id, error);
         }
     }
 

@@ -32,7 +32,7 @@ use crate::reload::compile;
 use crate::shared::{Listener, Shared, Trunk};
 use crate::tls::{HandshakeGate, KeyLogFile, Terms, TlsError};
 use crate::udp::{UdpFlow, UdpListener};
-use crate::{accept, connect, datagrams, stream, tls};
+use crate::{accept, connect, stream, tls};
 
 /// How long streams may take to end when the transport stops.
 const STOP_TIME: Duration = Duration::from_secs(3);
@@ -99,7 +99,7 @@ impl Transport {
         let trunks = compile(config.trunks, &terms)
             .map_err(|(trunk, error)| StartError::TrunkTls { trunk, error })?;
         let stop = watch::Sender::new(false);
-        let (lanes, receiver) = Lanes::new(limits.first_lane, limits.second_lane, stop.clone());
+        let (lanes, ends) = Lanes::new(limits.first_lane, limits.second_lane);
         let tally = Arc::new(Tally::new());
         let shared = Arc::new(Shared {
             lanes,
@@ -123,13 +123,23 @@ impl Transport {
             drawn: AtomicU64::new(0),
         });
         for (listener, socket) in bound {
-            listen(&shared, listener, socket);
+            if let Socket::Stream(socket) = socket {
+                shared.spawn(accept::run(Arc::clone(&shared), listener, socket));
+            }
         }
+        let receiver = Receiver::new(ends, &shared);
         Ok((Self { shared }, receiver))
     }
 
     /// Sends a message, or reports in due course why it could not. Never waits.
     pub fn transmit(&self, transmit: Transmit) {
+        self.queue(transmit);
+        self.flush();
+    }
+
+    /// As [`Transport::transmit`], but a datagram goes with the next [`Transport::flush`]: many
+    /// in one system call.
+    pub fn queue(&self, transmit: Transmit) {
         let Transmit { id, to, message } = transmit;
         let outcome = match to {
             To::Hop(hop) => self.to_hop(id, message, &hop),
@@ -144,6 +154,15 @@ impl Transport {
                 self.shared.tally.add(Counter::NoFlow);
             }
             stream::fail(&self.shared, id, error);
+        }
+    }
+
+    /// Sends the datagrams that were queued.
+    pub fn flush(&self) {
+        for listener in &self.shared.listeners {
+            if let Some(flow) = &listener.udp {
+                self.shared.flush_udp(&flow.listener);
+            }
         }
     }
 
@@ -167,7 +186,7 @@ impl Transport {
         fallback: Option<&Hop>,
     ) -> Result<(), TransportError> {
         if let Some(udp) = self.shared.flows.udp(flow) {
-            return self.send_datagram(&udp, &message, remote);
+            return udp.queue(Some(id), message, remote);
         }
         if let Some(stream) = self.shared.flows.stream(flow)
             && self.may_carry(&stream, &message, fallback)
@@ -207,7 +226,7 @@ impl Transport {
                 let udp = self
                     .udp_flow(&trunk.flow, hop.addr)
                     .ok_or(TransportError::NoFlow)?;
-                self.send_datagram(&udp, &message, hop.addr)
+                udp.queue(Some(id), message, hop.addr)
             }
             TransportKind::Tcp | TransportKind::Tls => self.to_stream(id, message, hop, trunk),
             TransportKind::Ws | TransportKind::Wss => Err(TransportError::NoFlow),
@@ -297,20 +316,6 @@ impl Transport {
                 .or_else(|| listeners().next()),
         };
         chosen.and_then(|listener| listener.udp.clone())
-    }
-
-    fn send_datagram(
-        &self,
-        udp: &UdpFlow,
-        message: &[u8],
-        remote: SocketAddr,
-    ) -> Result<(), TransportError> {
-        let sent = udp.send(message, remote)?;
-        self.shared.tally.add(match sent {
-            Some(()) => Counter::MessagesOut,
-            None => Counter::DatagramsUnsent,
-        });
-        Ok(())
     }
 
     /// Asks for records; the answer comes as [`Incoming::Dns`]. Never waits.
@@ -451,12 +456,4 @@ fn bind(
         }),
         socket,
     ))
-}
-
-fn listen(shared: &Arc<Shared>, listener: Arc<Listener>, socket: Socket) {
-    let tasks = Arc::clone(shared);
-    match socket {
-        Socket::Udp(flow) => shared.spawn(datagrams::run(tasks, listener, flow)),
-        Socket::Stream(socket) => shared.spawn(accept::run(tasks, listener, socket)),
-    }
 }

@@ -1,18 +1,19 @@
-//! UDP sockets: datagrams with the address they were sent to, so that replies leave from it.
+//! UDP sockets: datagrams in batches, with the address they were sent to, so that replies leave
+//! from it.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket as StdUdpSocket};
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-    SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType,
+    SockaddrStorage, bind, recvmmsg, sendmmsg, setsockopt, socket, sockopt,
 };
-use sip_msg::wire::TransportError;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use sip_msg::wire::{TransmitId, TransportError};
 
 /// A bound UDP socket of one listener.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct UdpListener {
     pub(crate) local: SocketAddr,
     socket: UdpSocket,
     largest: usize,
+    /// What is to be sent with the next flush, in this order.
+    waiting: Mutex<Vec<Outgoing>>,
 }
 
 /// A socket together with the local address that datagrams leave from.
@@ -40,8 +43,54 @@ pub(crate) struct Datagram {
     pub(crate) truncated: bool,
 }
 
+/// One datagram that is to go.
+#[derive(Debug)]
+struct Outgoing {
+    /// Whom a failure is told of; nobody for refusals without state.
+    id: Option<TransmitId>,
+    message: Bytes,
+    remote: SocketAddr,
+    source: Option<IpAddr>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Flushed {
+    pub(crate) sent: u64,
+    /// Datagrams that the socket had no room for: to the transaction what a lost one is.
+    pub(crate) unsent: u64,
+    pub(crate) failed: Vec<(TransmitId, TransportError)>,
+}
+
+/// Room for a batch of datagrams. Pages that no datagram reached are never touched.
+pub(crate) struct Slots {
+    bytes: Vec<u8>,
+    each: usize,
+}
+
+/// Datagrams taken with one system call.
+pub(crate) const BATCH: usize = 32;
+/// Datagrams given with one system call; the kernel takes no more than 1024.
+const SENT_AT_ONCE: usize = 64;
+
 /// Kernel buffer asked for, so that a burst of calls is not lost before it is read.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
+impl Slots {
+    /// Room for datagrams of so many octets, and one more by which longer ones are known.
+    pub(crate) fn new(largest: usize) -> Self {
+        let each = largest + 1;
+        Self {
+            bytes: vec![0; BATCH * each],
+            each,
+        }
+    }
+
+    /// The octets of the n-th datagram of the last batch.
+    pub(crate) fn datagram(&self, number: usize, length: usize) -> &[u8] {
+        &self.bytes[number * self.each..][..length]
+    }
+}
 
 impl UdpListener {
     pub(crate) fn bind(address: SocketAddr, largest: usize, dscp: u8) -> io::Result<Self> {
@@ -58,116 +107,183 @@ impl UdpListener {
                 setsockopt(&descriptor, sockopt::Ipv6RecvPacketInfo, &true)?;
             }
         }
-        // The system may grant less, which costs bursts and nothing else.
-        let _ = setsockopt(&descriptor, sockopt::RcvBuf, &RECEIVE_BUFFER);
+        // Past the system's limit where we are allowed to; else it may grant less, which costs
+        // bursts and nothing else.
+        if setsockopt(&descriptor, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+            let _ = setsockopt(&descriptor, sockopt::RcvBuf, &RECEIVE_BUFFER);
+        }
         mark(&descriptor, address, dscp);
         bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
-        let socket = UdpSocket::from_std(StdUdpSocket::from(descriptor))?;
+        let socket = UdpSocket::from(descriptor);
         let local = socket.local_addr()?;
         Ok(Self {
             local,
             socket,
             largest,
+            waiting: Mutex::default(),
         })
     }
 
-    /// Waits for a datagram. Bytes beyond the buffer are cut.
-    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
-        self.socket
-            .async_io(Interest::READABLE, || self.receive_now(buffer))
-            .await
+    /// Takes up to [`BATCH`] datagrams that are there, without waiting. Bytes beyond a slot are
+    /// cut.
+    pub(crate) fn receive(
+        &self,
+        slots: &mut Slots,
+        datagrams: &mut Vec<Datagram>,
+    ) -> io::Result<()> {
+        datagrams.clear();
+        let control = nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(control));
+        let mut parts: Vec<[IoSliceMut<'_>; 1]> = slots
+            .bytes
+            .chunks_exact_mut(slots.each)
+            .map(|slot| [IoSliceMut::new(slot)])
+            .collect();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let descriptor = self.socket.as_raw_fd();
+        let batch = match recvmmsg(descriptor, &mut headers, parts.iter_mut(), flags, None) {
+            Ok(batch) => batch,
+            Err(Errno::EAGAIN) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for received in batch {
+            let remote = received.address.as_ref().and_then(socket_addr);
+            let called = received.cmsgs().ok();
+            let local = called.and_then(|mut called| called.find_map(called_address));
+            datagrams.push(Datagram {
+                length: received.bytes,
+                remote: remote.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?,
+                local: local.unwrap_or(self.local.ip()),
+                truncated: received.flags.contains(MsgFlags::MSG_TRUNC),
+            });
+        }
+        Ok(())
     }
 
-    fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
-        let mut control = nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
-        let mut parts = [IoSliceMut::new(buffer)];
-        let received = recvmsg::<SockaddrStorage>(
-            self.socket.as_raw_fd(),
-            &mut parts,
-            Some(&mut control),
-            MsgFlags::empty(),
-        )?;
-        let remote = received
-            .address
-            .as_ref()
-            .and_then(socket_addr)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        let local = received
-            .cmsgs()?
-            .find_map(called_address)
-            .unwrap_or(self.local.ip());
-        Ok(Datagram {
-            length: received.bytes,
-            remote,
-            local,
-            truncated: received.flags.contains(MsgFlags::MSG_TRUNC),
-        })
+    /// The same socket, as the current runtime watches it.
+    pub(crate) fn watch(&self) -> io::Result<tokio::net::UdpSocket> {
+        tokio::net::UdpSocket::from_std(self.socket.try_clone()?)
     }
 
     /// Whether a flow has to say which address to send from.
     pub(crate) fn is_wildcard(&self) -> bool {
         self.local.ip().is_unspecified()
     }
+
+    /// Sends everything that waits, or finds out why it cannot go.
+    pub(crate) fn flush(&self) -> Flushed {
+        let mut flushed = Flushed::default();
+        // Held until all is gone: what another thread sends next goes after it.
+        let mut waiting = self.waiting();
+        let mut rest = &waiting[..];
+        while let Some(first) = rest.first() {
+            let alike = rest.iter().take(SENT_AT_ONCE);
+            let alike = alike.take_while(|next| next.source == first.source).count();
+            // At most as many as were given.
+            match send(self.socket.as_raw_fd(), first.source, &rest[..alike]) {
+                Ok(sent) => {
+                    flushed.sent += sent as u64;
+                    rest = &rest[sent.max(1)..];
+                }
+                // The error is the first one's.
+                Err(error) => {
+                    flushed.fail(first, error);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        waiting.clear();
+        flushed
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Outgoing>> {
+        self.waiting
+            .lock()
+            .expect("no holder of the datagrams can panic")
+    }
+}
+
+impl Flushed {
+    fn fail(&mut self, datagram: &Outgoing, error: Errno) {
+        let error = match error {
+            Errno::EAGAIN | Errno::ENOBUFS => {
+                self.unsent += 1;
+                return;
+            }
+            Errno::EMSGSIZE => TransportError::TooLarge,
+            // A previous datagram's ICMP answer (RFC 1122 §4.1.3.3).
+            Errno::ECONNREFUSED => TransportError::Refused,
+            _ => TransportError::Unreachable,
+        };
+        self.failed.extend(datagram.id.map(|id| (id, error)));
+    }
 }
 
 impl UdpFlow {
-    /// Sends a datagram, or says why it cannot go. None: the socket had no room, which is to
-    /// the transaction what a lost datagram is.
-    pub(crate) fn send(
+    /// Has a datagram leave with the next [`UdpListener::flush`], or says why it never can.
+    pub(crate) fn queue(
         &self,
-        message: &[u8],
+        id: Option<TransmitId>,
+        message: Bytes,
         remote: SocketAddr,
-    ) -> Result<Option<()>, TransportError> {
+    ) -> Result<(), TransportError> {
         if message.len() > self.listener.largest {
             return Err(TransportError::TooLarge);
         }
         if remote.is_ipv4() != self.listener.local.is_ipv4() {
             return Err(TransportError::Unreachable);
         }
-        let socket = &self.listener.socket;
-        // Straight to the system call: a socket that no task has found writable yet would
-        // otherwise refuse its first datagram.
-        match self.send_now(socket.as_raw_fd(), message, remote) {
-            Ok(()) => Ok(Some(())),
-            Err(nix::Error::EAGAIN | nix::Error::ENOBUFS) => Ok(None),
-            Err(nix::Error::EMSGSIZE) => Err(TransportError::TooLarge),
-            // A previous datagram's ICMP answer (RFC 1122 §4.1.3.3).
-            Err(nix::Error::ECONNREFUSED) => Err(TransportError::Refused),
-            Err(_) => Err(TransportError::Unreachable),
-        }
+        self.listener.waiting().push(Outgoing {
+            id,
+            message,
+            remote,
+            source: self.source,
+        });
+        Ok(())
     }
+}
 
-    fn send_now(&self, descriptor: i32, message: &[u8], remote: SocketAddr) -> nix::Result<()> {
-        let remote = SockaddrStorage::from(remote);
-        let parts = [IoSlice::new(message)];
-        let flags = MsgFlags::MSG_NOSIGNAL;
-        match self.source {
-            None => sendmsg(descriptor, &parts, &[], flags, Some(&remote)),
-            Some(IpAddr::V4(source)) => {
-                let source = libc::in_addr {
-                    s_addr: u32::from_ne_bytes(source.octets()),
-                };
-                let info = libc::in_pktinfo {
-                    ipi_ifindex: 0,
-                    ipi_spec_dst: source,
-                    ipi_addr: libc::in_addr { s_addr: 0 },
-                };
-                let control = [ControlMessage::Ipv4PacketInfo(&info)];
-                sendmsg(descriptor, &parts, &control, flags, Some(&remote))
-            }
-            Some(IpAddr::V6(source)) => {
-                let source = libc::in6_addr {
-                    s6_addr: source.octets(),
-                };
-                let info = libc::in6_pktinfo {
-                    ipi6_addr: source,
-                    ipi6_ifindex: 0,
-                };
-                let control = [ControlMessage::Ipv6PacketInfo(&info)];
-                sendmsg(descriptor, &parts, &control, flags, Some(&remote))
-            }
+/// Sends datagrams that leave from one address; how many went before one could not.
+fn send(descriptor: RawFd, source: Option<IpAddr>, datagrams: &[Outgoing]) -> nix::Result<usize> {
+    let parts: Vec<[IoSlice<'_>; 1]> = datagrams
+        .iter()
+        .map(|datagram| [IoSlice::new(&datagram.message)])
+        .collect();
+    let remotes: Vec<Option<SockaddrStorage>> = datagrams
+        .iter()
+        .map(|datagram| Some(datagram.remote.into()))
+        .collect();
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let sent = |control: &[ControlMessage<'_>], room: Option<Vec<u8>>| {
+        let mut headers = MultiHeaders::preallocate(parts.len(), room);
+        let sent = sendmmsg(descriptor, &mut headers, &parts, &remotes, control, flags)?;
+        Ok(sent.count())
+    };
+    match source {
+        None => sent(&[], None),
+        Some(IpAddr::V4(source)) => {
+            let source = libc::in_addr {
+                s_addr: u32::from_ne_bytes(source.octets()),
+            };
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: source,
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            let room = nix::cmsg_space!(libc::in_pktinfo);
+            sent(&[ControlMessage::Ipv4PacketInfo(&info)], Some(room))
         }
-        .map(|_| ())
+        Some(IpAddr::V6(source)) => {
+            let source = libc::in6_addr {
+                s6_addr: source.octets(),
+            };
+            let info = libc::in6_pktinfo {
+                ipi6_addr: source,
+                ipi6_ifindex: 0,
+            };
+            let room = nix::cmsg_space!(libc::in6_pktinfo);
+            sent(&[ControlMessage::Ipv6PacketInfo(&info)], Some(room))
+        }
     }
 }
 

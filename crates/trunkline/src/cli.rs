@@ -218,7 +218,7 @@ fn run(args: &RunArgs) -> ExitCode {
     if reading.findings.has_errors() {
         return ExitCode::from(2);
     }
-    daemon::logging::start(&reading.config.log);
+    let _logging = daemon::logging::start(&reading.config.log);
     let keys = match Keys::load(&reading.config) {
         Ok(keys) => keys,
         Err(error) => {

@@ -149,6 +149,8 @@ impl Trying {
                 reason: None,
             });
         }
+        // As a rule it is the only one.
+        head.record.attempts.reserve_exact(1);
         head.record.attempts.push(record);
         let request = out.request.clone();
         let is_down = core.monitor.is_down(&attempt.trunk, attempt.peer);

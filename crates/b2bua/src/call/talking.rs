@@ -33,6 +33,7 @@ impl Talking {
         a.recode = a.outruns(&b);
         for leg in [&mut a, &mut b] {
             leg.upkeep.begin(core, head.key, leg.side);
+            leg.session.keep_little();
         }
         let longest = [a.trunk.timers.max_duration, b.trunk.timers.max_duration];
         if let Some(longest) = longest.into_iter().flatten().min() {
@@ -255,7 +256,7 @@ impl Talking {
                 Side::B => head.record.media_b.get_or_insert_default(),
             };
             let negotiated = &leg.session.negotiated;
-            media.codec = Some(negotiated.voice().format.encoding.clone());
+            media.codec = Some(negotiated.voice().format.encoding.to_string());
             media.srtp = negotiated.outbound.is_some();
         }
     }

@@ -78,7 +78,7 @@ impl SessionValue {
                     )
                 })
                 .collect(),
-            inbound: negotiated.inbound.as_ref().map(InboundValue::of),
+            inbound: negotiated.inbound.as_deref().map(InboundValue::of),
             outbound: negotiated
                 .outbound
                 .as_ref()
@@ -142,8 +142,8 @@ impl SessionValue {
                 local: local.clone(),
                 formats,
                 rtcp_mux: self.rtcp_mux,
-                inbound,
-                outbound,
+                inbound: inbound.map(Box::new),
+                outbound: outbound.map(Box::new),
                 direction: Direction::from_attribute(&self.direction)?,
             },
         })
@@ -154,20 +154,20 @@ impl FormatValue {
     fn of(format: &Format) -> Self {
         Self {
             pt: format.pt,
-            encoding: format.encoding.clone(),
+            encoding: format.encoding.to_string(),
             clock: format.clock,
             channels: format.channels,
-            fmtp: format.fmtp.clone(),
+            fmtp: format.fmtp.as_deref().map(str::to_owned),
         }
     }
 
     fn restore(&self) -> Format {
         Format {
             pt: self.pt,
-            encoding: self.encoding.clone(),
+            encoding: self.encoding.as_str().into(),
             clock: self.clock,
             channels: self.channels,
-            fmtp: self.fmtp.clone(),
+            fmtp: self.fmtp.as_deref().map(Into::into),
         }
     }
 }

@@ -159,7 +159,7 @@ impl LegMedia {
         let map = |map: PtMap, (from, to): (u8, u8)| map.with(from, to);
         LegParams {
             remotes: remotes.iter().map(|remote| candidate(remote)).collect(),
-            outbound: own.outbound.as_ref().map(outbound),
+            outbound: own.outbound.as_deref().map(outbound),
             rtcp_mux: own.rtcp_mux,
             send: flows.send,
             receive: flows.receive,

@@ -89,6 +89,13 @@ pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
 }
 
 impl Session {
+    /// Lets go of the messages that the session came in, and of room that it does not need.
+    pub(crate) fn keep_little(&mut self) {
+        self.heard = Bytes::copy_from_slice(&self.heard);
+        self.negotiated.formats.shrink_to_fit();
+        self.negotiated.remote.formats.shrink_to_fit();
+    }
+
     /// What the party said, as the other leg's is to hear it: the basis of what that one is offered
     /// or answered. `wants` is what it is told that this party wants to send and receive.
     pub(crate) fn said(&self, wants: Direction) -> Audio {
@@ -108,7 +115,7 @@ impl Session {
         self.intends = negotiated.remote.direction;
         self.conveyed = across.direction;
         self.told = answer.to_bytes().into();
-        self.heard = heard;
+        self.heard = Bytes::copy_from_slice(&heard);
         self.negotiated = negotiated;
         Ok(())
     }
@@ -205,7 +212,7 @@ impl Session {
         self.intends = Direction::new(sends, receives);
         self.conveyed = conveying;
         self.told = told;
-        self.heard = heard;
+        self.heard = Bytes::copy_from_slice(&heard);
         self.negotiated = negotiated;
         Ok(())
     }

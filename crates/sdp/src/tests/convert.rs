@@ -82,7 +82,7 @@ fn an_answer_takes_what_was_offered_and_says_what_is_converted() {
     let converted = |from: &Negotiated, to: &Negotiated| -> Vec<(u8, String)> {
         let formats = to_convert(from, to).into_iter();
         formats
-            .map(|(pt, format)| (pt, format.encoding.clone()))
+            .map(|(pt, format)| (pt, format.encoding.to_string()))
             .collect()
     };
     assert_eq!(converted(&caller, &callee), [(97, "G722".to_owned())]);

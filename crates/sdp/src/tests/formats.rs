@@ -81,7 +81,7 @@ fn policy_filters_and_orders() {
 fn an_offer_from_codecs_uses_each_payload_type_once() {
     let mut codecs = Codec::defaults();
     codecs.push(Codec {
-        encoding: "SILK".to_owned(),
+        encoding: "SILK".into(),
         clock: 16000,
         ..codecs[4].clone()
     });

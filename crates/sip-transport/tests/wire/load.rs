@@ -102,7 +102,7 @@ async fn handshakes_that_stall_are_ended_by_the_clock() {
         ..TransportLimits::default()
     };
     let settings = server(vec![authority.identity(OURS)], authority.roots());
-    let server = End::start(limited(tls_listener(settings), limits));
+    let mut server = End::start(limited(tls_listener(settings), limits));
     let mut tcp = TcpStream::connect(server.address()).await.unwrap();
     let mut rest = Vec::new();
     timeout(PATIENCE, tcp.read_to_end(&mut rest))

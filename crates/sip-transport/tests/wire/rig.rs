@@ -52,6 +52,18 @@ impl End {
         id
     }
 
+    /// As [`End::send`], but a datagram waits for the next flush.
+    pub(crate) fn queue(&mut self, to: To, message: impl Into<Bytes>) -> TransmitId {
+        self.next += 1;
+        let id = TransmitId(self.next);
+        self.transport.queue(Transmit {
+            id,
+            to,
+            message: message.into(),
+        });
+        id
+    }
+
     pub(crate) async fn next(&mut self) -> Incoming {
         let next = tokio::time::timeout(PATIENCE, self.incoming.next()).await;
         next.expect("something comes in")
@@ -104,12 +116,15 @@ impl End {
         self.transport.counters().count(counter)
     }
 
-    /// Waits until something has been counted so often.
-    pub(crate) async fn counted(&self, counter: Counter, times: u64) {
+    /// Waits until something has been counted so often. Datagrams are received meanwhile, and
+    /// left in their lanes.
+    pub(crate) async fn counted(&mut self, counter: Counter, times: u64) {
         let reached = async {
             // Counters are read, never waited for: they tell no one when they change.
             while self.count(counter) < times {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                if self.incoming.gather() == 0 {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
             }
         };
         let waited = tokio::time::timeout(PATIENCE, reached).await;

@@ -118,7 +118,7 @@ async fn client_certificates_are_refused_for_a_reason() {
             client_names: vec![THEIRS.into()],
             ..server(vec![authority.identity(OURS)], authority.roots())
         };
-        let (server, _client, outcome) = dial(settings, identity, authority.roots()).await;
+        let (mut server, _client, outcome) = dial(settings, identity, authority.roots()).await;
         // Under TLS 1.3 the client may write before it learns; its message is reported anyway.
         assert_eq!(
             outcome.unwrap_err(),

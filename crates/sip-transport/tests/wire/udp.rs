@@ -150,6 +150,7 @@ async fn only_new_requests_are_shed() {
             .await
             .unwrap();
     }
+    end.counted(Counter::Shed, 1).await;
     let (refusal, _) = receive(&socket).await;
     assert!(refusal.starts_with("SIP/2.0 503 "), "{refusal}");
     assert!(refusal.contains("Retry-After: 5\r\n") && refusal.contains("Call-ID: 3\r\n"));
@@ -159,8 +160,8 @@ async fn only_new_requests_are_shed() {
         .send_to(invite.as_bytes(), end.address())
         .await
         .unwrap();
+    end.counted(Counter::Shed, 2).await;
     assert_eq!(receive(&socket).await.0, refusal);
-    assert_eq!(end.count(Counter::Shed), 2);
 
     for (method, call, tag) in [
         ("ACK", "4", Some("t")),
@@ -183,4 +184,60 @@ async fn only_new_requests_are_shed() {
     assert_eq!(end.count(Counter::Shed), 2);
     let more = timeout(Duration::from_millis(20), end.incoming.next()).await;
     assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn what_is_queued_goes_in_order_and_past_what_cannot() {
+    let mut end = End::start(config(vec![listener(Udp)], vec![trunk(FlowPolicy::Reuse)]));
+    let near = peer("127.0.0.1:0").await;
+    let far = peer("127.0.0.2:0").await;
+    let (near_at, far_at) = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    // Nobody sends to port 0: the kernel refuses it, in the middle of the batch.
+    let nowhere = "127.0.0.1:0".parse().unwrap();
+    let mut refused = None;
+    for number in 0..150 {
+        let to = if number % 2 == 0 { near_at } else { far_at };
+        end.queue(
+            to_hop(Udp, to, "peer.example"),
+            options(&number.to_string()),
+        );
+        if number == 70 {
+            refused = Some(end.queue(to_hop(Udp, nowhere, "peer.example"), options("nowhere")));
+        }
+    }
+    assert_eq!(end.count(Counter::MessagesOut), 0);
+    end.transport.flush();
+    assert_eq!(end.count(Counter::MessagesOut), 150);
+    for number in 0..150 {
+        let socket = if number % 2 == 0 { &near } else { &far };
+        let (text, _) = receive(socket).await;
+        assert!(text.contains(&format!("Call-ID: {number}\r\n")), "{text}");
+    }
+    let (id, error) = end.failure().await;
+    assert_eq!((Some(id), error), (refused, TransportError::Unreachable));
+}
+
+#[tokio::test]
+async fn a_burst_is_taken_in_order_whole_and_by_whoever_waits() {
+    let mut end = End::start(config(vec![listener(Udp)], vec![]));
+    let socket = peer("127.0.0.1:0").await;
+    // More than one batch, less than the kernel holds.
+    for round in 0..5 {
+        for number in 0..70 {
+            let call = format!("{round}-{number}");
+            let bye = request("BYE", &call, Some("t"), "");
+            socket.send_to(bye.as_bytes(), end.address()).await.unwrap();
+        }
+        for number in 0..70 {
+            let (_, message) = end.message().await;
+            assert_eq!(call_id(&message), format!("{round}-{number}"));
+        }
+    }
+    // Nothing is left, and what comes later wakes the one who waits.
+    let to = end.address();
+    let late = tokio::spawn(async move { call_id(&end.message().await.1) });
+    tokio::task::yield_now().await;
+    let options = options("late");
+    socket.send_to(options.as_bytes(), to).await.unwrap();
+    assert_eq!(late.await.unwrap(), "late");
 }

@@ -1,5 +1,7 @@
 //! A confirmed dialog written down, and taken up again.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use sip_msg::wire::TrunkName;
 use sip_msg::{NameAddr, Uri};
@@ -75,8 +77,8 @@ impl DialogCheckpoint {
             call_id: dialog.call_id.clone(),
             local_tag: dialog.local_tag.clone(),
             remote_tag: dialog.remote_tag.clone(),
-            local_uri: text(&dialog.local_uri),
-            remote_uri: text(&dialog.remote_uri),
+            local_uri: text(&dialog.local_uri()?),
+            remote_uri: text(&dialog.remote_uri()?),
             remote_target: text(&dialog.remote_target),
             route_set: dialog.route_set.iter().map(ToString::to_string).collect(),
             local_seq: dialog.local_seq,
@@ -102,12 +104,13 @@ impl DialogCheckpoint {
             return Err(CheckpointError::Version(self.version));
         }
         let routes = self.route_set.iter().map(|text| route(text));
+        for named in [&self.local_uri, &self.remote_uri] {
+            uri(named)?;
+        }
         Ok(Dialog {
-            local_uri: uri(&self.local_uri)?,
-            remote_uri: uri(&self.remote_uri)?,
             remote_target: uri(&self.remote_target)?,
             route_set: routes.collect::<Result<_, _>>()?,
-            settings: DialogSettings {
+            settings: Arc::new(DialogSettings {
                 trunk: TrunkName::from(self.trunk),
                 sent_by: SentBy {
                     host: self.sent_by_host,
@@ -120,7 +123,7 @@ impl DialogCheckpoint {
                     streams: self.takes_streams,
                 },
                 credentials: self.shows_credentials,
-            },
+            }),
             call_id: self.call_id,
             local_tag: self.local_tag,
             remote_tag: self.remote_tag,

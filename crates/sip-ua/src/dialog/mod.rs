@@ -5,6 +5,7 @@ mod routing;
 mod table;
 
 use std::fmt;
+use std::sync::Arc;
 
 use sip_msg::wire::TrunkName;
 use sip_msg::{HeaderName, Headers, NameAddr, Request, Response, Scheme, Uri};
@@ -80,10 +81,6 @@ pub struct Dialog {
     pub local_tag: String,
     /// The peer's tag; empty for a peer of RFC 2543 that sends none.
     pub remote_tag: String,
-    /// Our URI, of From in our requests.
-    pub local_uri: Uri,
-    /// The peer's URI, of To in our requests.
-    pub remote_uri: Uri,
     /// The peer's Contact, octet for octet: the Request-URI of our requests.
     pub remote_target: Uri,
     /// The proxies our requests visit, in this order.
@@ -99,7 +96,7 @@ pub struct Dialog {
     /// Who set it up.
     pub role: Role,
     /// Where our requests go.
-    pub settings: DialogSettings,
+    pub settings: Arc<DialogSettings>,
     /// Our Contact as last sent; repeated in every target refresh request of ours.
     pub local_contact: Option<String>,
     /// From of our requests, tag included.
@@ -109,6 +106,16 @@ pub struct Dialog {
 }
 
 impl Dialog {
+    /// Our URI, of From in our requests.
+    pub fn local_uri(&self) -> Option<Uri> {
+        uri_of(&self.local_field)
+    }
+
+    /// The peer's URI, of To in our requests.
+    pub fn remote_uri(&self) -> Option<Uri> {
+        uri_of(&self.remote_field)
+    }
+
     /// The trunk the dialog's requests leave on.
     pub fn trunk(&self) -> &TrunkName {
         &self.settings.trunk
@@ -121,22 +128,20 @@ impl Dialog {
         response: &Response,
         settings: DialogSettings,
     ) -> Option<Self> {
-        let from = request.headers.from().ok()?;
-        let to = response.headers.to().ok()?;
+        request.headers.from().ok()?;
+        response.headers.to().ok()?;
         Some(Self {
             call_id: request.headers.call_id().ok()?.to_owned(),
             local_tag: request.headers.from_tag()?,
             remote_tag: response.headers.to_tag().unwrap_or_default(),
-            local_uri: from.uri.clone(),
-            remote_uri: to.uri.clone(),
-            remote_target: contact(&response.headers).unwrap_or_else(|| request.uri.clone()),
+            remote_target: contact(&response.headers).unwrap_or_else(|| request.uri.detached()),
             route_set: reversed(response.headers.record_routes().unwrap_or_default()),
             local_seq: request.headers.cseq().ok()?.seq,
             remote_seq: None,
             secure: request.uri.scheme() == Scheme::Sips,
             state: DialogState::Early,
             role: Role::Uac,
-            settings,
+            settings: Arc::new(settings),
             local_contact: text(&request.headers, &HeaderName::Contact),
             local_field: text(&request.headers, &HeaderName::From)?,
             remote_field: text(&response.headers, &HeaderName::To)?,
@@ -151,21 +156,19 @@ impl Dialog {
         settings: DialogSettings,
     ) -> Option<Self> {
         let from = request.headers.from().ok()?;
-        let to = response.headers.to().ok()?;
+        response.headers.to().ok()?;
         Some(Self {
             call_id: request.headers.call_id().ok()?.to_owned(),
             local_tag: response.headers.to_tag()?,
             remote_tag: request.headers.from_tag().unwrap_or_default(),
-            local_uri: to.uri.clone(),
-            remote_uri: from.uri.clone(),
-            remote_target: contact(&request.headers).unwrap_or_else(|| from.uri.clone()),
-            route_set: request.headers.record_routes().unwrap_or_default(),
+            remote_target: contact(&request.headers).unwrap_or_else(|| from.uri.detached()),
+            route_set: detached(request.headers.record_routes().unwrap_or_default()),
             local_seq: 0,
             remote_seq: Some(request.headers.cseq().ok()?.seq),
             secure: request.uri.scheme() == Scheme::Sips,
             state: DialogState::Early,
             role: Role::Uas,
-            settings,
+            settings: Arc::new(settings),
             local_contact: text(&response.headers, &HeaderName::Contact),
             local_field: text(&response.headers, &HeaderName::To)?,
             remote_field: text(&request.headers, &HeaderName::From)?,
@@ -192,7 +195,7 @@ impl Dialog {
 /// The one Contact that a dialog-creating message carries.
 fn contact(headers: &Headers) -> Option<Uri> {
     let contacts = headers.contacts().ok()?;
-    contacts.into_iter().next().map(|contact| contact.uri)
+    contacts.first().map(|contact| contact.uri.detached())
 }
 
 fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
@@ -203,5 +206,17 @@ fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
 
 fn reversed(mut routes: Vec<NameAddr>) -> Vec<NameAddr> {
     routes.reverse();
-    routes
+    detached(routes)
+}
+
+/// A route set that keeps no message.
+fn detached(routes: Vec<NameAddr>) -> Vec<NameAddr> {
+    routes.iter().map(NameAddr::detached).collect()
+}
+
+/// The URI of a From or To.
+fn uri_of(field: &str) -> Option<Uri> {
+    NameAddr::parse(field.to_owned())
+        .ok()
+        .map(|named| named.uri)
 }

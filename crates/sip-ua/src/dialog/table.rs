@@ -1,10 +1,12 @@
 //! All dialogs of a user agent, by key and by Call-ID and tags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sip_msg::Headers;
+use sip_msg::wire::TrunkName;
 
-use super::Dialog;
+use super::{Dialog, DialogSettings};
 use crate::keys::{ClientKey, DialogKey, ServerKey};
 
 /// What RFC 3261 §12 identifies a dialog by.
@@ -16,12 +18,10 @@ pub(crate) struct DialogId {
 }
 
 impl DialogId {
-    fn of(dialog: &Dialog) -> Self {
-        Self {
-            call_id: dialog.call_id.clone(),
-            local_tag: dialog.local_tag.clone(),
-            remote_tag: dialog.remote_tag.clone(),
-        }
+    fn names(&self, dialog: &Dialog) -> bool {
+        self.local_tag == dialog.local_tag
+            && self.remote_tag == dialog.remote_tag
+            && self.call_id == dialog.call_id
     }
 
     /// As a request of the peer names it; `None` without a To tag.
@@ -95,36 +95,59 @@ impl DialogEntry {
 /// The table of dialogs.
 #[derive(Debug, Default)]
 pub(crate) struct Dialogs {
-    entries: BTreeMap<DialogKey, DialogEntry>,
-    ids: BTreeMap<DialogId, DialogKey>,
+    entries: BTreeMap<DialogKey, Box<DialogEntry>>,
+    /// Dialogs by a fingerprint of our tag, which no peer chooses; those with the same are compared.
+    ids: BTreeSet<(u64, DialogKey)>,
+    /// What dialogs of one trunk have in common.
+    settings: BTreeMap<TrunkName, Arc<DialogSettings>>,
     minted: u64,
 }
 
+/// FNV-1a. Tags are ours and random, so nobody can make many of them meet.
+fn fingerprint(tag: &str) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    tag.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
 impl Dialogs {
-    pub(crate) fn insert(&mut self, entry: DialogEntry) -> DialogKey {
+    pub(crate) fn insert(&mut self, mut entry: DialogEntry) -> DialogKey {
         self.minted += 1;
         let key = DialogKey(self.minted);
-        self.ids.insert(DialogId::of(&entry.dialog), key);
-        self.entries.insert(key, entry);
+        let fresh = &entry.dialog.settings;
+        match self.settings.get(&fresh.trunk) {
+            Some(known) if known == fresh => entry.dialog.settings = Arc::clone(known),
+            Some(_) | None => {
+                let trunk = fresh.trunk.clone();
+                self.settings.insert(trunk, Arc::clone(fresh));
+            }
+        }
+        self.ids.insert((fingerprint(&entry.dialog.local_tag), key));
+        self.entries.insert(key, Box::new(entry));
         key
     }
 
-    pub(crate) fn remove(&mut self, key: DialogKey) -> Option<DialogEntry> {
+    pub(crate) fn remove(&mut self, key: DialogKey) -> Option<Box<DialogEntry>> {
         let entry = self.entries.remove(&key)?;
-        self.ids.remove(&DialogId::of(&entry.dialog));
+        self.ids
+            .remove(&(fingerprint(&entry.dialog.local_tag), key));
         Some(entry)
     }
 
     pub(crate) fn find(&self, id: &DialogId) -> Option<DialogKey> {
-        self.ids.get(id).copied()
+        let tag = fingerprint(&id.local_tag);
+        let alike = self
+            .ids
+            .range((tag, DialogKey(0))..=(tag, DialogKey(u64::MAX)));
+        let mut keys = alike.map(|(_, key)| *key);
+        keys.find(|key| self.entries.get(key).is_some_and(|e| id.names(&e.dialog)))
     }
 
     pub(crate) fn get(&self, key: DialogKey) -> Option<&DialogEntry> {
-        self.entries.get(&key)
+        self.entries.get(&key).map(|entry| &**entry)
     }
 
     pub(crate) fn get_mut(&mut self, key: DialogKey) -> Option<&mut DialogEntry> {
-        self.entries.get_mut(&key)
+        self.entries.get_mut(&key).map(|entry| &mut **entry)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = DialogKey> {

@@ -14,7 +14,7 @@ use super::lookups::Waiter;
 use super::oversize::is_for_length;
 use super::{Deadline, Sender, UserAgent};
 use crate::client::{Ack, Answer, Delivery};
-use crate::dialog::Routing;
+use crate::dialog::{DialogSettings, Routing};
 use crate::event::DialogError;
 use crate::keys::{ClientKey, DialogKey};
 use crate::resolve::Missing;
@@ -40,7 +40,7 @@ impl UserAgent {
             .ok_or(DialogError::NothingToAcknowledge)?;
         let seq = client.request.headers.cseq().map_or(0, |cseq| cseq.seq);
         let routing = Routing::of(&entry.dialog);
-        let settings = entry.dialog.settings.clone();
+        let settings = DialogSettings::clone(&entry.dialog.settings);
         let mut request = self
             .dialog_skeleton(dialog, &Method::Ack, seq)
             .ok_or(DialogError::Gone)?;

@@ -8,7 +8,7 @@ use super::UserAgent;
 use super::delivery::on_wire;
 use crate::auth::ROUNDS_MAX;
 use crate::client::{Attempt, Client, ClientMachine, NonInviteClient, Phase, Purpose};
-use crate::dialog::{Dialog, Routing};
+use crate::dialog::{Dialog, DialogSettings, Routing};
 use crate::event::{ClientFailure, DialogError, HopPolicy, Outgoing, UaEvent};
 use crate::keys::{ClientKey, DialogKey};
 use crate::resolve::Missing;
@@ -224,7 +224,7 @@ impl UserAgent {
         entry.dialog.local_seq += 1;
         let seq = entry.dialog.local_seq;
         let next_hop = Routing::of(&entry.dialog).next_hop;
-        let settings = entry.dialog.settings.clone();
+        let settings = DialogSettings::clone(&entry.dialog.settings);
         let held = method == Method::Bye && !entry.unacknowledged.is_empty();
         let mut request = self
             .dialog_skeleton(dialog, &method, seq)

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use media_io::{Counters, Events, MediaInterface, MediaIo, MediaIoConfig};
+use media_io::{
+    Bare, Counters, CountersHandle, Events, MediaInterface, MediaIo, MediaIoConfig, PathReport,
+};
 use media_relay::{
     LegId, LegParams, MasterKey, MediaCommand, MediaEvent, PortPair, PtMap, RelayConfig,
     RemoteCandidate, ShardId, SrtpParams,
@@ -32,8 +34,11 @@ pub(crate) struct DeviceArgs {
     #[arg(long)]
     calls: u16,
     /// The path that packets take
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, default_value = "auto")]
     path: Path,
+    /// Forward alone: no relay, whatever the legs speak
+    #[arg(long)]
+    bare: bool,
     /// The core to run on
     #[arg(long)]
     core: Option<usize>,
@@ -53,20 +58,98 @@ pub(crate) fn run(args: &DeviceArgs) -> Result<()> {
     machine::pin(args.core)?;
     machine::descriptors()?;
     let ends: Ends = hear()?.context("no generator was named")?;
+    if args.bare {
+        return forward(args, &ends);
+    }
     let began = Instant::now();
-    let mut device = Device::start(args)?;
+    let (media, events) = MediaIo::start(config(args))?;
+    let path = media.path().clone();
+    let mut device = Device { media, events };
     let calls = device.open(args, &ends)?;
+    serve(&device.media.counters(), &path, began, calls, || {
+        // What the legs report is let go of, as the signalling side would.
+        while device.events.try_recv().is_some() {}
+    })?;
+    device.media.stop();
+    Ok(())
+}
+
+/// The same without a relay.
+fn forward(args: &DeviceArgs, ends: &Ends) -> Result<()> {
+    let began = Instant::now();
+    let bare = Bare::start(config(args), args.calls, [ends.a, ends.b])?;
+    let call = |[a, b]: &[PortPair; 2]| Call {
+        a: a.rtp,
+        b: b.rtp,
+        key_a: None,
+        key_b: None,
+    };
+    let calls: Vec<_> = bare.calls().iter().map(call).collect();
+    if calls.len() < usize::from(args.calls) {
+        bail!("only {} calls found ports that are free", calls.len());
+    }
+    serve(&bare.counters(), bare.path(), began, calls, || {})
+}
+
+/// Says that all is open and answers until nobody asks.
+fn serve(
+    counters: &CountersHandle,
+    path: &PathReport,
+    began: Instant,
+    calls: Vec<Call>,
+    mut tidy: impl FnMut(),
+) -> Result<()> {
     say(&Opened {
-        path: args.path.name().to_owned(),
+        path: path.kind.name().to_owned(),
+        reason: path.reason.clone(),
         seconds: began.elapsed().as_secs_f64(),
         calls,
     })?;
     while hear::<serde_json::Value>()?.is_some() {
-        device.overhear();
-        say(&device.state()?)?;
+        tidy();
+        say(&state(counters)?)?;
     }
-    device.media.stop();
     Ok(())
+}
+
+fn state(counters: &CountersHandle) -> Result<State> {
+    let pid = std::process::id();
+    let Counters {
+        received,
+        sent,
+        dropped,
+        send_full,
+        send_failed,
+        ..
+    } = counters.total();
+    Ok(State {
+        cpu_us: machine::cpu_us(pid)?,
+        rss: machine::rss(pid)?,
+        received,
+        sent,
+        dropped,
+        refused: send_full + send_failed,
+    })
+}
+
+fn config(args: &DeviceArgs) -> MediaIoConfig {
+    let last = u32::from(args.first_port) + 4 * u32::from(args.calls) + 64;
+    let clock = Clock::start();
+    MediaIoConfig {
+        shards: args.shards,
+        interfaces: vec![MediaInterface {
+            id: 0,
+            bind: args.bind,
+            ports: args.first_port..=u16::try_from(last).unwrap_or(u16::MAX),
+        }],
+        relay: RelayConfig {
+            max_legs: 2 * usize::from(args.calls),
+            ..RelayConfig::default()
+        },
+        dscp: 46,
+        path: args.path.0,
+        clock: Arc::new(move || clock.now()),
+    }
 }
 
 struct Device {
@@ -75,27 +158,6 @@ struct Device {
 }
 
 impl Device {
-    fn start(args: &DeviceArgs) -> Result<Self> {
-        let last = u32::from(args.first_port) + 4 * u32::from(args.calls) + 64;
-        let last = u16::try_from(last).unwrap_or(u16::MAX);
-        let clock = Clock::start();
-        let (media, events) = MediaIo::start(MediaIoConfig {
-            shards: args.shards,
-            interfaces: vec![MediaInterface {
-                id: 0,
-                bind: args.bind,
-                ports: args.first_port..=last,
-            }],
-            relay: RelayConfig {
-                max_legs: 2 * usize::from(args.calls),
-                ..RelayConfig::default()
-            },
-            dscp: 46,
-            clock: Arc::new(move || clock.now()),
-        })?;
-        Ok(Self { media, events })
-    }
-
     /// Two legs for each call, on one shard, joined.
     fn open(&mut self, args: &DeviceArgs, ends: &Ends) -> Result<Vec<Call>> {
         let mut pairs = self.bind(args)?;
@@ -189,31 +251,6 @@ impl Device {
 
     fn tell(&mut self, command: MediaCommand) -> Result<()> {
         Ok(self.media.command(command)?)
-    }
-
-    /// Lets go of what the legs reported, as the signalling side would.
-    fn overhear(&self) {
-        while self.events.try_recv().is_some() {}
-    }
-
-    fn state(&self) -> Result<State> {
-        let pid = std::process::id();
-        let Counters {
-            received,
-            sent,
-            dropped,
-            send_full,
-            send_failed,
-            ..
-        } = self.media.counters().total();
-        Ok(State {
-            cpu_us: machine::cpu_us(pid)?,
-            rss: machine::rss(pid)?,
-            received,
-            sent,
-            dropped,
-            refused: send_full + send_failed,
-        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The machine as the kernel accounts for it: cores, CPU time, memory.
 
 use std::fs;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -84,6 +85,52 @@ fn busy_ticks(stat: &str, name: &str) -> Option<u64> {
         .collect();
     let idle = fields.get(3)? + fields.get(4)?;
     Some(fields.iter().sum::<u64>() - idle)
+}
+
+/// The accounts of some processes and of the core they run on, where counting begins or ends.
+pub(crate) struct Reading {
+    at: Instant,
+    cpu: Vec<f64>,
+    core: Option<f64>,
+    own: f64,
+}
+
+/// What was spent between two readings.
+pub(crate) struct Spent {
+    /// The time between them.
+    pub(crate) seconds: f64,
+    /// CPU time of each process, µs.
+    pub(crate) cpu_us: Vec<f64>,
+    /// What their core did beside them, as a share of the time.
+    pub(crate) beside: f64,
+    /// The share of a core that this process had.
+    pub(crate) own: f64,
+}
+
+impl Reading {
+    /// Reads the accounts now.
+    pub(crate) fn take(pids: &[u32], core: Option<usize>) -> Result<Self> {
+        Ok(Self {
+            cpu: pids.iter().map(|pid| cpu_us(*pid)).collect::<Result<_>>()?,
+            core: core.map(busy_us).transpose()?,
+            own: cpu_us(std::process::id())?,
+            at: Instant::now(),
+        })
+    }
+
+    /// What was spent from here on.
+    pub(crate) fn until(&self, end: &Self) -> Spent {
+        let wall = ((end.at - self.at).as_secs_f64() * 1e6).max(1.0);
+        let cpu_us: Vec<f64> = self.cpu.iter().zip(&end.cpu).map(|(a, b)| b - a).collect();
+        let known: f64 = cpu_us.iter().sum();
+        let busy = self.core.zip(end.core).map(|(a, b)| b - a);
+        Spent {
+            seconds: wall / 1e6,
+            cpu_us,
+            beside: busy.map_or(0.0, |busy| ((busy - known) / wall).max(0.0)),
+            own: (end.own - self.own) / wall,
+        }
+    }
 }
 
 /// The machine in words: processor, cores, kernel.

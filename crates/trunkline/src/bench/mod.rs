@@ -6,22 +6,29 @@
 //! bench media ─┬ orders, results ─ bench generate   packets of all calls, verified (core 1)
 //!              │                        ⇅ UDP
 //!              └ ports, state ──── bench device     the media plane alone (core 0)
+//!
+//! bench calls ─┬ errands, counts ─ bench parties    who calls and who is called (core 1)
+//!              │                        ⇅ SIP
+//!              └ configuration ─── run              the whole gateway (core 0)
 //! ```
 
+mod calls;
 mod device;
 mod floor;
 mod generate;
 mod histogram;
 mod machine;
 mod media;
+mod parties;
 mod picture;
 mod role;
 mod wire;
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use clap::{Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
+use clap::Subcommand;
+use media_io::{PathChoice, PathKind};
 
 use crate::output;
 
@@ -31,6 +38,9 @@ pub(crate) enum BenchCommand {
     /// Relay packets of many calls: how many, at what cost, with what delay
     #[command(after_help = "Example:  trunkline bench media --kind rtp-srtp --json media.json")]
     Media(media::MediaArgs),
+    /// Set calls up and end them: what one costs, how many a second
+    #[command(after_help = "Example:  trunkline bench calls --rate 500 --transport tls")]
+    Calls(calls::CallsArgs),
     /// The media plane alone, driven by a generator
     #[command(hide = true)]
     Device(device::DeviceArgs),
@@ -40,26 +50,46 @@ pub(crate) enum BenchCommand {
     /// The system calls of one packet
     #[command(hide = true)]
     Floor(floor::FloorArgs),
+    /// The daemon, on one core
+    #[command(hide = true)]
+    Gateway(calls::GatewayArgs),
+    /// Those who call and are called
+    #[command(hide = true)]
+    Parties(parties::PartiesArgs),
 }
 
-/// A way of packets through the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Path {
-    /// What the daemon would choose
-    #[default]
-    Auto,
-    /// A socket for each port, waited for with epoll
-    Epoll,
-}
+/// A way of packets through the kernel, by the names that the media plane gives its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Path(pub(crate) PathChoice);
 
 impl Path {
     /// As it is written on the command line.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Epoll => "epoll",
+        match self.0 {
+            PathChoice::Auto => "auto",
+            PathChoice::Prefer(kind) => kind.name(),
         }
+    }
+
+    /// All that can be wished for.
+    pub(crate) fn every() -> impl Iterator<Item = Self> {
+        let kinds = PathKind::ALL.into_iter().map(PathChoice::Prefer);
+        kinds.map(Self)
+    }
+}
+
+impl FromStr for Path {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "auto" {
+            return Ok(Self(PathChoice::Auto));
+        }
+        let kind = PathKind::named(name).ok_or_else(|| {
+            let known: Vec<_> = Self::every().map(Self::name).collect();
+            format!("auto, {} are known", known.join(", "))
+        })?;
+        Ok(Self(PathChoice::Prefer(kind)))
     }
 }
 
@@ -67,9 +97,12 @@ impl Path {
 pub(crate) fn run(command: &BenchCommand) -> ExitCode {
     let done = match command {
         BenchCommand::Media(args) => media::run(args),
+        BenchCommand::Calls(args) => calls::run(args),
         BenchCommand::Device(args) => device::run(args).map(|()| true),
         BenchCommand::Generate(args) => generate::run(args).map(|()| true),
         BenchCommand::Floor(args) => floor::run(args).map(|()| true),
+        BenchCommand::Gateway(args) => calls::gateway(args).map(|()| true),
+        BenchCommand::Parties(args) => parties::run(args).map(|()| true),
     };
     match done {
         Ok(fine) => ExitCode::from(u8::from(!fine)),

@@ -140,6 +140,8 @@ pub(crate) struct Plan {
 pub(crate) struct Opened {
     /// The path that packets take.
     pub(crate) path: String,
+    /// Why this one.
+    pub(crate) reason: String,
     /// Seconds that binding, opening and joining took.
     pub(crate) seconds: f64,
     /// The calls.

@@ -3,6 +3,7 @@
 //! Nothing is counted here: at each scrape the layers' own numbers are read once and written out.
 
 mod media;
+mod work;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use routing::Difference;
 use sip_transport::Counters;
 
 use super::accounts;
+use super::lateness::Lateness;
 
 /// One reading of everything.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub struct Reading {
     pub stored: Option<store::Progress>,
     /// Internal faults the loop caught.
     pub faults: u64,
+    /// How late the loop was for deadlines.
+    pub lateness: Lateness,
+    /// Turns of the loop: after waiting, after resting.
+    pub turns: [u64; 2],
     /// Days each certificate has left.
     pub certificates: Vec<(String, i64)>,
     /// Whether each of this gateway's names leads here in DNS.
@@ -407,7 +413,8 @@ impl Reading {
             "sip_table_rows",
             "Rows of the user agent's tables",
             tables,
-        )
+        )?;
+        self.work(encoder)
     }
 
     fn transport(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

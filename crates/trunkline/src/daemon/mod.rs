@@ -2,13 +2,17 @@
 
 mod accounts;
 pub mod admin;
+mod answers;
 pub mod clock;
 pub mod cloud;
 mod descriptors;
 pub mod diff;
+pub mod lateness;
+pub mod lines;
 pub mod logging;
 pub mod metrics;
 pub mod names;
+pub mod pace;
 pub mod pages;
 pub mod record_json;
 pub mod records;
@@ -40,7 +44,7 @@ use names::Names;
 use pages::Decisions;
 use records::RecordWriter;
 use reload::{Outcome, Reloader};
-use signalling::{CloudLink, Inboxes, Signalling, Wish};
+use signalling::{CloudLink, Inboxes, Load, Signalling, Wish};
 use wiring::Keys;
 
 /// Page requests that may wait for the loop.
@@ -164,6 +168,7 @@ impl Daemon {
             names,
             cloud,
             ready: Some(ready),
+            load: Load::start(),
         };
         let first = vec![Input::Shadow(shadow), Input::Spent(charged)];
         let inboxes = Inboxes {
@@ -244,7 +249,7 @@ fn start_signalling(
     let (finished, ended) = oneshot::channel();
     let transport = signalling.transport.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()?;
     let work = move || {
         runtime.block_on(async {

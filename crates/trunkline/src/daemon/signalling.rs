@@ -1,32 +1,37 @@
 //! The one loop in which the signalling core meets sockets and a clock.
 //!
 //! It runs on a thread of its own: handshakes and disks elsewhere delay no SIP timer.
+//!
+//! The loop goes by turns. A turn takes what is there (deadlines, media, messages, the operator's
+//! requests), and only then sends what came of it, in as few system calls as possible. Between
+//! turns the loop waits for the first thing to come, or rests a little: see [`super::pace`].
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ambient::Moment;
 use b2bua::cloud::{CloudEvent, CloudRequest};
 use b2bua::record::CallRecord;
 use b2bua::trace::TraceRing;
 use b2bua::{B2bua, Input, Output};
-use media_io::MediaIo;
-use media_relay::{LegId, MediaEvent};
+use media_io::{Events, MediaIo};
+use media_relay::{LegId, MediaCommand};
 use sip_transport::{Incoming, Receiver, Transport};
 use store::CallLog;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::cloud::door::Counts;
-use super::metrics::{self, Reading};
+use super::lateness::Lateness;
 use super::names::Names;
-use super::pages::{Explained, Health, PageRequest, Status};
+use super::pace::Pace;
+use super::pages::PageRequest;
 use super::record_json;
 use super::records::RecordWriter;
 use super::stored;
-use crate::explain::Asked;
 
 /// What is wanted of a running daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +48,11 @@ pub enum Wish {
 const FAREWELL: Duration = Duration::from_secs(2);
 /// A core with nothing to wait for is looked at this often anyway.
 const IDLE: Duration = Duration::from_secs(60);
+/// Messages handled before the sockets are looked at again, what they led to is sent, and
+/// deadlines are looked after.
+const AT_ONCE: usize = 32;
+/// Messages, and events of the media, that one turn takes.
+const MOST: usize = 1024;
 
 /// Everything the loop owns.
 pub struct Signalling {
@@ -72,6 +82,44 @@ pub struct Signalling {
     pub cloud: Option<CloudLink>,
     /// Told once, when the first calls would find media ports.
     pub ready: Option<oneshot::Sender<()>>,
+    /// How the loop keeps up.
+    pub load: Load,
+}
+
+/// What the loop knows of its own work.
+#[derive(Debug)]
+pub struct Load {
+    pub(super) pace: Pace,
+    pub(super) lateness: Lateness,
+    /// The core's next deadline.
+    due: Moment,
+    /// Shards were told something in this turn; something that cannot wait.
+    told: bool,
+    urgent: bool,
+}
+
+impl Load {
+    /// Nothing was done yet.
+    pub fn start() -> Self {
+        Self {
+            pace: Pace::new(Instant::now()),
+            lateness: Lateness::default(),
+            due: Moment::ZERO,
+            told: false,
+            urgent: false,
+        }
+    }
+}
+
+/// The way out, once it is wished for.
+#[derive(Debug, Default)]
+struct Leaving {
+    /// When the wait for calls, or for their last messages, is over.
+    at: Option<Instant>,
+    /// Calls have been hung up, or there are none.
+    farewell: bool,
+    /// Nobody is left who could wish for anything.
+    orphaned: bool,
 }
 
 /// The way to Azure.
@@ -89,7 +137,7 @@ pub struct Inboxes {
     /// SIP.
     pub transport: Receiver,
     /// The shards.
-    pub media: mpsc::Receiver<MediaEvent>,
+    pub media: Events,
     /// The operator's pages.
     pub pages: mpsc::Receiver<PageRequest>,
     /// What happened to calls that Microsoft carries, if it carries any.
@@ -103,46 +151,142 @@ impl Signalling {
     pub async fn run(mut self, mut inboxes: Inboxes, first: Vec<Input>) {
         self.drain();
         first.into_iter().for_each(|told| self.input(told));
-        let mut leave_at: Option<Instant> = None;
-        let mut farewell = false;
+        let mut leaving = Leaving::default();
+        let mut rest = None;
         loop {
-            let due = self.drain();
+            self.drain();
+            self.send();
             self.tell_ready();
-            let due = Instant::from_std(self.clock.instant(due));
-            let wake = leave_at.map_or(due, |leave| leave.min(due));
-            // In the order of what must not wait: the time, the media, calls, the rest.
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep_until(wake) => {
-                    if leave_at.is_some_and(|leave| leave <= Instant::now()) {
-                        if farewell {
-                            return;
-                        }
-                        farewell = true;
-                        leave_at = Some(Instant::now() + FAREWELL);
-                        tracing::warn!(calls = self.core.call_count(), "hanging up");
-                        self.input(Input::Admin(b2bua::admin::Command::HangUpAll));
-                    } else {
-                        self.input(Input::Timeout);
-                    }
-                }
-                changed = inboxes.wish.changed() => {
-                    let wish = if changed.is_ok() { *inboxes.wish.borrow() } else { Wish::Stop };
-                    leave_at = self.grant(wish);
-                }
-                Some(event) = inboxes.media.recv() => self.input(Input::Media(event)),
-                Some(incoming) = inboxes.transport.next() => self.incoming(incoming),
-                Some((leg, event)) = happened(inboxes.cloud.as_mut()) => {
-                    self.input(Input::Cloud(leg, event));
-                }
-                Some(page) = inboxes.pages.recv() => self.answer(page),
+            match rest {
+                Some(rest) => thread::sleep(rest),
+                None => self.wait(&mut inboxes, &leaving).await,
             }
-            if leave_at.is_some() && self.core.call_count() == 0 && !farewell {
-                // The last BYE's answer is still on its way.
-                farewell = true;
-                leave_at = Some(Instant::now() + FAREWELL.min(Duration::from_millis(500)));
+            self.load.pace.begin(Instant::now(), rest.is_some());
+            self.wish(&mut inboxes, &mut leaving);
+            if self.leave(&mut leaving) {
+                return;
+            }
+            let inputs = self.turn(&mut inboxes);
+            rest = self.load.pace.end(Instant::now(), inputs);
+        }
+    }
+
+    /// Waits until something may be there to do, and takes nothing.
+    async fn wait(&mut self, inboxes: &mut Inboxes, leaving: &Leaving) {
+        let due = self.clock.instant(self.load.due);
+        let wake = leaving.at.map_or(due, |leave| leave.min(due));
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(wake.into()) => {}
+            true = inboxes.transport.ready() => {}
+            event = poll_fn(|context| inboxes.media.poll_recv(context)) => {
+                if let Some(event) = event {
+                    self.input(Input::Media(event));
+                }
+            }
+            changed = inboxes.wish.changed(), if !leaving.orphaned => {
+                // Without anybody to wish, looking is enough to learn so.
+                if changed.is_ok() {
+                    inboxes.wish.mark_changed();
+                }
+            }
+            Some((leg, event)) = happened(inboxes.cloud.as_mut()) => {
+                self.input(Input::Cloud(leg, event));
+            }
+            Some(page) = inboxes.pages.recv() => self.answer(page),
+        }
+    }
+
+    /// Takes what is there, in the order of what must not wait; how many inputs that were.
+    fn turn(&mut self, inboxes: &mut Inboxes) -> usize {
+        let mut inputs = 0;
+        self.deadlines();
+        while inputs < MOST
+            && let Some(event) = inboxes.media.try_recv()
+        {
+            self.input(Input::Media(event));
+            inputs += 1;
+        }
+        loop {
+            inboxes.transport.gather();
+            let before = inputs;
+            while inputs - before < AT_ONCE
+                && let Some(incoming) = inboxes.transport.try_next()
+            {
+                self.incoming(incoming);
+                inputs += 1;
+            }
+            if inputs - before < AT_ONCE || inputs >= MOST {
+                break;
+            }
+            self.send();
+            self.deadlines();
+        }
+        if let Some(cloud) = &mut inboxes.cloud {
+            while let Ok((leg, event)) = cloud.try_recv() {
+                self.input(Input::Cloud(leg, event));
+                inputs += 1;
             }
         }
+        while let Ok(page) = inboxes.pages.try_recv() {
+            self.answer(page);
+        }
+        inputs
+    }
+
+    /// Looks after the deadlines that are over, and notes how late that is.
+    fn deadlines(&mut self) {
+        let now = self.clock.now().moment;
+        if self.load.due <= now {
+            let late = now.saturating_since(self.load.due);
+            self.load.lateness.note(late);
+            self.input(Input::Timeout);
+        }
+    }
+
+    /// Sends what the turn led to.
+    fn send(&mut self) {
+        self.transport.flush();
+        let told = std::mem::take(&mut self.load.told);
+        let urgent = std::mem::take(&mut self.load.urgent);
+        if self.load.pace.rouses(Instant::now(), told, urgent) {
+            self.media.rouse();
+        }
+    }
+
+    fn wish(&mut self, inboxes: &mut Inboxes, leaving: &mut Leaving) {
+        let wish = match inboxes.wish.has_changed() {
+            Ok(false) => return,
+            Ok(true) => *inboxes.wish.borrow_and_update(),
+            Err(_) if leaving.orphaned => return,
+            Err(_) => {
+                leaving.orphaned = true;
+                Wish::Stop
+            }
+        };
+        leaving.at = self.grant(wish);
+    }
+
+    /// Does what leaving takes now; whether that was all.
+    fn leave(&mut self, leaving: &mut Leaving) -> bool {
+        let Some(at) = leaving.at else {
+            return false;
+        };
+        let now = Instant::now();
+        if at <= now {
+            if leaving.farewell {
+                return true;
+            }
+            leaving.farewell = true;
+            leaving.at = Some(now + FAREWELL);
+            tracing::warn!(calls = self.core.call_count(), "hanging up");
+            self.input(Input::Admin(b2bua::admin::Command::HangUpAll));
+        } else if self.core.call_count() == 0 && !leaving.farewell {
+            // The last BYE's answer is still on its way.
+            leaving.farewell = true;
+            leaving.at = Some(now + FAREWELL.min(Duration::from_millis(500)));
+        }
+        false
     }
 
     /// Ports are bound by the shards, after the loop has begun: a call that came before would be
@@ -190,7 +334,7 @@ impl Signalling {
     }
 
     /// One input. What should not happen is caught, ends the call it concerns, and is counted.
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         let now = self.clock.now();
         let core = &mut self.core;
         if catch_unwind(AssertUnwindSafe(|| core.handle_input(now, input))).is_err() {
@@ -205,6 +349,10 @@ impl Signalling {
             );
         }
         self.drain();
+        self.port_alarms();
+    }
+
+    fn port_alarms(&mut self) {
         while let Some(ports) = self.core.poll_port_alarm() {
             let (held, of) = (ports.leased + ports.resting, ports.pairs);
             let interface = ports.interface;
@@ -216,43 +364,14 @@ impl Signalling {
         }
     }
 
-    /// Performs everything the core wants done; gives the moment of its next deadline.
-    fn drain(&mut self) -> Moment {
-        loop {
+    /// Performs everything the core wants done, up to the next [`Signalling::send`], and notes its
+    /// next deadline.
+    fn drain(&mut self) {
+        self.load.due = loop {
             match self.core.poll_output() {
-                Output::Transmit(transmit) => self.transport.transmit(transmit),
-                Output::Media(command) => {
-                    // The queue is sized for every leg there may be; what is refused would leave
-                    // a leg without media, which its inactivity limit then ends.
-                    if let Err(error) = self.media.command(command) {
-                        tracing::error!(%error, "media");
-                    }
-                }
-                Output::Record(record) => {
-                    if let Some(records) = &self.records {
-                        records.write(record_json::line(&record));
-                    }
-                    if let Some(log) = &self.call_log {
-                        log.write(stored::call(&record, self.core.profiles()));
-                    }
-                    for note in &record.notes {
-                        tracing::warn!(call = %record.call, "{note}");
-                    }
-                    tracing::info!(
-                        call = %record.call,
-                        from = record.from_trunk.as_str(),
-                        to = record.to_trunk().map(|trunk| trunk.as_str()),
-                        called = %record.called,
-                        status = record.status,
-                        cause = record.cause,
-                        talk_ms = record.talk_time().as_millis() as u64,
-                        "call ended"
-                    );
-                    if let Some(copies) = &self.record_copies {
-                        // Whoever wanted copies may have gone away.
-                        let _ = copies.send(record);
-                    }
-                }
+                Output::Transmit(transmit) => self.transport.queue(transmit),
+                Output::Media(command) => self.command(command),
+                Output::Record(record) => self.record(record),
                 // No store keeps them yet; the core makes them whether or not anyone does.
                 Output::Checkpoint(_) => {}
                 // Without one, no route leads there.
@@ -264,79 +383,53 @@ impl Signalling {
                 Output::Trace(entry) => self.ring.push(entry),
                 Output::Leave(flow) => self.transport.leave(flow),
                 Output::Query(query) => self.transport.resolve(query),
-                Output::Timeout(Some(at)) => return at,
-                Output::Timeout(None) => return self.clock.now().moment + IDLE,
+                Output::Timeout(Some(at)) => break at,
+                Output::Timeout(None) => break self.clock.now().moment + IDLE,
             }
+        };
+    }
+
+    fn command(&mut self, command: MediaCommand) {
+        // What a leg's state is good for is a checkpoint, which nobody keeps yet.
+        if matches!(command, MediaCommand::Checkpoint { .. }) {
+            return;
+        }
+        self.load.told = true;
+        // These make packets by themselves; all else is looked at when packets come.
+        self.load.urgent |= matches!(
+            command,
+            MediaCommand::Source { .. } | MediaCommand::SendDtmf { .. }
+        );
+        // The queue is sized for every leg there may be; what is refused would leave a leg
+        // without media, which its inactivity limit then ends.
+        if let Err(error) = self.media.queue(command) {
+            tracing::error!(%error, "media");
         }
     }
 
-    fn answer(&mut self, page: PageRequest) {
-        // Whoever asked may have gone away; that is theirs to know.
-        match page {
-            PageRequest::Metrics(answer) => {
-                let reading = Reading {
-                    core: self.core.metrics(),
-                    transport: self.transport.counters(),
-                    media: self.media.counters().by_shard(),
-                    media_path: self.media.path().kind,
-                    records_lost: self.records.as_ref().map_or(0, RecordWriter::lost),
-                    stored: self.call_log.as_ref().map(CallLog::progress),
-                    faults: self.faults,
-                    certificates: self.names.days_left(),
-                    names: self.names.in_dns(),
-                    posts: self.cloud.as_ref().map(|cloud| cloud.counts.all()),
-                };
-                let _ = answer.send(metrics::render(reading));
-            }
-            PageRequest::Status(answer) => {
-                let _ = answer.send(Box::new(Status {
-                    metrics: self.core.metrics(),
-                    flows: self.transport.flows(),
-                    faults: self.faults,
-                    media_path: self.media.path().clone(),
-                }));
-            }
-            PageRequest::Calls(most, answer) => {
-                let _ = answer.send(self.core.calls().take(most).collect());
-            }
-            PageRequest::Ladder(call, answer) => {
-                let _ = answer.send(self.ring.call(call).cloned().collect());
-            }
-            PageRequest::HangUp(call, answer) => {
-                let known = self.core.calls().any(|summary| summary.key == call);
-                if known {
-                    self.input(Input::Admin(b2bua::admin::Command::HangUp(call)));
-                }
-                let _ = answer.send(known);
-            }
-            PageRequest::Reload(profiles, decisions, done) => {
-                self.input(Input::Reload(profiles, decisions.routes));
-                self.input(Input::Shadow(decisions.shadow));
-                let _ = done.send(());
-            }
-            PageRequest::Explain(question, draw, answer) => {
-                let now = self.clock.now();
-                let asked = {
-                    let core = &self.core;
-                    Asked::screened(core.profiles(), core.snapshot(), *question)
-                };
-                let (decision, facts) = self.core.explain(now, draw, &asked.question);
-                let core = &self.core;
-                let decision = asked.told(core.profiles(), core.snapshot(), &decision);
-                let _ = answer.send(Box::new(Explained {
-                    asked,
-                    decision,
-                    facts,
-                }));
-            }
-            PageRequest::Health(answer) => {
-                let draining = self.core.metrics().draining;
-                let _ = answer.send(if draining {
-                    Health::Draining
-                } else {
-                    Health::Serving
-                });
-            }
+    fn record(&self, record: Box<CallRecord>) {
+        if let Some(records) = &self.records {
+            records.write(|text| record_json::write(&record, text));
+        }
+        if let Some(log) = &self.call_log {
+            log.write(stored::call(&record, self.core.profiles()));
+        }
+        for note in &record.notes {
+            tracing::warn!(call = %record.call, "{note}");
+        }
+        tracing::info!(
+            call = %record.call,
+            from = record.from_trunk.as_str(),
+            to = record.to_trunk().map(|trunk| trunk.as_str()),
+            called = %record.called,
+            status = record.status,
+            cause = record.cause,
+            talk_ms = record.talk_time().as_millis() as u64,
+            "call ended"
+        );
+        if let Some(copies) = &self.record_copies {
+            // Whoever wanted copies may have gone away.
+            let _ = copies.send(record);
         }
     }
 }

@@ -10,8 +10,8 @@ use b2bua::limits::GateLimits;
 use b2bua::profile::{
     CoreConfig, ListenerInfo, MediaConfig, MediaInterface, Profiles, TrunkProfile,
 };
-use media_io::{MediaIo, MediaIoConfig};
-use media_relay::{MediaEvent, RelayConfig, ShardId};
+use media_io::{Events, MediaIo, MediaIoConfig};
+use media_relay::{RelayConfig, ShardId};
 use routing::Snapshot;
 use sha1::{Digest as _, Sha1};
 use sip_msg::TransportKind;
@@ -19,8 +19,6 @@ use sip_transport::{
     AllowedNetwork, ClientAuthentication, Identity, ListenerConfig, Roots, TlsClientSettings,
     TlsServerSettings, TransportConfig, TrunkFlow,
 };
-
-use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::pages::Decisions;
@@ -359,11 +357,11 @@ fn flow(config: &Config, keys: &Keys, trunk: &Trunk) -> TrunkFlow {
     flow
 }
 
-/// Starts the media plane; its events come out where the signalling loop can wait for them.
+/// Starts the media plane.
 ///
 /// # Errors
 /// The operating system refuses a thread or a descriptor.
-pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<MediaEvent>)> {
+pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, Events)> {
     let mut interfaces = Vec::new();
     for (index, interface) in config.interfaces.iter().enumerate() {
         interfaces.push(media_io::MediaInterface {
@@ -382,15 +380,5 @@ pub fn media(config: &Config, clock: Clock) -> Result<(MediaIo, mpsc::Receiver<M
     })?;
     let path = media.path();
     tracing::info!(path = %path.kind, reason = path.reason, "media packets travel by this path");
-    let (forward, received) = mpsc::channel(media_io::EVENTS);
-    std::thread::Builder::new()
-        .name("media-events".to_owned())
-        .spawn(move || {
-            while let Some(event) = events.recv() {
-                if forward.blocking_send(event).is_err() {
-                    return;
-                }
-            }
-        })?;
-    Ok((media, received))
+    Ok((media, events))
 }

@@ -41,7 +41,7 @@ pub struct DemoArgs {
 /// Runs the demonstration.
 pub fn run(args: &DemoArgs) -> ExitCode {
     let level = if args.verbose { "info" } else { "error" };
-    daemon::logging::start(&Log {
+    let _logging = daemon::logging::start(&Log {
         level: level.to_owned(),
         json: false,
     });

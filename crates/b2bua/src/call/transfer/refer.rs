@@ -131,7 +131,7 @@ impl Talking {
         let calling = core
             .ua
             .dialog(leg.dialog)
-            .and_then(|dialog| number(&dialog.local_uri));
+            .and_then(|dialog| number(&dialog.local_uri()?));
         let plan = if trunk.preset.is_microsoft() && !trunk.is_named(referral.target.host_str()) {
             core.back_to(&trunk, &referral, calling)
         } else if referral.replaces.is_some() {

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use super::flows::{Flows, Heard};
 use super::side::Side;
 use crate::bench::histogram::Histogram;
-use crate::bench::machine;
+use crate::bench::machine::Reading;
 use crate::bench::wire::{Ends, Measured, Order, Plan};
 
 /// Packets a second of one flow: 20 ms of sound each.
@@ -43,14 +43,6 @@ struct Run<'a> {
     delays: Histogram,
     measured: Measured,
     late: Duration,
-}
-
-/// The accounts where counting begins or ends.
-struct Reading {
-    at: Instant,
-    cpu: Vec<f64>,
-    busy: f64,
-    own: f64,
 }
 
 impl Generator {
@@ -94,7 +86,7 @@ impl Generator {
                 side.prepare(self.round)?;
             }
             if self.round == counted.start {
-                readings = Some(Reading::take(order)?);
+                readings = Some(Reading::take(&order.pids, order.core)?);
             }
             let due = run.period.mul_f64((self.round - first) as f64);
             for slot in 0..run.slots {
@@ -102,7 +94,7 @@ impl Generator {
             }
             self.round += 1;
         }
-        let end = Reading::take(order)?;
+        let end = Reading::take(&order.pids, order.core)?;
         let last = Instant::now();
         while run.measured.received < run.measured.sent && last.elapsed() < PATIENCE {
             self.receive(&mut run)?;
@@ -212,30 +204,12 @@ impl<'a> Run<'a> {
     }
 
     fn account(&mut self, begin: &Reading, end: &Reading) {
-        let wall = (end.at - begin.at).as_secs_f64() * 1e6;
+        let spent = begin.until(end);
         let measured = &mut self.measured;
-        measured.seconds = wall / 1e6;
+        measured.seconds = spent.seconds;
         measured.rate = measured.sent as f64 / measured.seconds;
-        measured.cpu_us = begin.cpu.iter().zip(&end.cpu).map(|(a, b)| b - a).collect();
-        if self.order.core.is_some() {
-            let known: f64 = measured.cpu_us.iter().sum();
-            measured.beside = ((end.busy - begin.busy - known) / wall).max(0.0);
-        }
-        measured.robbed = (1.0 - (end.own - begin.own) / wall).max(0.0);
-    }
-}
-
-impl Reading {
-    fn take(order: &Order) -> Result<Self> {
-        Ok(Self {
-            cpu: order
-                .pids
-                .iter()
-                .map(|pid| machine::cpu_us(*pid))
-                .collect::<Result<_>>()?,
-            busy: order.core.map_or(Ok(0.0), machine::busy_us)?,
-            own: machine::cpu_us(std::process::id())?,
-            at: Instant::now(),
-        })
+        measured.beside = spent.beside;
+        measured.robbed = (1.0 - spent.own).max(0.0);
+        measured.cpu_us = spent.cpu_us;
     }
 }

@@ -14,7 +14,7 @@ use super::role::Role;
 use super::wire::Kind;
 use super::{Path, machine};
 use crate::output;
-use trial::{Bench, Trial};
+use trial::{Bench, Trial, What};
 
 /// Calls that a packet's cost and delay are measured with.
 const USUAL: u16 = 500;
@@ -29,9 +29,9 @@ pub(crate) struct MediaArgs {
     /// What the legs speak; without it every kind in turn
     #[arg(long, value_enum)]
     kind: Vec<Kind>,
-    /// The path that packets take; may be given again
-    #[arg(long, value_enum, default_value = "auto")]
-    path: Vec<Path>,
+    /// The path that packets take: `auto` is the one the daemon would choose, `all` each in turn
+    #[arg(long, default_value = "auto")]
+    path: String,
     /// Measure with so many calls, and look for no highest number
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=13_000))]
     calls: Option<u16>,
@@ -64,6 +64,8 @@ pub(crate) struct Report {
     pub(crate) version: String,
     /// What the bare system calls cost in the same run.
     pub(crate) floor: Floor,
+    /// A forwarder that changes nothing, on each path.
+    pub(crate) bare: Vec<Trial>,
     /// A result for each kind and path.
     pub(crate) results: Vec<Outcome>,
     /// Whether every trial was undisturbed and lost nothing.
@@ -82,6 +84,8 @@ pub(crate) struct Outcome {
     pub(crate) usual: Trial,
     /// CPU time of a packet against the bare system calls of one.
     pub(crate) times_floor: f64,
+    /// CPU time of a packet against that of the forwarder on the same path.
+    pub(crate) times_bare: f64,
     /// Packets that a second of CPU time carries.
     pub(crate) packets_per_cpu_second: f64,
     /// Octets of memory that a call more takes.
@@ -129,21 +133,32 @@ pub(crate) fn run(args: &MediaArgs) -> Result<bool> {
     } else {
         &args.kind
     };
-    let mut results = Vec::new();
-    for path in &args.path {
-        for kind in kinds {
-            results.push(outcome(args, &bench, *kind, *path)?);
-        }
-    }
+    let paths = match args.path.as_str() {
+        "all" => Path::every().collect(),
+        name => vec![name.parse::<Path>().map_err(anyhow::Error::msg)?],
+    };
     let floor = floor(device)?;
-    for result in &mut results {
-        result.times_floor = result.usual.cpu_us_a_packet / floor.packet_us();
+    let (mut results, mut bare) = (Vec::new(), Vec::new());
+    for path in paths {
+        let calls = args.calls.unwrap_or(USUAL);
+        output::error(format_args!("forwarder, {}: {calls} calls …", path.name()));
+        let forwarder = bench.gated(What::Bare, path, calls)?;
+        output::error(report::Line(&forwarder));
+        for kind in kinds {
+            let mut result = outcome(args, &bench, *kind, path)?;
+            let cost = result.usual.cpu_us_a_packet;
+            result.times_floor = cost / floor.packet_us();
+            result.times_bare = cost / forwarder.cpu_us_a_packet;
+            results.push(result);
+        }
+        bare.push(forwarder);
     }
     let report = Report {
         machine: machine::described(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         floor,
         fine: results.iter().all(|result| result.usual.fine),
+        bare,
         results,
         does_not_prove: report::CAVEATS.map(str::to_owned).to_vec(),
     };
@@ -166,11 +181,11 @@ pub(crate) fn run(args: &MediaArgs) -> Result<bool> {
 fn outcome(args: &MediaArgs, bench: &Bench, kind: Kind, path: Path) -> Result<Outcome> {
     let calls = args.calls.unwrap_or(USUAL);
     output::error(format_args!("{kind}, {}: {calls} calls …", path.name()));
-    let usual = bench.gated(kind, path, calls)?;
+    let usual = bench.gated(What::Calls(kind), path, calls)?;
     output::error(report::Line(&usual));
     let memory_a_call = if calls > FEW && args.plant_loss == 0 {
         output::error(format_args!("{kind}: memory of {FEW} calls …"));
-        let few = bench.trial(kind, path, FEW)?;
+        let few = bench.trial(What::Calls(kind), path, FEW)?;
         let more = usual.rss as f64 - few.rss as f64;
         Some(more / f64::from(calls - FEW))
     } else {
@@ -184,6 +199,7 @@ fn outcome(args: &MediaArgs, bench: &Bench, kind: Kind, path: Path) -> Result<Ou
         kind,
         path: usual.path.clone(),
         times_floor: 0.0,
+        times_bare: 0.0,
         packets_per_cpu_second: 1e6 / usual.cpu_us_a_packet,
         usual,
         memory_a_call,
@@ -211,7 +227,7 @@ fn ladder(bench: &Bench, kind: Kind, path: Path, usual: &Trial) -> Result<Highes
             Some(end) => best.calls + (end - best.calls) / 2,
         };
         output::error(format_args!("{kind}: {calls} calls …"));
-        let (trial, carried) = bench.carries(kind, path, calls)?;
+        let (trial, carried) = bench.carries(What::Calls(kind), path, calls)?;
         output::error(report::Line(&trial));
         tried.push((calls, trial.measured.loss(), carried));
         if carried {

@@ -49,9 +49,19 @@ impl fmt::Display for Table<'_> {
             report.floor.receive[0] / 1e3,
             report.floor.send[0] / 1e3,
         )?;
+        for bare in &report.bare {
+            writeln!(
+                f,
+                "forwarder that changes nothing, {}: {:.2} µs a packet, delay p99 {:.0} µs{}\n",
+                bare.path,
+                bare.cpu_us_a_packet,
+                bare.measured.delay.p99,
+                if bare.fine { "" } else { "  (!)" },
+            )?;
+        }
         writeln!(
             f,
-            "{:<11} {:<9} {:>6} {:>9} {:>8} {:>10} {:>8} {:>9} {:>9} {:>8} {:>9}  highest",
+            "{:<11} {:<9} {:>6} {:>9} {:>8} {:>10} {:>8} {:>7} {:>9} {:>9} {:>8} {:>9}  highest",
             "kind",
             "path",
             "calls",
@@ -59,6 +69,7 @@ impl fmt::Display for Table<'_> {
             "µs each",
             "/CPU-s",
             "× floor",
+            "× bare",
             "p50 µs",
             "p99 µs",
             "KiB/call",
@@ -98,7 +109,7 @@ fn row(f: &mut fmt::Formatter<'_>, result: &Outcome) -> fmt::Result {
     });
     writeln!(
         f,
-        "{:<11} {:<9} {:>6} {:>9.0} {:>8.2} {:>10.0} {:>8.2} {:>9.0} {:>9.0} {:>8} {:>9.0}  {}{}",
+        "{:<11} {:<9} {:>6} {:>9.0} {:>8.2} {:>10.0} {:>8.2} {:>7.2} {:>9.0} {:>9.0} {:>8} {:>9.0}  {}{}",
         result.kind,
         result.path,
         usual.calls,
@@ -106,6 +117,7 @@ fn row(f: &mut fmt::Formatter<'_>, result: &Outcome) -> fmt::Result {
         usual.cpu_us_a_packet,
         result.packets_per_cpu_second,
         result.times_floor,
+        result.times_bare,
         usual.measured.delay.p50,
         usual.measured.delay.p99,
         memory,
@@ -133,6 +145,14 @@ pub(super) fn picture(report: &Report) -> Picture {
         let us = result.usual.cpu_us_a_packet;
         Some((us, format!("{us:.2} µs")))
     });
+    for bare in &report.bare {
+        let us = bare.cpu_us_a_packet;
+        cost.push(Bar {
+            label: format!("forwarder {}", bare.path),
+            value: us,
+            text: format!("{us:.2} µs"),
+        });
+    }
     let floor = report.floor.packet_us();
     cost.push(Bar {
         label: "bare system calls".to_owned(),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use media_io::PathChoice;
 use serde::{Deserialize, Serialize};
 
 use super::TOLERATED;
@@ -25,6 +26,15 @@ pub(super) struct Bench {
     pub(super) generator: usize,
     pub(super) seconds: f64,
     pub(super) plant: u64,
+}
+
+/// What is driven.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// A forwarder that changes nothing.
+    Bare,
+    /// The relay.
+    Calls(Kind),
 }
 
 /// What a trial came to.
@@ -51,12 +61,16 @@ pub(crate) struct Trial {
 
 impl Bench {
     /// One trial, as it comes.
-    pub(super) fn trial(&self, kind: Kind, path: Path, calls: u16) -> Result<Trial> {
+    pub(super) fn trial(&self, what: What, path: Path, calls: u16) -> Result<Trial> {
         let mut generator = Role::start(
             "generate",
             &["--core".to_owned(), self.generator.to_string()],
         )?;
         let ends: Ends = generator.hear(PATIENCE)?;
+        let kind = match what {
+            What::Bare => Kind::RtpRtp,
+            What::Calls(kind) => kind,
+        };
         let core = self.device.to_string();
         let calls_text = calls.to_string();
         let arguments = [
@@ -65,10 +79,17 @@ impl Bench {
             ["--core", &core],
             ["--calls", &calls_text],
         ];
-        let arguments: Vec<String> = arguments.concat().into_iter().map(str::to_owned).collect();
+        let mut arguments: Vec<_> = arguments.concat().into_iter().map(str::to_owned).collect();
+        if matches!(what, What::Bare) {
+            arguments.push("--bare".to_owned());
+        }
         let mut device = Role::start("device", &arguments)?;
         device.say(&ends)?;
         let opened: Opened = device.hear(PATIENCE)?;
+        if path.name() != opened.path && path.0 != PathChoice::Auto {
+            let (wish, found, reason) = (path.name(), opened.path, opened.reason);
+            bail!("{wish} cannot be had, only {found}: {reason}");
+        }
         generator.say(&Plan {
             kind,
             calls: opened.calls,
@@ -106,13 +127,13 @@ impl Bench {
     }
 
     /// A trial that is repeated while it was disturbed; the last one where all were.
-    pub(super) fn gated(&self, kind: Kind, path: Path, calls: u16) -> Result<Trial> {
-        let mut trial = self.trial(kind, path, calls)?;
+    pub(super) fn gated(&self, what: What, path: Path, calls: u16) -> Result<Trial> {
+        let mut trial = self.trial(what, path, calls)?;
         for _ in 1..TRIES {
             if trial.fine || self.plant > 0 {
                 break;
             }
-            let again = self.trial(kind, path, calls)?;
+            let again = self.trial(what, path, calls)?;
             if again.fine || again.disturbance <= trial.disturbance {
                 trial = again;
             }
@@ -122,10 +143,10 @@ impl Bench {
 
     /// Whether so many calls are carried: one trial of three is enough, since others can only take
     /// away.
-    pub(super) fn carries(&self, kind: Kind, path: Path, calls: u16) -> Result<(Trial, bool)> {
+    pub(super) fn carries(&self, what: What, path: Path, calls: u16) -> Result<(Trial, bool)> {
         let mut tries = 1;
         loop {
-            let trial = self.trial(kind, path, calls)?;
+            let trial = self.trial(what, path, calls)?;
             let measured = &trial.measured;
             let carried =
                 measured.loss() < TOLERATED && measured.wrong == 0 && measured.kept_pace();
