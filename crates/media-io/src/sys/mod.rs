@@ -32,7 +32,7 @@ fn open_socket(family: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, E
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: the call takes no pointer.
     let fd = unsafe { libc::socket(family, kind | flags, protocol) };
-    Errno::result(fd).map(|fd| own(fd))
+    Errno::result(fd).map(own)
 }
 
 /// Takes a descriptor that a system call has just returned.

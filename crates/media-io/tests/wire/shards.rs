@@ -65,6 +65,56 @@ pub(crate) fn legs_of_two_shards_are_joined_again_and_again(path: PathKind) {
     }
 }
 
+#[test]
+fn what_comes_while_a_port_moves_goes_after_it() {
+    what_comes_while_a_leg_moves(PathKind::Epoll);
+    namespace::alone(|| what_comes_while_a_leg_moves(PathKind::Steered));
+}
+
+fn what_comes_while_a_leg_moves(path: PathKind) {
+    let mut plane = Plane::start(path, LOOPBACK, 28_220..=28_259);
+    let pairs = [plane.bind(0, 1)[0], plane.bind(1, 1)[0]];
+    let (mut a, b) = (Party::plain(LOOPBACK, 1), Party::plain(LOOPBACK, 2));
+    plane.open(1, pairs[0], a.params());
+    plane.open(2, pairs[1], b.params());
+    plane.settle(1);
+    let mut sent = 0;
+    for _ in 0..300 {
+        // The first leg goes to the second one's shard, and is back at home when opened again.
+        for _ in 0..4 {
+            a.send(pairs[0].rtp);
+            sent += 1;
+        }
+        plane.join(2, 1);
+        for _ in 0..4 {
+            a.send(pairs[0].rtp);
+            sent += 1;
+        }
+        plane.join(1, 2);
+        plane.settle(1);
+        plane.join(2, 1);
+        plane.settle(2);
+        let other = plane.bind(0, 1)[0];
+        plane.open(3, other, b.params());
+        plane.join(3, 1);
+        plane.settle(3);
+        plane.close(3);
+        plane.command(MediaCommand::ReleasePorts {
+            pairs: vec![other.id],
+        });
+    }
+    let end = Instant::now() + PATIENCE;
+    while plane.media.counters().total().received < sent {
+        assert!(Instant::now() < end, "all of them come");
+        plane.settle(1);
+    }
+    plane.settle(1);
+    let total = plane.media.counters().total();
+    assert_eq!((total.received, total.no_leg), (sent, 0));
+    let stats = plane.close(1);
+    assert_eq!((stats.received, stats.lost), (sent, 0));
+}
+
 pub(crate) fn a_fault_ends_its_leg_and_no_other(path: PathKind) {
     let mut plane = Plane::start(path, LOOPBACK, 41_160..=41_199);
     let pairs = plane.bind(0, 4);

@@ -181,8 +181,8 @@ impl Steered {
         let range = steering.range_of(stray.destination);
         let port = range.and_then(|range| steering.port(range, stray.destination.port()));
         let kept = match port.and_then(|port| port.shard()) {
-            // It has left and is not yet there.
-            Some(shard) if shard == self.shard.0 => {
+            // It has left and is not yet there; or it is back.
+            Some(shard) if shard == self.shard.0 && self.pairs.at(stray.destination).is_none() => {
                 let room = self.limbo.len() < LIMBO;
                 if room {
                     self.limbo.push(stray);
@@ -244,7 +244,7 @@ impl Steered {
         half.way = hop.map(|hop| (to.ip(), hop));
     }
 
-    fn listen(&mut self, limit: Duration) -> Result<(), Errno> {
+    fn listen(&self, limit: Duration) -> Result<(), Errno> {
         let millis = u16::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
         let mut ready = [EpollEvent::empty(); 3];
         let number = self.epoll.wait(&mut ready, EpollTimeout::from(millis))?;

@@ -200,11 +200,10 @@ impl SkLookup {
 
 /// Loads a program; should the verifier refuse it, once more to hear why.
 fn load(name: &str, code: &[u64]) -> Result<OwnedFd, Refused> {
-    let mut log = Vec::new();
-    match load_once(name, code, &mut log) {
+    match load_once(name, code, &mut []) {
         Ok(fd) => Ok(fd),
         Err(error) => {
-            log.resize(LOG, 0);
+            let mut log = vec![0; LOG];
             let _ = load_once(name, code, &mut log);
             let end = log.iter().position(|&octet| octet == 0);
             log.truncate(end.unwrap_or(LOG));
