@@ -86,14 +86,30 @@ pub(crate) fn choose(config: &MediaIoConfig) -> Box<dyn Iterator<Item = PathRepo
             ]
             .into_iter(),
         ),
-        PathChoice::Auto => {
-            let steered = report(
-                PathKind::Steered,
-                "the process has the rights that it takes",
-            );
-            let portable = std::iter::once_with(|| portable(config)).flatten();
-            Box::new(std::iter::once(steered).chain(portable))
-        }
+        PathChoice::Auto => match unsteered(config) {
+            Some(why) => Box::new(portable(config).into_iter().map(move |mut report| {
+                report.reason = format!("{}; not steered: {why}", report.reason);
+                report
+            })),
+            None => {
+                let reason = "the process has the rights that it takes";
+                let portable = std::iter::once_with(|| portable(config)).flatten();
+                Box::new(std::iter::once(report(PathKind::Steered, reason)).chain(portable))
+            }
+        },
+    }
+}
+
+/// Why steering is not tried unasked: frames past the kernel's stack gain nothing on the loopback,
+/// and where every address of the host is meant the operator is to say so.
+fn unsteered(config: &MediaIoConfig) -> Option<&'static str> {
+    let any = |is: fn(&IpAddr) -> bool| config.interfaces.iter().any(|one| is(&one.bind));
+    if any(IpAddr::is_loopback) {
+        Some("a media address is on the loopback")
+    } else if any(IpAddr::is_unspecified) {
+        Some("a media address is unspecified")
+    } else {
+        None
     }
 }
 

@@ -3,6 +3,9 @@
 
 use super::*;
 
+/// An address of the namespace that is no loopback address.
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
 /// What loads of a filter are made of (linux/filter.h).
 const LOAD_WORD: u16 = 0x20;
 const JUMP_EQUAL: u16 = 0x15;
@@ -117,13 +120,13 @@ fn steering_without_its_rights_gives_way_and_says_which_is_missing() {
     ] {
         namespace::alone(|| {
             keep_only(rights);
-            let mut plane = Plane::choosing(choice, LOOPBACK, 41_940..=42_039);
+            let mut plane = Plane::choosing(choice, HOST, 41_940..=42_039);
             let path = plane.media.path();
             assert_ne!(path.kind, PathKind::Steered);
             let reason = format!("steered: the process lacks {missing})");
             assert!(path.reason.ends_with(&reason), "{}", path.reason);
             let pairs = plane.bind(0, 2);
-            let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
+            let (mut a, mut b) = (Party::plain(HOST, 1), Party::secure(HOST, 2));
             plane.open(1, pairs[0], a.params());
             plane.open(2, pairs[1], b.params());
             plane.join(1, 2);
@@ -136,17 +139,32 @@ fn steering_without_its_rights_gives_way_and_says_which_is_missing() {
 #[test]
 fn left_to_itself_with_all_rights_the_path_is_the_steered_one() {
     namespace::alone(|| {
-        let plane = Plane::choosing(PathChoice::Auto, LOOPBACK, 42_040..=42_139);
+        let plane = Plane::choosing(PathChoice::Auto, HOST, 42_040..=42_139);
         assert_eq!(plane.media.path().kind, PathKind::Steered);
         // The same range, beside it: blocks of ports keep the two apart.
         let mut planes = [
             plane,
-            Plane::choosing(PathChoice::Auto, LOOPBACK, 42_040..=42_139),
+            Plane::choosing(PathChoice::Auto, HOST, 42_040..=42_139),
         ];
         let [ours, theirs] = planes.each_mut().map(|plane| plane.bind(0, 16));
         assert!(
             ours.iter()
                 .all(|one| theirs.iter().all(|other| one.rtp != other.rtp))
         );
+    });
+}
+
+#[test]
+fn the_loopback_and_any_address_are_not_steered_unasked() {
+    namespace::alone(|| {
+        for (bind, why) in [
+            (LOOPBACK, "on the loopback"),
+            (Ipv4Addr::UNSPECIFIED.into(), "unspecified"),
+        ] {
+            let plane = Plane::choosing(PathChoice::Auto, bind, 42_140..=42_239);
+            let path = plane.media.path();
+            assert_ne!(path.kind, PathKind::Steered);
+            assert!(path.reason.ends_with(why), "{}", path.reason);
+        }
     });
 }
