@@ -5,6 +5,7 @@ use super::*;
 on_every_path!(
     audio_crosses_between_plain_and_srtp,
     ipv6_is_served_alike,
+    any_address_is_served_alike,
     a_port_that_moves_is_heard_again_within_300_ms,
     the_first_packet_after_a_join_is_carried
 );
@@ -43,6 +44,22 @@ pub(crate) fn ipv6_is_served_alike(path: PathKind) {
     plane.join(1, 2);
     plane.settle(1);
     talk(&mut a, &mut b, [pairs[0], pairs[1]], 50);
+}
+
+pub(crate) fn any_address_is_served_alike(path: PathKind) {
+    let mut plane = Plane::start(path, Ipv4Addr::UNSPECIFIED.into(), 28_260..=28_279);
+    let pairs = plane.bind(0, 2);
+    let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
+    plane.open(1, pairs[0], a.params());
+    plane.open(2, pairs[1], b.params());
+    plane.join(1, 2);
+    plane.settle(1);
+    // As the parties reach them, and as they are answered.
+    let pairs = [pairs[0], pairs[1]].map(|pair| PortPair {
+        rtp: SocketAddr::new(LOOPBACK, pair.rtp.port()),
+        ..pair
+    });
+    talk(&mut a, &mut b, pairs, 50);
 }
 
 pub(crate) fn a_port_that_moves_is_heard_again_within_300_ms(path: PathKind) {

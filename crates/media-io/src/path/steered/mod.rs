@@ -26,7 +26,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 
-use self::pairs::{Pair, Pairs};
+use self::pairs::{Leaving, Pair, Pairs};
 use self::reserve::Blocks;
 use self::strays::{Letterbox, Stray};
 use super::pairs::bind_pairs;
@@ -227,21 +227,22 @@ impl Steered {
         let Some(pair) = self.pairs.by_id(transmit.ports) else {
             return count(&self.counters.send_failed);
         };
-        let from = pair.local(transmit.rtcp);
+        let local = pair.local(transmit.rtcp);
         let half = pair.half(transmit.rtcp);
         let to = transmit.to;
-        let mut hop = half
-            .way
-            .filter(|(ip, _)| *ip == to.ip())
-            .map(|(_, hop)| hop);
+        let known = half.way.filter(|way| way.to == to.ip());
+        let Some(mut way) = known.or_else(|| Leaving::new(local.ip(), to)) else {
+            return count(&self.counters.send_failed);
+        };
         let packet = Packet {
             slot,
             start: HEADROOM as u16,
             len: len as u16,
         };
+        let from = SocketAddr::new(way.from, local.port());
         let (transmitter, slots) = (&mut self.transmitter, &mut self.slots);
-        transmitter.send(slots, packet, from, to, &mut hop, self.now);
-        half.way = hop.map(|hop| (to.ip(), hop));
+        transmitter.send(slots, packet, from, to, &mut way.hop, self.now);
+        half.way = Some(way);
     }
 
     fn listen(&self, limit: Duration) -> Result<(), Errno> {
@@ -282,13 +283,6 @@ impl Path for Steered {
     fn share(config: &MediaIoConfig) -> Result<Arc<Common>, String> {
         let rights = [Capability::Bpf, Capability::NetAdmin, Capability::NetRaw];
         capabilities::require(&rights).map_err(|missing| missing.to_string())?;
-        if config
-            .interfaces
-            .iter()
-            .any(|one| one.bind.is_unspecified())
-        {
-            return Err("a media address is unspecified, and packets must say one".to_owned());
-        }
         let ranges: Vec<_> = config
             .interfaces
             .iter()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use media_relay::{PortPair, PortPairId, ShardId};
 
@@ -34,9 +34,34 @@ pub(super) struct Half {
     /// Whom packets were last carried from.
     pub(super) heard: Option<SocketAddr>,
     /// The way to whom was last sent to, as this shard knows it.
-    pub(super) way: Option<(IpAddr, HopId)>,
+    pub(super) way: Option<Leaving>,
     /// Datagrams turned away that have been told of.
     told: u64,
+}
+
+/// How packets leave a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    /// Whom they are for.
+    pub(super) to: IpAddr,
+    /// The address that they leave from.
+    pub(super) from: IpAddr,
+    pub(super) hop: Option<HopId>,
+}
+
+impl Leaving {
+    /// From an address of this host or, where it is unspecified, from the one that the kernel
+    /// would choose. `None` where there is no way.
+    pub(super) fn new(mut from: IpAddr, to: SocketAddr) -> Option<Self> {
+        if from.is_unspecified() {
+            // Connecting sends nothing, and asks just that.
+            let socket = UdpSocket::bind((from, 0)).ok()?;
+            socket.connect(to).ok()?;
+            from = socket.local_addr().ok()?.ip();
+        }
+        let (to, hop) = (to.ip(), None);
+        Some(Self { to, from, hop })
+    }
 }
 
 impl Half {
@@ -50,8 +75,9 @@ impl Half {
         }
     }
 
-    /// Forgets whom it heard; whether there was somebody.
+    /// Forgets whom it heard and how it answered; whether there was somebody.
     pub(super) fn forget_peer(&mut self) -> bool {
+        self.way = None;
         self.port.set_heard(None);
         self.heard.take().is_some()
     }
@@ -159,7 +185,8 @@ impl Pairs {
     pub(super) fn at(&self, port: SocketAddr) -> Option<(u32, bool)> {
         let serves = |served: &&Served| {
             let interface = &served.range.interface;
-            interface.bind == port.ip() && interface.ports.contains(&port.port())
+            let any = interface.bind.is_unspecified() && interface.bind.is_ipv4() == port.is_ipv4();
+            (any || interface.bind == port.ip()) && interface.ports.contains(&port.port())
         };
         let served = self.ranges.iter().find(serves)?;
         let place = port.port().checked_sub(served.first)?;

@@ -67,8 +67,12 @@ pub struct Media {
     pub ports: Option<Spanned<String>>,
     /// Threads that carry packets. Default: one a core, at least 2, at most 16.
     pub shards: Option<Spanned<u8>>,
-    /// How packets travel between the kernel and the shards: `"epoll"`, `"io_uring"`, or `"auto"`
-    /// for the one that costs least here. Where the one named is not possible another is taken;
+    /// How packets travel between the kernel and the shards: `"epoll"`, `"io_uring"`, `"steered"`,
+    /// or `"auto"` for the best that is possible here. `"steered"` has one socket a shard for all
+    /// ports instead of one a port, and sends frames past the kernel's IP stack; it takes CAP_BPF,
+    /// CAP_NET_ADMIN and CAP_NET_RAW (`packaging/trunkline.service` grants them) and ports outside
+    /// `net.ipv4.ip_local_port_range`, and the packet filter's output chains and address
+    /// translation do not see its packets. Where the one named is not possible another is taken;
     /// the log, `trunkline status` and the metric `trunkline_media_path` say which, and why.
     /// Default: `"auto"`.
     pub path: Option<Spanned<String>>,
