@@ -48,6 +48,10 @@ pub(crate) fn events(room: usize) -> (EventSender, Events) {
 
 impl EventSender {
     /// Hands an event over, if there is room for it.
+    #[allow(
+        clippy::result_large_err,
+        reason = "an event that found no room is kept for later"
+    )]
     pub(crate) fn try_send(&self, event: MediaEvent) -> Result<(), TrySendError<MediaEvent>> {
         self.queue.try_send(event)?;
         self.bell.0.ring();

@@ -1,14 +1,19 @@
 //! How often the signalling loop looks at what has come in.
 //!
 //! Going to sleep and being woken costs as much here as handling several messages. Where little
-//! comes in, the loop waits for each thing and handles it at once. Where much comes in, it looks
-//! at everything once in [`TURN`], and in between nobody has to wake it.
+//! comes in, the loop waits for each thing and handles it at once. Where much comes in, it rests
+//! after each turn until about [`WORTH`] inputs should have come, and in between nobody has to
+//! wake it.
 
 use std::time::{Duration, Instant};
 
-/// The length of a turn under load: what a message waits at most before it is read, and half of
-/// what it waits on average.
-const TURN: Duration = Duration::from_millis(1);
+/// Inputs that a turn is to find under load.
+const WORTH: f64 = 8.0;
+/// The longest turn under load: what a message waits at most before it is read. A call is five
+/// messages one after the other, and nobody hears a hundredth of a second.
+const LONGEST: Duration = Duration::from_millis(2);
+/// The shortest: the kernel's buffers would hold more, its memory caches would not.
+const LEAST: Duration = Duration::from_micros(500);
 /// A rest shorter than this is not worth its system call.
 const SHORTEST: Duration = Duration::from_micros(100);
 /// Inputs a second from which on things are let gather: fewer would make most turns empty.
@@ -19,12 +24,13 @@ const QUIET: u32 = 400;
 const WINDOW: Duration = Duration::from_millis(20);
 /// How long media shards may be left asleep under load. A packet that needs what they were told
 /// wakes them, and they read what they were told before they look at it.
-const ROUSE: Duration = Duration::from_millis(4);
+const ROUSE: Duration = Duration::from_millis(8);
 
 /// What the loop knows of its load.
 #[derive(Debug)]
 pub struct Pace {
-    busy: bool,
+    /// The length of a turn; none while little comes in.
+    busy: Option<Duration>,
     window: Instant,
     inputs: u32,
     turn: Instant,
@@ -38,7 +44,7 @@ impl Pace {
     /// At first nothing comes in.
     pub fn new(now: Instant) -> Self {
         Self {
-            busy: false,
+            busy: None,
             window: now,
             inputs: 0,
             turn: now,
@@ -60,15 +66,17 @@ impl Pace {
         self.inputs = self.inputs.saturating_add(inputs);
         let counted = now.saturating_duration_since(self.window);
         if counted >= WINDOW {
-            let limit = if self.busy { QUIET } else { BUSY };
-            self.busy = self.inputs > 1 && f64::from(self.inputs) >= per(limit, counted);
+            let limit = if self.busy.is_some() { QUIET } else { BUSY };
+            let rate = f64::from(self.inputs) / counted.as_secs_f64();
+            let busy = self.inputs > 1 && rate >= f64::from(limit);
+            let turn = || Duration::from_secs_f64(WORTH / rate).clamp(LEAST, LONGEST);
+            self.busy = busy.then(turn);
             self.window = now;
             self.inputs = 0;
         }
-        if !self.busy {
-            return None;
-        }
-        let rest = TURN.saturating_sub(now.saturating_duration_since(self.turn));
+        let rest = self
+            .busy?
+            .saturating_sub(now.saturating_duration_since(self.turn));
         Some(if rest < SHORTEST {
             Duration::ZERO
         } else {
@@ -84,7 +92,7 @@ impl Pace {
         let Some(since) = self.untold else {
             return false;
         };
-        let rouses = urgent || !self.busy || now.saturating_duration_since(since) >= ROUSE;
+        let rouses = urgent || self.busy.is_none() || now.saturating_duration_since(since) >= ROUSE;
         if rouses {
             self.untold = None;
         }
@@ -96,11 +104,6 @@ impl Pace {
     pub fn turns(&self) -> [u64; 2] {
         self.turns
     }
-}
-
-/// So many a second, over a length of time.
-fn per(second: u32, time: Duration) -> f64 {
-    f64::from(second) * time.as_secs_f64()
 }
 
 #[cfg(test)]
@@ -133,22 +136,36 @@ mod tests {
     fn many_inputs_are_let_gather_until_there_are_few_again() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
+        // Two thousand a second: a turn as long as may be. Its own time counts.
         let apart = Duration::from_micros(500);
-        let rest = turns(&mut pace, start, apart, 100);
-        assert_eq!(rest, Some(TURN));
-        // The turn's own time counts.
+        assert_eq!(turns(&mut pace, start, apart, 100), Some(LONGEST));
         let now = start + Duration::from_millis(51);
         pace.begin(now, true);
         let used = Duration::from_micros(300);
-        assert_eq!(pace.end(now + used, 1), Some(TURN - used));
-        assert_eq!(pace.end(now + TURN, 1), Some(Duration::ZERO));
+        assert_eq!(pace.end(now + used, 1), Some(LONGEST - used));
+        assert_eq!(pace.end(now + LONGEST, 1), Some(Duration::ZERO));
+        let now = now + LONGEST;
         // Fewer than before, yet not few: it does not flutter.
-        let now = now + TURN;
         let apart = Duration::from_millis(2);
         assert!(turns(&mut pace, now, apart, 50).is_some());
         let now = now + Duration::from_millis(100);
         assert_eq!(turns(&mut pace, now, Duration::from_millis(5), 20), None);
-        assert_eq!(pace.turns(), [270, 1]);
+        assert_eq!(pace.turns(), [170, 1]);
+    }
+
+    #[test]
+    fn the_more_comes_in_the_shorter_is_a_turn() {
+        for (apart, expected) in [(250, LONGEST), (125, Duration::from_millis(1)), (10, LEAST)] {
+            let start = Instant::now();
+            let mut pace = Pace::new(start);
+            let apart = Duration::from_micros(apart);
+            let times = (WINDOW.as_micros() / apart.as_micros()) as u32;
+            let rest = turns(&mut pace, start, apart, times).expect("there is load");
+            assert!(
+                rest.abs_diff(expected) < Duration::from_micros(1),
+                "{rest:?}"
+            );
+        }
     }
 
     #[test]
