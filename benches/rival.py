@@ -132,8 +132,11 @@ class Role(Program):
         self.name = arguments[0]
 
     def say(self, value):
-        self.process.stdin.write(json.dumps(value).encode() + b"\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps(value).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            sys.exit(f"the {self.name} has ended; what it said stands above")
 
     def hear(self, patience=60):
         # A line is written whole, so what can be read at all is read to its end.
