@@ -199,12 +199,18 @@ impl Core {
 
 /// The Call-ID of a message of ours, which is never folded nor compact.
 fn call_id_of(message: &[u8]) -> Option<&str> {
-    const NAME: &[u8] = b"\r\nCall-ID: ";
-    let start = message
-        .windows(NAME.len())
-        .position(|window| window == NAME)?
-        + NAME.len();
-    let rest = message.get(start..)?;
-    let end = rest.iter().position(|byte| *byte == b'\r')?;
-    std::str::from_utf8(rest.get(..end)?).ok()
+    const NAME: &[u8] = b"\nCall-ID: ";
+    let mut from = 0;
+    loop {
+        from += message
+            .get(from..)?
+            .iter()
+            .position(|byte| *byte == b'\n')?;
+        let rest = message.get(from..)?;
+        if let Some(rest) = rest.strip_prefix(NAME) {
+            let end = rest.iter().position(|byte| *byte == b'\r')?;
+            return std::str::from_utf8(rest.get(..end)?).ok();
+        }
+        from += 1;
+    }
 }

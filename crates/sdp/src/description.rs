@@ -1,6 +1,7 @@
 //! A session description as a value.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use sdp_types::Session;
 use zeroize::Zeroize as _;
@@ -34,12 +35,41 @@ impl Default for Limits {
 }
 
 /// A session description (RFC 8866), received or written by us.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SessionDescription {
     session: Session,
+    /// What of it can be carried, found when it is asked for: of our own it seldom is.
+    carried: OnceLock<Carried>,
+}
+
+#[derive(Clone)]
+struct Carried {
     audios: Vec<Audio>,
     unusable: Unusable,
 }
+
+impl Carried {
+    fn find(session: &Session) -> Self {
+        let mut audios = Vec::new();
+        let mut unusable = Unusable::NoAudio;
+        for index in 0..session.medias.len() {
+            match Audio::read(session, index) {
+                Ok(audio) => audios.push(audio),
+                // The reason reported is that of the line that came nearest to being used.
+                Err(reason) => unusable = unusable.max(reason),
+            }
+        }
+        Self { audios, unusable }
+    }
+}
+
+impl PartialEq for SessionDescription {
+    fn eq(&self, other: &Self) -> bool {
+        self.session == other.session
+    }
+}
+
+impl Eq for SessionDescription {}
 
 impl SessionDescription {
     /// Reads a body within the default [`Limits`].
@@ -75,20 +105,14 @@ impl SessionDescription {
     }
 
     pub(crate) fn from_session(session: Session) -> Self {
-        let mut audios = Vec::new();
-        let mut unusable = Unusable::NoAudio;
-        for index in 0..session.medias.len() {
-            match Audio::read(&session, index) {
-                Ok(audio) => audios.push(audio),
-                // The reason reported is that of the line that came nearest to being used.
-                Err(reason) => unusable = unusable.max(reason),
-            }
-        }
         Self {
             session,
-            audios,
-            unusable,
+            carried: OnceLock::new(),
         }
+    }
+
+    fn carried(&self) -> &Carried {
+        self.carried.get_or_init(|| Carried::find(&self.session))
     }
 
     /// The body as written on the wire, CRLF line ends.
@@ -103,7 +127,7 @@ impl SessionDescription {
     /// The first audio media description that can be carried.
     #[must_use]
     pub fn audio(&self) -> Option<&Audio> {
-        self.audios.first()
+        self.carried().audios.first()
     }
 
     /// The first audio media description that can be carried, or why there is none.
@@ -111,20 +135,25 @@ impl SessionDescription {
     /// # Errors
     /// [`Unusable`], the reason of the line that came nearest.
     pub fn usable_audio(&self) -> Result<&Audio, Unusable> {
-        self.audios.first().ok_or(self.unusable)
+        let carried = self.carried();
+        carried.audios.first().ok_or(carried.unusable)
     }
 
     /// The audio media description that a leg answers which is `secure` (SRTP), or is not: the first
     /// usable one of its kind. An offer may have one of each.
     #[must_use]
     pub fn audio_for(&self, secure: bool) -> Option<&Audio> {
-        self.audios
+        self.carried()
+            .audios
             .iter()
             .find(|audio| audio.profile.is_secure() == secure)
     }
 
     pub(crate) fn audio_at(&self, index: usize) -> Option<&Audio> {
-        self.audios.iter().find(|audio| audio.index == index)
+        self.carried()
+            .audios
+            .iter()
+            .find(|audio| audio.index == index)
     }
 
     /// How many media descriptions there are.
@@ -181,7 +210,7 @@ impl fmt::Debug for SessionDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionDescription")
             .field("media", &self.session.medias.len())
-            .field("audio", &self.audios)
+            .field("audio", &self.carried().audios)
             .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,9 @@ const INLINE: usize = 2;
 /// Header fields that room is made for at once; a carrier's INVITE has about 25.
 const USUAL: usize = 16;
 
+/// Octets of names and values that room is made for at once in a message of our own.
+const USUAL_TEXT: usize = 512;
+
 /// The header fields of a message: order, names as written and values byte for byte.
 ///
 /// Fields that were parsed share the message's buffer, those that were added are in a second one.
@@ -295,6 +298,9 @@ impl Headers {
     fn make_room(&mut self) {
         if self.fields.is_empty() {
             self.fields.reserve(USUAL);
+            if self.received.is_empty() {
+                self.added.reserve(USUAL_TEXT);
+            }
         }
     }
 
@@ -316,7 +322,6 @@ impl Headers {
         self.make_room();
         self.tidy();
         let start = self.added.len();
-        self.added.reserve(name.len() + value.len());
         self.added.extend_from_slice(name);
         let value_start = self.added.len();
         if memchr::memchr3(b'\r', b'\n', 0, value).is_none() {

@@ -54,7 +54,6 @@ impl UserAgent {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        let request = client.request.clone();
         let Some(attempt) = client.attempt() else {
             return;
         };
@@ -67,10 +66,14 @@ impl UserAgent {
             return;
         };
         let via = attempt.via.clone();
+        let request = &client.request;
         let (next, verdict) = machine.on_response(&pace, response.status, || {
-            ack_of_refusal(&request, &response, &via)
+            ack_of_refusal(request, &response, &via)
         });
         let over = next.is_none();
+        let Some(attempt) = client.attempt() else {
+            return;
+        };
         attempt.machine = next.map(ClientMachine::Invite);
         let hop = attempt.hop.clone();
         self.schedule_client(key);
