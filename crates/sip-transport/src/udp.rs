@@ -204,6 +204,7 @@ impl UdpListener {
 }
 
 impl Flushed {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the library's enum is open")]
     fn fail(&mut self, datagram: &Outgoing, error: Errno) {
         let error = match error {
             Errno::EAGAIN | Errno::ENOBUFS => {
