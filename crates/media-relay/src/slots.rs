@@ -108,6 +108,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
 
     use proptest::prelude::*;
 
@@ -122,9 +123,9 @@ mod tests {
                 if !insert {
                     slots.remove(pair);
                     model.remove(&pair);
-                } else if !model.contains_key(&pair) {
+                } else if let Entry::Vacant(entry) = model.entry(pair) {
                     slots.insert(pair, at);
-                    model.insert(pair, at);
+                    entry.insert(at);
                 }
                 prop_assert!(2 * model.len() <= slots.places.len());
                 for pair in (0..3).flat_map(|shard| (0..40).map(move |n| PortPairId(shard << 24 | n))) {

@@ -306,10 +306,10 @@ impl Headers {
 
     fn add_named(&mut self, name: &HeaderName, value: &[u8]) -> Option<Field> {
         let text = name.canonical().as_bytes();
-        match name {
-            HeaderName::Other(_) => self.add(text, value),
-            known => self.add_known(known.normal_index(), text, value),
+        if let HeaderName::Other(_) = name {
+            return self.add(text, value);
         }
+        self.add_known(name.normal_index(), text, value)
     }
 
     fn add(&mut self, name: &[u8], value: &[u8]) -> Option<Field> {
