@@ -215,15 +215,16 @@ impl Device {
         let mut pairs: BTreeMap<u8, Vec<PortPair>> = BTreeMap::new();
         let mut bound = 0;
         while bound < usize::from(count * shards) {
-            match self.event()? {
-                MediaEvent::PortsBound { pairs: more } => {
-                    bound += more.len();
-                    for pair in more {
-                        pairs.entry(pair.shard.0).or_default().push(pair);
-                    }
-                }
-                MediaEvent::PortsFailed { missing, .. } => bail!("{missing} ports are missing"),
-                other => bail!("unexpected: {other:?}"),
+            let event = self.event()?;
+            if let MediaEvent::PortsFailed { missing, .. } = event {
+                bail!("{missing} ports are missing");
+            }
+            let MediaEvent::PortsBound { pairs: more } = event else {
+                bail!("unexpected: {event:?}");
+            };
+            bound += more.len();
+            for pair in more {
+                pairs.entry(pair.shard.0).or_default().push(pair);
             }
         }
         for shelf in pairs.values_mut() {
@@ -236,10 +237,14 @@ impl Device {
     fn arrived(&mut self, leg: LegId) -> Result<()> {
         self.tell(MediaCommand::Checkpoint { leg })?;
         loop {
-            match self.event()? {
-                MediaEvent::LegState { leg: told, .. } if told == leg => return Ok(()),
-                MediaEvent::Failed { leg, error } => bail!("{leg:?} did not open: {error}"),
-                _ => {}
+            let event = self.event()?;
+            if let MediaEvent::Failed { leg, error } = event {
+                bail!("{leg:?} did not open: {error}");
+            }
+            if let MediaEvent::LegState { leg: told, .. } = event
+                && told == leg
+            {
+                return Ok(());
             }
         }
     }

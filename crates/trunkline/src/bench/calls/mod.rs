@@ -71,6 +71,9 @@ pub(crate) enum Far {
     Tls,
 }
 
+/// Calls a second that were tried, and whether they were carried.
+type Rungs = Vec<(f64, bool)>;
+
 impl Far {
     fn name(self) -> &'static str {
         match self {
@@ -246,7 +249,7 @@ impl Lab {
 
     /// Doubles the rate until a call fails or a message is sent twice, then halves the gap until
     /// it is a tenth.
-    fn ladder(&mut self, usual: &Trial) -> Result<(Option<Trial>, Vec<(f64, bool)>)> {
+    fn ladder(&mut self, usual: &Trial) -> Result<(Option<Trial>, Rungs)> {
         let mut best = usual.told.spotless().then(|| usual.clone());
         let mut reached = best.as_ref().map_or(USUAL / 8.0, |_| USUAL);
         let (mut tried, mut end) = (Vec::new(), None);

@@ -193,7 +193,7 @@ mod tests {
             a: SocketAddr::from(([127, 0, 0, 1], 10_000 + 2 * n)),
             b: SocketAddr::from(([127, 0, 0, 1], 20_000 + 2 * n)),
             key_a: None,
-            key_b: kind.secure()[1].then(|| Key([n as u8; 30])),
+            key_b: kind.secure()[1].then_some(Key([n as u8; 30])),
         };
         Plan {
             kind,

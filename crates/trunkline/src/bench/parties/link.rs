@@ -74,10 +74,11 @@ impl Link {
     /// Has a wait end when somebody says something.
     pub(super) fn watch(&self, epoll: &Epoll) -> Result<()> {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, DOOR);
-        Ok(match self {
+        match self {
             Self::Udp(socket) => epoll.add(socket.as_fd(), event)?,
             Self::Tls(tls) => epoll.add(tls.listener.as_fd(), event)?,
-        })
+        }
+        Ok(())
     }
 
     /// Says something. What cannot be said is lost; over UDP it is said again.

@@ -211,7 +211,7 @@ impl Parties {
     }
 
     /// Asks every tenth of a second.
-    fn ping(&mut self) -> Result<Told> {
+    fn ping(&self) -> Result<Told> {
         let mut buffer = [0; 4096];
         for n in 1..=300 {
             self.caller.ping(n);
