@@ -164,6 +164,10 @@ fn a_link_that_goes_away_fails_and_is_found_again() {
         let lost = mouth.send("198.51.100.1", &v4, 4, 172);
         assert_eq!((lost.sent, lost.full + lost.failed), (0, 4));
         ip("link set here0 up");
+        // What was known of the link is not believed any more.
+        let by_kernel = mouth.by_kernel();
+        mouth.deliver("198.51.100.1", &v4, 4, 172);
+        assert_eq!(mouth.by_kernel(), by_kernel + 4);
         for _ in 0..3 {
             mouth.later();
             mouth.deliver("198.51.100.1", &v4, 4, 172);

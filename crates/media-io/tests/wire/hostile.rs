@@ -85,7 +85,8 @@ pub(crate) fn a_flood_of_forgeries_at_one_call_loses_no_packet_of_another(path: 
         assert_eq!((stats.received, stats.sent), (0, 0));
         // A path may have turned most of it away before anybody looked.
         let turned_away = stats.dropped[media_relay::DropReason::TurnedAway];
-        assert!(stats.dropped[reason] > 0, "{:?}", stats.dropped);
+        let looked_at = if path == PathKind::Steered { 0 } else { 1000 };
+        assert!(stats.dropped[reason] > looked_at, "{:?}", stats.dropped);
         assert!(stats.dropped.total() > 1000, "{:?}", stats.dropped);
         assert_eq!(stats.dropped.total(), stats.dropped[reason] + turned_away);
         assert!(turned_away == 0 || path == PathKind::Steered);

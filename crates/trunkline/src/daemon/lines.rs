@@ -1,5 +1,5 @@
 //! Lines that gather in memory and are written by a thread: whoever says one waits for no disk and
-//! no terminal, wakes the thread at most once in [`GATHER`], and many cost one system call.
+//! no terminal, wakes the thread at most once in `GATHER`, and many cost one system call.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -2,7 +2,7 @@
 //!
 //! Going to sleep and being woken costs as much here as handling several messages. Where little
 //! comes in, the loop waits for each thing and handles it at once. Where much comes in, it rests
-//! after each turn until about [`WORTH`] inputs should have come, and in between nobody has to
+//! after each turn until about `WORTH` inputs should have come, and in between nobody has to
 //! wake it.
 
 use std::time::{Duration, Instant};

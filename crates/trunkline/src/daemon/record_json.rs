@@ -15,7 +15,7 @@ pub fn line(record: &CallRecord) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// As [`line`], at the end of `text`.
+/// As [`line()`], at the end of `text`.
 pub fn write(record: &CallRecord, text: &mut Vec<u8>) {
     // Neither a vector nor these keys can fail.
     let _ = serde_json::to_writer(text, &Whole(record));
