@@ -19,8 +19,9 @@ pub(crate) fn alone(test: impl FnOnce() + Send) {
         ip("link set lo up");
         // The ports that the tests use are none that the kernel gives away.
         switch("ipv4/ip_local_port_range", "60000 60999");
-        for address in ["192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128"] {
-            ip(&format!("address add {address} dev lo"));
+        // Without nodad the address of IPv6 cannot be bound until the kernel's worker has been by.
+        for address in ["192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128 nodad"] {
+            ip(&format!("address add dev lo {address}"));
         }
         test();
     };
