@@ -293,6 +293,10 @@ impl<P: Path> Shard<P> {
     }
 
     fn export(&mut self, leg: LegId, ports: PortPairId, to: ShardId) {
+        let now = self.now();
+        while let Some(datagram) = self.path.next_of(ports) {
+            self.carry(now, &datagram);
+        }
         let moving = self.relay.export_leg(leg);
         let free = self.relay.leg_at(ports).is_none();
         let pair = if free { self.path.forget(ports) } else { None };

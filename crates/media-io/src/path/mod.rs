@@ -93,6 +93,14 @@ pub(crate) trait Path: Sized {
     /// Takes in a pair of another shard; `false` where that was impossible and it was closed.
     fn keep(&mut self, pair: Self::Pair) -> bool;
 
+    /// A pair is about to be taken out: the next datagram that was received for it and is not yet
+    /// carried, until there is none. Nothing is received for it any more; what the kernel still
+    /// holds goes along.
+    fn next_of(&mut self, ports: PortPairId) -> Option<Datagram> {
+        let _ = ports;
+        None
+    }
+
     /// Takes a pair out; dropping it closes its ports.
     fn forget(&mut self, ports: PortPairId) -> Option<Self::Pair>;
 

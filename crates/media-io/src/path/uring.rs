@@ -55,8 +55,10 @@ pub(crate) struct Uring {
     completions: Vec<Completion>,
     at: usize,
     current: Option<Current>,
-    /// Requests that ended and are to be made again.
-    again: Vec<(u32, Which)>,
+    /// Names of requests that ended and are to be made again, if their sockets are still there.
+    again: Vec<u64>,
+    /// The pair that is about to be taken out, whose requests have been ended.
+    leaving: Option<PortPairId>,
     /// Pairs whose peer is settled: connected once nothing waits in the port's own socket.
     settled: Vec<(PortPairId, SocketAddr)>,
 }
@@ -112,6 +114,22 @@ impl Uring {
             tracing::debug!(%error, "a receive is ended later");
         }
         self.ring.unregister(armed.file);
+    }
+
+    /// Ends what is asked of all sockets of a pair, which keep their names.
+    fn end_receives(&mut self, slot: u32) {
+        let Some(sockets) = self.armed.get(slot as usize).copied() else {
+            return;
+        };
+        for which in [Which::Rtp, Which::Rtcp, Which::Connected] {
+            if let Some(armed) = sockets[which.number() as usize] {
+                self.ring
+                    .cancel(Self::name(slot, which, armed.token), CANCEL);
+            }
+        }
+        if let Err(error) = self.ring.enter() {
+            tracing::debug!(%error, "receives are ended later");
+        }
     }
 
     fn bind_one(&mut self, interface: u16) -> io::Result<PortPair> {
@@ -194,8 +212,8 @@ impl Uring {
 
     fn received(&mut self, completion: &Completion) -> Option<Datagram> {
         let socket = self.named(completion.name);
-        if let (Some((slot, which)), false) = (socket, completion.more) {
-            self.again.push((slot, which));
+        if !completion.more {
+            self.again.push(completion.name);
         }
         let buffer = completion.buffer?;
         let datagram = socket.and_then(|(slot, which)| {
@@ -241,9 +259,11 @@ impl Uring {
 
     /// Makes requests that ended again, and connects who is settled.
     fn renew(&mut self) {
-        while let Some((slot, which)) = self.again.pop() {
-            let armed = self.armed.get(slot as usize);
-            if let Some(armed) = armed.and_then(|sockets| sockets[which.number() as usize]) {
+        while let Some(name) = self.again.pop() {
+            let Some((slot, which)) = self.named(name) else {
+                continue;
+            };
+            if let Some(armed) = self.armed[slot as usize][which.number() as usize] {
                 self.receive_on(slot, which, armed);
             }
         }
@@ -278,6 +298,7 @@ impl Path for Uring {
             at: 0,
             current: None,
             again: Vec::with_capacity(BATCH),
+            leaving: None,
             settled: Vec::new(),
         })
     }
@@ -299,7 +320,35 @@ impl Path for Uring {
         true
     }
 
+    fn next_of(&mut self, ports: PortPairId) -> Option<Datagram> {
+        self.finish();
+        let slot = self.pairs.slot(ports)?;
+        if self.leaving != Some(ports) {
+            self.leaving = Some(ports);
+            self.end_receives(slot);
+            // Behind what was taken before, and is still to be carried in its turn.
+            self.ring.completions(&mut self.completions, usize::MAX);
+        }
+        loop {
+            let waiting = self.completions.iter().skip(self.at);
+            let at = waiting.enumerate().find_map(|(n, completion)| {
+                let of = completion.name & KIND == RECEIVE
+                    && completion.buffer.is_some()
+                    && self
+                        .named(completion.name)
+                        .is_some_and(|(of, _)| of == slot);
+                of.then_some(self.at + n)
+            })?;
+            let completion = self.completions.remove(at);
+            let datagram = self.received(&completion);
+            if datagram.is_some() {
+                return datagram;
+            }
+        }
+    }
+
     fn forget(&mut self, ports: PortPairId) -> Option<Pair> {
+        self.leaving = None;
         let slot = self.pairs.slot(ports)?;
         for which in [Which::Rtp, Which::Rtcp, Which::Connected] {
             self.disarm(slot, which);

@@ -4,6 +4,7 @@ use super::*;
 
 on_every_path!(
     legs_of_two_shards_are_joined_again_and_again,
+    what_comes_while_a_leg_moves_goes_after_it,
     a_fault_ends_its_leg_and_no_other,
     stopping_says_goodbye_on_every_leg
 );
@@ -65,13 +66,7 @@ pub(crate) fn legs_of_two_shards_are_joined_again_and_again(path: PathKind) {
     }
 }
 
-#[test]
-fn what_comes_while_a_port_moves_goes_after_it() {
-    what_comes_while_a_leg_moves(PathKind::Epoll);
-    namespace::alone(|| what_comes_while_a_leg_moves(PathKind::Steered));
-}
-
-fn what_comes_while_a_leg_moves(path: PathKind) {
+pub(crate) fn what_comes_while_a_leg_moves_goes_after_it(path: PathKind) {
     let mut plane = Plane::start(path, LOOPBACK, 28_220..=28_259);
     let pairs = [plane.bind(0, 1)[0], plane.bind(1, 1)[0]];
     let (mut a, b) = (Party::plain(LOOPBACK, 1), Party::plain(LOOPBACK, 2));
