@@ -19,6 +19,7 @@ mod generate;
 mod histogram;
 mod machine;
 mod media;
+mod outlet;
 mod parties;
 mod picture;
 mod role;

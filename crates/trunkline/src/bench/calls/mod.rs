@@ -3,14 +3,14 @@
 mod gateway;
 mod report;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::machine;
+use super::outlet::Outlet;
 use super::parties::{Errand, Told};
 use super::role::Role;
 use crate::output;
@@ -52,12 +52,8 @@ pub(crate) struct CallsArgs {
     /// The core that the parties run on
     #[arg(long)]
     generator_core: Option<usize>,
-    /// Write the report as JSON; `-` prints it instead of the table
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Draw the report
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    #[command(flatten)]
+    outlet: Outlet,
 }
 
 /// How the called party is reached.
@@ -142,19 +138,8 @@ pub(crate) fn run(args: &CallsArgs) -> Result<bool> {
         memory_a_call,
         does_not_prove: report::CAVEATS.map(str::to_owned).to_vec(),
     };
-    let json = serde_json::to_string_pretty(&report)?;
-    match &args.json {
-        Some(file) if file.as_os_str() == "-" => output::line(json),
-        Some(file) => {
-            std::fs::write(file, json + "\n").with_context(|| file.display().to_string())?;
-            output::line(report::Table(&report));
-        }
-        None => output::line(report::Table(&report)),
-    }
-    if let Some(file) = &args.svg {
-        let picture = report::picture(&report).to_string();
-        std::fs::write(file, picture).with_context(|| file.display().to_string())?;
-    }
+    let picture = || report::picture(&report).to_string();
+    args.outlet.tell(&report, report::Table(&report), picture)?;
     Ok(report.fine)
 }
 

@@ -3,13 +3,12 @@
 mod report;
 mod trial;
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::floor::Floor;
+use super::outlet::Outlet;
 use super::role::Role;
 use super::wire::Kind;
 use super::{Path, machine};
@@ -44,12 +43,8 @@ pub(crate) struct MediaArgs {
     /// The core that the generator runs on
     #[arg(long)]
     generator_core: Option<usize>,
-    /// Write the report as JSON; `-` prints it instead of the table
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Draw the report
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    #[command(flatten)]
+    outlet: Outlet,
     /// Hold back one packet in N, to see that it is noticed
     #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
     plant_loss: u64,
@@ -174,19 +169,8 @@ pub(crate) fn run(args: &MediaArgs) -> Result<bool> {
         results,
         does_not_prove: report::CAVEATS.map(str::to_owned).to_vec(),
     };
-    let json = serde_json::to_string_pretty(&report)?;
-    match &args.json {
-        Some(file) if file.as_os_str() == "-" => output::line(json),
-        Some(file) => {
-            std::fs::write(file, json + "\n").with_context(|| file.display().to_string())?;
-            output::line(report::Table(&report));
-        }
-        None => output::line(report::Table(&report)),
-    }
-    if let Some(file) = &args.svg {
-        let picture = report::picture(&report).to_string();
-        std::fs::write(file, picture).with_context(|| file.display().to_string())?;
-    }
+    let picture = || report::picture(&report).to_string();
+    args.outlet.tell(&report, report::Table(&report), picture)?;
     Ok(report.fine)
 }
 
