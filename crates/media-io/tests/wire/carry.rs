@@ -12,13 +12,8 @@ on_every_path!(
 
 pub(crate) fn audio_crosses_between_plain_and_srtp(path: PathKind) {
     let mut plane = Plane::start(path, LOOPBACK, 41_000..=41_039);
-    let pairs = plane.bind(0, 2);
-    let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
-    plane.open(1, pairs[0], a.params());
-    plane.open(2, pairs[1], b.params());
-    plane.join(1, 2);
-    plane.settle(1);
-    talk(&mut a, &mut b, [pairs[0], pairs[1]], 200);
+    let (pairs, [mut a, mut b]) = plane.call(0, LOOPBACK);
+    talk(&mut a, &mut b, pairs, 200);
     for leg in [1, 2] {
         let stats = plane.close(leg);
         assert_eq!((stats.received, stats.sent, stats.lost), (200, 200, 0));
@@ -37,25 +32,15 @@ pub(crate) fn ipv6_is_served_alike(path: PathKind) {
         return; // a machine without IPv6
     }
     let mut plane = Plane::start(path, bind, 41_220..=41_239);
-    let pairs = plane.bind(0, 2);
-    let (mut a, mut b) = (Party::plain(bind, 1), Party::secure(bind, 2));
-    plane.open(1, pairs[0], a.params());
-    plane.open(2, pairs[1], b.params());
-    plane.join(1, 2);
-    plane.settle(1);
-    talk(&mut a, &mut b, [pairs[0], pairs[1]], 50);
+    let (pairs, [mut a, mut b]) = plane.call(0, bind);
+    talk(&mut a, &mut b, pairs, 50);
 }
 
 pub(crate) fn any_address_is_served_alike(path: PathKind) {
     let mut plane = Plane::start(path, Ipv4Addr::UNSPECIFIED.into(), 28_260..=28_279);
-    let pairs = plane.bind(0, 2);
-    let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
-    plane.open(1, pairs[0], a.params());
-    plane.open(2, pairs[1], b.params());
-    plane.join(1, 2);
-    plane.settle(1);
+    let (pairs, [mut a, mut b]) = plane.call(0, LOOPBACK);
     // As the parties reach them, and as they are answered.
-    let pairs = [pairs[0], pairs[1]].map(|pair| PortPair {
+    let pairs = pairs.map(|pair| PortPair {
         rtp: SocketAddr::new(LOOPBACK, pair.rtp.port()),
         ..pair
     });
@@ -64,13 +49,8 @@ pub(crate) fn any_address_is_served_alike(path: PathKind) {
 
 pub(crate) fn a_port_that_moves_is_heard_again_within_300_ms(path: PathKind) {
     let mut plane = Plane::start(path, LOOPBACK, 41_080..=41_119);
-    let pairs = plane.bind(1, 2);
-    let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
-    plane.open(1, pairs[0], a.params());
-    plane.open(2, pairs[1], b.params());
-    plane.join(1, 2);
-    plane.settle(1);
-    talk(&mut a, &mut b, [pairs[0], pairs[1]], 20);
+    let (pairs, [mut a, mut b]) = plane.call(1, LOOPBACK);
+    talk(&mut a, &mut b, pairs, 20);
 
     a.socket = Party::plain(LOOPBACK, 1).socket;
     b.socket
@@ -83,7 +63,7 @@ pub(crate) fn a_port_that_moves_is_heard_again_within_300_ms(path: PathKind) {
     });
     assert!(heard, "heard again in time");
     b.socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    talk(&mut a, &mut b, [pairs[0], pairs[1]], 50);
+    talk(&mut a, &mut b, pairs, 50);
     assert_eq!(plane.close(1).moves, 1);
 }
 

@@ -5,9 +5,9 @@ use super::*;
 on_every_path!(ports_run_out_and_wrong_commands_are_told);
 
 pub(crate) fn ports_run_out_and_wrong_commands_are_told(path: PathKind) {
-    let taken = UdpSocket::bind((LOOPBACK, shifted(path, 41_206))).unwrap();
-    let mut plane = Plane::start(path, LOOPBACK, 41_201..=41_219);
-    // Pairs from 41202 to 41218, of which 41218 has no second port; odd ones are shard 1's.
+    let taken = UdpSocket::bind((LOOPBACK, shifted(path, 28_306))).unwrap();
+    let mut plane = Plane::start(path, LOOPBACK, 28_301..=28_319);
+    // Pairs from 28302 to 28318, of which 28318 has no second port; odd ones are shard 1's.
     let even = plane.bind(0, 10);
     let mut missing = plane.event(|event| match event {
         MediaEvent::PortsFailed { missing, .. } => Some(*missing),
@@ -16,7 +16,7 @@ pub(crate) fn ports_run_out_and_wrong_commands_are_told(path: PathKind) {
     assert_eq!((even.len(), missing), (4, 6));
     assert!(
         even.iter()
-            .all(|pair| pair.rtp.port() % 4 == 2 && pair.rtp.port() != shifted(path, 41_206))
+            .all(|pair| pair.rtp.port() % 4 == 2 && pair.rtp.port() != shifted(path, 28_306))
     );
     assert!(
         even.iter()

@@ -57,13 +57,8 @@ fn carries_without_io_uring(choice: PathChoice, ports: RangeInclusive<u16>) {
         reason.contains("io_uring") && reason.contains("not permitted"),
         "{reason}"
     );
-    let pairs = plane.bind(0, 2);
-    let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
-    plane.open(1, pairs[0], a.params());
-    plane.open(2, pairs[1], b.params());
-    plane.join(1, 2);
-    plane.settle(1);
-    talk(&mut a, &mut b, [pairs[0], pairs[1]], 100);
+    let (pairs, [mut a, mut b]) = plane.call(0, LOOPBACK);
+    talk(&mut a, &mut b, pairs, 100);
 }
 
 #[test]
@@ -125,13 +120,8 @@ fn steering_without_its_rights_gives_way_and_says_which_is_missing() {
             assert_ne!(path.kind, PathKind::Steered);
             let reason = format!("steered: the process lacks {missing})");
             assert!(path.reason.ends_with(&reason), "{}", path.reason);
-            let pairs = plane.bind(0, 2);
-            let (mut a, mut b) = (Party::plain(HOST, 1), Party::secure(HOST, 2));
-            plane.open(1, pairs[0], a.params());
-            plane.open(2, pairs[1], b.params());
-            plane.join(1, 2);
-            plane.settle(1);
-            talk(&mut a, &mut b, [pairs[0], pairs[1]], 20);
+            let (pairs, [mut a, mut b]) = plane.call(0, HOST);
+            talk(&mut a, &mut b, pairs, 20);
         });
     }
 }

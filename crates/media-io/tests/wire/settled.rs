@@ -13,13 +13,7 @@ on_every_path!(
 /// A call between a plain and a secure party, far enough on that both are settled.
 fn settled_call(path: PathKind, ports: RangeInclusive<u16>) -> (Plane, [PortPair; 2], [Party; 2]) {
     let mut plane = Plane::start(path, LOOPBACK, ports);
-    let pairs = plane.bind(0, 2);
-    let (mut a, mut b) = (Party::plain(LOOPBACK, 1), Party::secure(LOOPBACK, 2));
-    plane.open(1, pairs[0], a.params());
-    plane.open(2, pairs[1], b.params());
-    plane.join(1, 2);
-    plane.settle(1);
-    let pairs = [pairs[0], pairs[1]];
+    let (pairs, [mut a, mut b]) = plane.call(0, LOOPBACK);
     talk(&mut a, &mut b, pairs, 100);
     (plane, pairs, [a, b])
 }
