@@ -26,6 +26,7 @@ mod command;
 mod convert;
 mod dtmf;
 mod event;
+mod foresee;
 mod forward;
 mod leg;
 mod listen;
@@ -49,6 +50,7 @@ pub use command::{
 };
 pub use convert::{Conversion, Converter, Ticket};
 pub use event::{LegCheckpoint, MediaError, MediaEvent};
+pub use foresee::Fetch;
 pub use quality::{Bursts, Impairment};
 pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verdict};
 pub use source::{Source, ToneCodec};

@@ -5,6 +5,7 @@ use rtp::srtp::{ReplayWindow, StreamState, WindowError};
 use rtp::{ExtendedSequence, SrtpError, SrtpOutbound, SrtpState};
 
 use crate::event::LegCheckpoint;
+use crate::foresee::Fetch;
 use crate::{DropReason, LegId, SrtpParams};
 
 /// How far a restored sender leaps ahead before it makes packets under a new offset: as many as may
@@ -219,6 +220,13 @@ impl Outbound {
             mapping.timestamp_offset = next.wrapping_sub(timestamp);
         }
         mapping
+    }
+
+    /// Names what a packet will be sealed with.
+    pub(crate) fn foresee_sealing(&self, fetch: &mut impl Fetch) {
+        if let Some(secure) = &self.srtp {
+            fetch.fetch(&**secure);
+        }
     }
 
     /// Makes the RTP packet in `buf[..len]` ready for the wire.

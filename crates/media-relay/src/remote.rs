@@ -8,6 +8,7 @@ use rtp::srtp::{StreamState, Unprotected};
 use rtp::{Header, SrtpError, SrtpInbound, SrtpState};
 
 use crate::event::LegCheckpoint;
+use crate::foresee::Fetch;
 use crate::streams::Stream;
 use crate::{DropReason, LatchPolicy, RemoteCandidate};
 
@@ -96,6 +97,13 @@ impl Remote {
             self.destination()
         } else {
             self.latched_rtcp.unwrap_or(self.rtcp)
+        }
+    }
+
+    /// Names what a packet will be opened with.
+    pub(crate) fn foresee_opening(&self, fetch: &mut impl Fetch) {
+        if let Some(srtp) = &self.srtp {
+            fetch.fetch(&**srtp);
         }
     }
 

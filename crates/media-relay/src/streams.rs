@@ -6,6 +6,7 @@ use ambient::Moment;
 use rtp::srtp::{ReplayWindow, WindowError};
 use rtp::{ExtendedSequence, Header, ReceptionStats};
 
+use crate::foresee::Fetch;
 use crate::outbound::clock_units;
 use crate::quality::{Impairment, LossRuns};
 use crate::{DropReason, LegParams, LegStats};
@@ -74,6 +75,14 @@ impl Streams {
 
     pub(crate) fn current_mut(&mut self) -> Option<&mut Stream> {
         self.slots.get_mut(self.current?)?.as_mut()
+    }
+
+    /// Names what counting a packet of the present stream will touch.
+    pub(crate) fn foresee_hearing(&self, fetch: &mut impl Fetch) {
+        fetch.fetch(&self.current);
+        fetch.fetch(&self.slots[0]);
+        fetch.fetch(&self.losses);
+        fetch.fetch(&self.count);
     }
 
     /// When the leg was heard last.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use media_relay::{Arrival, PortPair, PortPairId, TAILROOM, Transmit};
+use media_relay::{Arrival, Fetch, PortPair, PortPairId, TAILROOM, Transmit};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
@@ -20,9 +20,17 @@ use crate::counters::{ShardCounters, count};
 const WAKE: u64 = u64::MAX;
 /// Datagrams taken from one socket before the next one's turn.
 const PER_SOCKET: usize = 16;
+/// Datagrams taken from a port's own socket before the one beside it is heard, where it does not
+/// run dry: more than it holds.
+const RESIDUE: usize = 512;
 /// With so many sockets ready one datagram is taken from each: asking a socket that had one whether
 /// it has another costs more than being told of it by the next wait.
 const MANY: usize = 8;
+
+/// The datum of an RTP port's own socket.
+fn own(slot: u32) -> u64 {
+    u64::from(slot) << 2 | u64::from(Which::Rtp.number())
+}
 
 /// Sockets watched by epoll.
 pub(crate) struct Epolled {
@@ -36,8 +44,11 @@ pub(crate) struct Epolled {
     at: usize,
     /// Datagrams taken from the socket that is being read.
     taken: usize,
-    /// Where a socket is to be connected, once nothing waits in the port's own.
+    /// Where a socket is to be connected.
     settled: Option<(u32, SocketAddr)>,
+    /// Where one was connected: it is heard once nothing waits in the port's own, so that nothing
+    /// is overtaken. Rarely any.
+    unheard: Vec<u32>,
     buf: Box<[u8; MAX_DATAGRAM + TAILROOM]>,
 }
 
@@ -81,6 +92,7 @@ impl Epolled {
     }
 
     fn disconnect(&mut self, slot: u32) {
+        self.unheard.retain(|unheard| *unheard != slot);
         // Closing a socket takes it out of the epoll instance.
         let closed = self.pairs.get_mut(slot).and_then(Pair::disconnect);
         if closed.is_some() {
@@ -88,23 +100,52 @@ impl Epolled {
         }
     }
 
-    /// Connects a socket to a peer that is settled. The port's own is empty: what comes from now on
-    /// overtakes nothing.
+    /// Connects a socket to a peer that is settled. What comes from now on waits in it.
     fn connect(&mut self, slot: u32, peer: SocketAddr) {
         self.disconnect(slot);
         let dscp = self.pairs.dscp();
         let Some(pair) = self.pairs.get_mut(slot) else {
             return;
         };
-        let connected = pair.connect(peer, dscp);
-        let pair = self.pairs.get(slot).expect("the pair is there");
-        let watched = connected.and_then(|()| self.watch(slot, pair, Which::Connected));
-        match watched {
-            Ok(()) => count(&self.counters.connected),
+        match pair.connect(peer, dscp) {
+            Ok(()) => {
+                count(&self.counters.connected);
+                self.unheard.push(slot);
+            }
             Err(error) => {
                 tracing::debug!(%error, %peer, "a media socket is not connected to its peer");
-                let _ = self.pairs.get_mut(slot).and_then(Pair::disconnect);
             }
+        }
+    }
+
+    /// The port's own socket has nothing more: now the one beside it is heard.
+    fn hear(&mut self, slot: u32) {
+        self.unheard.retain(|unheard| *unheard != slot);
+        let watch = |pair| self.watch(slot, pair, Which::Connected);
+        if let Some(Err(error)) = self.pairs.get(slot).map(watch) {
+            tracing::warn!(%error, "a connected media socket cannot be watched");
+            self.disconnect(slot);
+        }
+    }
+
+    /// The slot whose port's own socket this is the datum of, if what it has is to be read to the
+    /// last.
+    fn last_of(&self, datum: u64) -> Option<u32> {
+        let mut unheard = self.unheard.iter().copied();
+        unheard.find(|slot| own(*slot) == datum)
+    }
+
+    /// Hears those whose ports' own sockets are not among the ready ones. Others are read until they
+    /// are empty; the last batch may have ended before that.
+    fn hear_the_empty(&mut self) {
+        if self.unheard.is_empty() {
+            return;
+        }
+        let ready = &self.ready[..self.filled];
+        let is_empty = |slot: &u32| ready.iter().all(|event| event.data() != own(*slot));
+        let empty: Vec<_> = self.unheard.iter().copied().filter(is_empty).collect();
+        for slot in empty {
+            self.hear(slot);
         }
     }
 
@@ -115,16 +156,11 @@ impl Epolled {
 
     /// Goes on to the next socket; the one before is empty, or had its turn.
     fn turn(&mut self) {
+        if let Some(slot) = self.last_of(self.ready[self.at].data()) {
+            self.hear(slot);
+        }
         self.at += 1;
         self.taken = 0;
-    }
-
-    /// The port's own socket has nothing more: now its peer's may be connected.
-    fn drained(&mut self) {
-        if let Some((slot, peer)) = self.settled.take() {
-            self.connect(slot, peer);
-        }
-        self.turn();
     }
 
     fn receive(&mut self, datum: u64) -> Result<Option<Datagram>, io::Error> {
@@ -202,6 +238,7 @@ impl Path for Epolled {
             at: 0,
             taken: 0,
             settled: None,
+            unheard: Vec::new(),
             buf: Box::new([0; MAX_DATAGRAM + TAILROOM]),
         })
     }
@@ -227,6 +264,10 @@ impl Path for Epolled {
     }
 
     fn forget(&mut self, ports: PortPairId) -> Option<Pair> {
+        let slot = self.pairs.slot(ports)?;
+        if self.unheard.contains(&slot) {
+            self.hear(slot);
+        }
         let (_, pair) = self.pairs.remove(ports)?;
         for which in [Which::Rtp, Which::Rtcp, Which::Connected] {
             let Some(socket) = pair.socket(which) else {
@@ -265,6 +306,7 @@ impl Path for Epolled {
         self.filled = self
             .epoll
             .wait(&mut self.ready[..], EpollTimeout::from(millis))?;
+        self.hear_the_empty();
         Ok(())
     }
 
@@ -277,8 +319,15 @@ impl Path for Epolled {
                 self.turn();
                 continue;
             }
-            let most = if self.filled >= MANY { 1 } else { PER_SOCKET };
-            if self.taken >= most && self.settled.is_none() {
+            if let Some((slot, peer)) = self.settled.take() {
+                self.connect(slot, peer);
+            }
+            let most = match self.last_of(datum) {
+                Some(_) => RESIDUE,
+                None if self.filled >= MANY => 1,
+                None => PER_SOCKET,
+            };
+            if self.taken >= most {
                 self.turn();
                 continue;
             }
@@ -286,18 +335,25 @@ impl Path for Epolled {
             match self.receive(datum) {
                 Ok(Some(datagram)) => return Some(datagram),
                 Ok(None) => self.turn(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.drained(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.turn(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // An ICMP error of an earlier send; the socket goes on.
                 Err(_) => count(&self.counters.receive_failed),
             }
-            if self.taken > 4 * PER_SOCKET {
-                // It does not run dry: its peer's socket must wait for another time.
-                self.settled = None;
-                self.turn();
-            }
         }
         None
+    }
+
+    fn coming(&self, ahead: usize) -> Option<PortPairId> {
+        let next = self.at + usize::from(self.taken > 0);
+        let event = self.ready[..self.filled].get(next + ahead)?;
+        self.pairs.id((event.data() >> 2) as u32)
+    }
+
+    fn foresee(&self, ports: PortPairId, fetch: &mut impl Fetch) {
+        if let Some(slot) = self.pairs.slot(ports) {
+            self.pairs.foresee(slot, fetch);
+        }
     }
 
     fn buffer(&mut self) -> &mut [u8] {

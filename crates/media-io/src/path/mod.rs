@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media_relay::{Arrival, PortPair, PortPairId, ShardId, Transmit};
+use media_relay::{Arrival, Fetch, PortPair, PortPairId, ShardId, Transmit};
 use nix::errno::Errno;
 use nix::sys::eventfd::EventFd;
 
@@ -122,6 +122,16 @@ pub(crate) trait Path: Sized {
 
     /// The next datagram that came in since the last wait.
     fn next(&mut self) -> Option<Datagram>;
+
+    /// The ports of the datagram that will be taken `ahead` datagrams after the next one, where
+    /// that is known. A guess: nothing depends on it but speed.
+    fn coming(&self, ahead: usize) -> Option<PortPairId> {
+        let _ = ahead;
+        None
+    }
+
+    /// Names what sending from a pair, or receiving for it, reads.
+    fn foresee(&self, ports: PortPairId, fetch: &mut impl Fetch);
 
     /// The octets of the last datagram, with [`TAILROOM`](media_relay::TAILROOM) behind them.
     fn buffer(&mut self) -> &mut [u8];

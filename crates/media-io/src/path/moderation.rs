@@ -8,7 +8,7 @@ use media_relay::Moment;
 /// Below so many datagrams a second each is carried as it comes.
 const FROM: u64 = 3_000;
 /// Datagrams that one wake-up should serve.
-const TOGETHER: u64 = 32;
+const TOGETHER: u64 = 64;
 /// The shortest and longest time that datagrams gather.
 const LEAST: Duration = Duration::from_micros(300);
 const MOST: Duration = Duration::from_millis(1);
@@ -65,9 +65,9 @@ mod tests {
         assert_eq!(at_rate(100), None);
         assert_eq!(at_rate(2_500), None);
         assert_eq!(at_rate(5_000), Some(MOST));
-        let busy = at_rate(50_000).unwrap();
+        let busy = at_rate(100_000).unwrap();
         assert!((600..=680).contains(&busy.as_micros()), "{busy:?}");
-        assert_eq!(at_rate(200_000), Some(LEAST));
+        assert_eq!(at_rate(250_000), Some(LEAST));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use media_relay::{Arrival, PortPair, PortPairId, ShardId};
+use media_relay::{Arrival, Fetch, PortPair, PortPairId, ShardId};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
@@ -210,6 +210,8 @@ pub(crate) struct Pairs {
     dscp: u8,
     ranges: Vec<Range>,
     slots: Vec<Option<Pair>>,
+    /// The numbers of the pairs, close together.
+    ids: Vec<PortPairId>,
     free: Vec<u32>,
     by_id: HashMap<PortPairId, u32, BuildHasherDefault<OwnNumbers>>,
     /// Pairs bound so far: the number of the next one.
@@ -224,6 +226,7 @@ impl Pairs {
             dscp: config.dscp,
             ranges: config.interfaces.iter().cloned().map(range).collect(),
             slots: Vec::new(),
+            ids: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::default(),
             numbers: 0,
@@ -240,6 +243,19 @@ impl Pairs {
 
     pub(crate) fn slot(&self, ports: PortPairId) -> Option<u32> {
         self.by_id.get(&ports).copied()
+    }
+
+    /// The number of the pair that is, or was last, in a slot.
+    pub(crate) fn id(&self, slot: u32) -> Option<PortPairId> {
+        self.ids.get(slot as usize).copied()
+    }
+
+    /// Names what sending from the pair in a slot, or receiving for it, reads.
+    pub(crate) fn foresee(&self, slot: u32, fetch: &mut impl Fetch) {
+        // Whether it holds a pair is not looked at: that would wait for it.
+        if let Some(slot) = self.slots.get(slot as usize) {
+            fetch.fetch(slot);
+        }
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&Pair> {
@@ -297,9 +313,11 @@ impl Pairs {
     pub(crate) fn insert(&mut self, pair: Pair) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
+            self.ids.push(pair.ports.id);
             u32::try_from(self.slots.len() - 1).expect("pairs are bounded far below 2^32")
         });
         self.by_id.insert(pair.ports.id, slot);
+        self.ids[slot as usize] = pair.ports.id;
         self.slots[slot as usize] = Some(pair);
         slot
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use media_relay::{Arrival, PortPair, PortPairId, TAILROOM, Transmit};
+use media_relay::{Arrival, Fetch, PortPair, PortPairId, TAILROOM, Transmit};
 use nix::errno::Errno;
 use nix::sys::eventfd::EventFd;
 use nix::sys::resource::{Resource, getrlimit};
@@ -23,6 +23,8 @@ const RECEIVE: u64 = 2 << 56;
 const SEND: u64 = 3 << 56;
 const CANCEL: u64 = 4 << 56;
 const KIND: u64 = 0xff << 56;
+/// Turns that a connected socket is not heard for where a port's own does not run dry.
+const PATIENCE: u8 = 8;
 /// Tells a socket's request from that of an earlier one in its slot.
 const TOKENS: u32 = 1 << 22;
 /// Sockets that are registered at most.
@@ -59,8 +61,10 @@ pub(crate) struct Uring {
     again: Vec<u64>,
     /// The pair that is about to be taken out, whose requests have been ended.
     leaving: Option<PortPairId>,
-    /// Pairs whose peer is settled: connected once nothing waits in the port's own socket.
+    /// Pairs whose peer is settled: a socket is to be connected to it.
     settled: Vec<(PortPairId, SocketAddr)>,
+    /// Pairs whose connected sockets are not heard yet, and for how many more turns they may wait.
+    unheard: Vec<(PortPairId, u8)>,
 }
 
 impl Uring {
@@ -172,15 +176,12 @@ impl Uring {
         }
     }
 
+    /// Connects a socket to a peer that is settled. What comes from now on waits in it.
     fn connect(&mut self, ports: PortPairId, peer: SocketAddr) {
         let Some(slot) = self.pairs.slot(ports) else {
             return;
         };
         self.disconnect(slot);
-        // What waits in the port's own socket is completed first, so that nothing overtakes it.
-        if self.ring.enter().is_err() {
-            return;
-        }
         let dscp = self.pairs.dscp();
         let Some(pair) = self.pairs.get_mut(slot) else {
             return;
@@ -188,7 +189,7 @@ impl Uring {
         match pair.connect(peer, dscp) {
             Ok(()) => {
                 count(&self.counters.connected);
-                self.arm(slot, Which::Connected);
+                self.unheard.push((ports, PATIENCE));
             }
             Err(error) => {
                 tracing::debug!(%error, %peer, "a media socket is not connected to its peer");
@@ -196,8 +197,32 @@ impl Uring {
         }
     }
 
+    /// Hears connected sockets once nothing comes any more from the ports' own, so that nothing is
+    /// overtaken.
+    fn hear(&mut self) {
+        if self.unheard.is_empty() || self.ring.wait(BATCH, Duration::ZERO).is_err() {
+            return;
+        }
+        self.ring.completions(&mut self.completions, usize::MAX);
+        for (ports, patience) in std::mem::take(&mut self.unheard) {
+            let Some(slot) = self.pairs.slot(ports) else {
+                continue;
+            };
+            let connected = Which::Connected.number() as usize;
+            if self.armed[slot as usize][connected].is_some() {
+                continue; // connected twice meanwhile
+            }
+            if patience > 0 && self.is_coming(slot, Which::Rtp) {
+                self.unheard.push((ports, patience - 1));
+            } else {
+                self.arm(slot, Which::Connected);
+            }
+        }
+    }
+
+    /// Takes completions behind those that are still unread; whether there are any.
     fn take_completions(&mut self) -> bool {
-        self.completions.clear();
+        self.completions.drain(..self.at);
         self.at = 0;
         self.ring.completions(&mut self.completions, BATCH);
         !self.completions.is_empty()
@@ -253,8 +278,21 @@ impl Uring {
     fn way(&self, transmit: &Transmit) -> Option<(File, Option<SocketAddr>)> {
         let (slot, pair) = self.pairs.by_id(transmit.ports)?;
         let (which, address) = pair.way(transmit.rtcp, transmit.to);
-        let armed = self.armed.get(slot as usize)?[which.number() as usize]?;
-        Some((armed.file, address.then_some(transmit.to)))
+        let armed = self.armed.get(slot as usize)?;
+        if let Some(armed) = armed[which.number() as usize] {
+            return Some((armed.file, address.then_some(transmit.to)));
+        }
+        // One that is not heard yet is not known to the ring either.
+        let own = armed[Which::Rtp.number() as usize]?;
+        Some((own.file, Some(transmit.to)))
+    }
+
+    /// Whether something is still to be read of what came for a socket, or to be asked of it again.
+    fn is_coming(&self, slot: u32, which: Which) -> bool {
+        let mut unread = self.completions.iter().skip(self.at);
+        unread.any(|completion| {
+            completion.name & KIND == RECEIVE && self.named(completion.name) == Some((slot, which))
+        })
     }
 
     /// Makes requests that ended again, and connects who is settled.
@@ -270,6 +308,7 @@ impl Uring {
         while let Some((ports, peer)) = self.settled.pop() {
             self.connect(ports, peer);
         }
+        self.hear();
     }
 }
 
@@ -300,6 +339,7 @@ impl Path for Uring {
             again: Vec::with_capacity(BATCH),
             leaving: None,
             settled: Vec::new(),
+            unheard: Vec::new(),
         })
     }
 
@@ -392,9 +432,11 @@ impl Path for Uring {
         self.finish();
         loop {
             let Some(completion) = self.completions.get(self.at).copied() else {
-                self.renew();
                 // The kernel gives a few at a time: there may be more already.
-                if self.completions.len() == BATCH && self.take_completions() {
+                let more = self.completions.len() >= BATCH;
+                self.renew();
+                let unread = self.at < self.completions.len();
+                if unread || more && self.take_completions() {
                     continue;
                 }
                 return None;
@@ -427,6 +469,21 @@ impl Path for Uring {
                     }
                 }
                 _ => {}
+            }
+        }
+    }
+
+    fn coming(&self, ahead: usize) -> Option<PortPairId> {
+        let completion = self.completions.get(self.at + ahead)?;
+        let (slot, _) = self.named(completion.name)?;
+        self.pairs.id(slot)
+    }
+
+    fn foresee(&self, ports: PortPairId, fetch: &mut impl Fetch) {
+        if let Some(slot) = self.pairs.slot(ports) {
+            self.pairs.foresee(slot, fetch);
+            if let Some(armed) = self.armed.get(slot as usize) {
+                fetch.fetch(armed);
             }
         }
     }

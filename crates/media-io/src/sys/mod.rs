@@ -8,6 +8,7 @@
 pub mod bpf;
 pub mod mmsg;
 pub mod packet;
+pub(crate) mod prefetch;
 pub mod raw;
 pub mod steer;
 mod table;

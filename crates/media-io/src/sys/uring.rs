@@ -20,7 +20,7 @@ const REQUESTS: u32 = 512;
 /// Completions that wait to be taken.
 const COMPLETIONS: u32 = 8192;
 /// Receive buffers; a power of two.
-const BUFFERS: u16 = 1024;
+const BUFFERS: u16 = 512;
 /// Packets made elsewhere that wait to be sent.
 const COPIES: u16 = 64;
 /// The group of the receive buffers; a ring has one.

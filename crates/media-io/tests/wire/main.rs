@@ -30,6 +30,7 @@ macro_rules! on_every_path {
     };
 }
 
+mod burst;
 mod carry;
 mod commands;
 mod convert;
@@ -176,6 +177,17 @@ impl Plane {
             MediaEvent::Closed { leg: closed, stats } if closed.0 == leg => Some(*stats),
             _ => None,
         })
+    }
+
+    /// Legs 1 and 2 of this shard, joined: a plain and a secure party at `host`.
+    fn call(&mut self, shard: u8, host: IpAddr) -> ([PortPair; 2], [Party; 2]) {
+        let pairs: [PortPair; 2] = self.bind(shard, 2).try_into().unwrap();
+        let (a, b) = (Party::plain(host, 1), Party::secure(host, 2));
+        self.open(1, pairs[0], a.params());
+        self.open(2, pairs[1], b.params());
+        self.join(1, 2);
+        self.settle(1);
+        (pairs, [a, b])
     }
 
     /// Waits until all commands so far were carried out.

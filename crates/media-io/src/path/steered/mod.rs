@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use media_relay::{Arrival, Moment, PortPair, PortPairId, ShardId, TAILROOM, Transmit};
+use media_relay::{Arrival, Fetch, Moment, PortPair, PortPairId, ShardId, TAILROOM, Transmit};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
@@ -90,6 +90,8 @@ pub(crate) struct Steered {
     ear: usize,
     filled: usize,
     at: usize,
+    /// Which pairs its datagrams are for, as it was when they came.
+    coming: Vec<Option<PortPairId>>,
     /// The slot of the last datagram, and that of its pair.
     current: u16,
     current_pair: u32,
@@ -107,11 +109,15 @@ impl Steered {
     /// Receives by the ear whose turn it is, and by those after it until one has something.
     fn fill(&mut self) -> bool {
         (self.at, self.filled) = (0, 0);
+        self.coming.clear();
         while let Some(ear) = self.ears.get_mut(self.ear) {
             match ear.receiver.receive(&mut self.slots) {
                 Ok(0) => {}
                 Ok(number) => {
                     self.filled = number;
+                    let (receiver, pairs) = (&ear.receiver, &self.pairs);
+                    let ports = |n| pairs.ports_at(receiver.datagram(n)?.destination);
+                    self.coming.extend((0..number).map(ports));
                     return true;
                 }
                 Err(error) => {
@@ -343,6 +349,7 @@ impl Path for Steered {
             ear: 0,
             filled: 0,
             at: 0,
+            coming: Vec::with_capacity(RECEIVED),
             current: 0,
             current_pair: 0,
             own: 0,
@@ -437,6 +444,14 @@ impl Path for Steered {
                 return None;
             }
         }
+    }
+
+    fn coming(&self, ahead: usize) -> Option<PortPairId> {
+        self.coming.get(self.at + ahead).copied().flatten()
+    }
+
+    fn foresee(&self, ports: PortPairId, fetch: &mut impl Fetch) {
+        self.pairs.foresee(ports, fetch);
     }
 
     fn buffer(&mut self) -> &mut [u8] {

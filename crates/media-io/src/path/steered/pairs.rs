@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use media_relay::{PortPair, PortPairId, ShardId};
+use media_relay::{Fetch, PortPair, PortPairId, ShardId};
 
 use super::Common;
 use super::reserve::Hold;
@@ -127,6 +127,8 @@ pub(super) struct Pairs {
     shard: ShardId,
     ranges: Vec<Served>,
     slots: Vec<Option<Pair>>,
+    /// The numbers of the pairs, close together.
+    ids: Vec<PortPairId>,
     free: Vec<u32>,
     by_id: HashMap<PortPairId, u32, BuildHasherDefault<OwnNumbers>>,
     /// Pairs bound so far: the number of the next one.
@@ -157,6 +159,7 @@ impl Pairs {
             shard,
             ranges: config.interfaces.iter().map(serve).collect(),
             slots: Vec::new(),
+            ids: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::default(),
             numbers: 0,
@@ -174,6 +177,21 @@ impl Pairs {
 
     pub(super) fn get(&mut self, slot: u32) -> Option<&mut Pair> {
         self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The number of the pair that a port belongs to.
+    pub(super) fn ports_at(&self, port: SocketAddr) -> Option<PortPairId> {
+        let (slot, _) = self.at(port)?;
+        self.ids.get(slot as usize).copied()
+    }
+
+    /// Names what sending from a pair, or receiving for it, reads.
+    pub(super) fn foresee(&self, ports: PortPairId, fetch: &mut impl Fetch) {
+        // Whether it holds a pair is not looked at: that would wait for it.
+        let slot = self.slot(ports).map(|slot| slot as usize);
+        if let Some(slot) = slot.and_then(|slot| self.slots.get(slot)) {
+            fetch.fetch(slot);
+        }
     }
 
     pub(super) fn by_id(&mut self, ports: PortPairId) -> Option<&mut Pair> {
@@ -244,12 +262,14 @@ impl Pairs {
     pub(super) fn insert(&mut self, pair: Pair) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
+            self.ids.push(pair.ports.id);
             u32::try_from(self.slots.len() - 1).expect("pairs are bounded far below 2^32")
         });
         if let Some(place) = self.place(&pair.ports) {
             *place = slot;
         }
         self.by_id.insert(pair.ports.id, slot);
+        self.ids[slot as usize] = pair.ports.id;
         self.slots[slot as usize] = Some(pair);
     }
 
