@@ -1,5 +1,5 @@
 //! One 20 ms packet of G.711 through the relay: RTP to SRTP and back, over many joined calls in
-//! turn.
+//! turn; over 5,000 calls also with their memory fetched ahead, as a shard does.
 //!
 //! `cargo bench -p trunkline-benches --bench forward` prints nanoseconds a packet, and octets a leg
 //! of each kind keeps; `… --bench forward -- loop 1000 100000` takes 100,000 packets over 1,000
@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ambient::{Moment, Now, WallTime};
+use media_io::Prefetch;
 use media_relay::{
     Arrival, LegId, LegParams, MasterKey, MediaCommand, PortPair, PortPairId, Relay, RelayConfig,
     RemoteCandidate, ShardId, SrtpParams, TAILROOM, Verdict,
@@ -20,6 +21,8 @@ use rtp::{HeaderEdit, SrtpOutbound};
 use trunkline_benches::alloc::held;
 
 const PACKET: usize = 172;
+/// How many packets ahead the memory of a walk is named, step by step.
+const AHEAD: [u64; 3] = [12, 8, 4];
 const ROUNDS: usize = 25;
 const PER_ROUND: u64 = 4000;
 
@@ -98,13 +101,30 @@ impl Calls {
         }
     }
 
-    /// The next packet: of every call in turn, of either side in turn.
-    fn step(&mut self) {
+    /// The turn and the leg of a packet: of every call in turn, of either side in turn.
+    fn turn(&self, packet: u64) -> (u64, u64) {
         let calls = self.senders.len() as u64;
-        let (turn, call) = (self.packets / calls, self.packets % calls);
-        let (index, secure) = (turn / 2, turn % 2 == 1);
+        let (turn, call) = (packet / calls, packet % calls);
+        (turn, 2 * call + turn % 2)
+    }
+
+    /// Has the memory of the packets to come fetched.
+    fn look_ahead(&self) {
+        let [hearing, sending, sealing] = AHEAD.map(|ahead| {
+            let (_, leg) = self.turn(self.packets + ahead);
+            PortPairId(leg as u32)
+        });
+        self.relay.foresee_hearing(hearing, &mut Prefetch);
+        self.relay.foresee_sending(sending, &mut Prefetch);
+        let leaves_by = self.relay.foresee_sealing(sealing, &mut Prefetch);
+        assert!(leaves_by.is_some());
+    }
+
+    /// The next packet.
+    fn step(&mut self) {
+        let (turn, leg) = self.turn(self.packets);
+        let (index, secure, call) = (turn / 2, turn % 2 == 1, leg / 2);
         self.packets += 1;
-        let leg = 2 * call + u64::from(secure);
         let mut buf = [0x55; PACKET + TAILROOM];
         let fields = HeaderEdit {
             marker: false,
@@ -137,8 +157,11 @@ impl Calls {
         while self.relay.poll_event().is_some() {}
     }
 
-    fn run(&mut self, packets: u64) {
+    fn run(&mut self, packets: u64, ahead: bool) {
         for _ in 0..packets {
+            if ahead {
+                self.look_ahead();
+            }
             self.step();
         }
     }
@@ -167,19 +190,22 @@ fn main() {
         && mode == "loop"
     {
         let mut calls = Calls::new(calls.parse().expect("a number of calls"));
-        return calls.run(packets.parse().expect("a number of packets"));
+        return calls.run(packets.parse().expect("a number of packets"), false);
     }
-    for calls in [1, 5_000] {
+    for (calls, ahead) in [(1, false), (5_000, false), (5_000, true)] {
         let mut calls = Calls::new(calls);
-        calls.run(20_000);
+        calls.run(20_000, ahead);
         let rounds = (0..ROUNDS).map(|_| {
             let start = Instant::now();
-            calls.run(PER_ROUND);
+            calls.run(PER_ROUND, ahead);
             start.elapsed().as_nanos() as u64 / PER_ROUND
         });
         let best = rounds.min().unwrap_or_default();
         let calls = calls.senders.len();
-        println!("a packet, {calls:>5} calls: {best} ns, with what the party does for its half");
+        let how = if ahead { ", fetched ahead" } else { "" };
+        println!(
+            "a packet, {calls:>5} calls{how}: {best} ns, with what the party does for its half"
+        );
     }
     println!(
         "a leg keeps {} octets with RTP, {} with SRTP",

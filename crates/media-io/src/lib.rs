@@ -49,6 +49,7 @@ use events::{EventSender, events};
 use path::{Epolled, Path, Setup, Steered, Uring, choose};
 pub use path::{PathChoice, PathKind, PathReport};
 use shard::{Shard, Step};
+pub use sys::prefetch::Prefetch;
 
 /// Commands that may wait for one shard.
 pub const COMMANDS: usize = 8192;

@@ -8,7 +8,7 @@
 pub mod bpf;
 pub mod mmsg;
 pub mod packet;
-pub(crate) mod prefetch;
+pub mod prefetch;
 pub mod raw;
 pub mod steer;
 mod table;

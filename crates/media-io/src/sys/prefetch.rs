@@ -8,7 +8,7 @@ const LINE: usize = 64;
 /// Has the processor bring memory into its cache while it goes on; nothing where it has no
 /// instruction for that.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Prefetch;
+pub struct Prefetch;
 
 impl Fetch for Prefetch {
     #[inline]
