@@ -1,5 +1,7 @@
 //! One shard: the only loop in which media packets meet sockets and a clock.
 
+mod ahead;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,15 +20,12 @@ use crate::convert::Workshop;
 use crate::counters::{ShardCounters, count};
 use crate::events::EventSender;
 use crate::path::{BATCH, Datagram, MAX_DATAGRAM, Moderation, Path, SURVEY};
-use crate::sys::prefetch::Prefetch;
 use crate::{MediaIoConfig, StartError, wake};
 
 /// Steps taken before the packets' turn.
 const STEPS: usize = 64;
 /// Datagrams carried under one reading of the clock.
 const PER_READING: usize = 16;
-/// How many datagrams ahead a walk's memory is named, step by step.
-const AHEAD: [usize; 3] = [12, 8, 4];
 /// The longest wait, so that a full event queue is tried again.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
@@ -141,9 +140,7 @@ impl<P: Path> Shard<P> {
         let mut carried = 0;
         self.look_ahead_from_start();
         loop {
-            for (step, ahead) in AHEAD.into_iter().enumerate() {
-                self.look_ahead(step, ahead);
-            }
+            self.look_ahead();
             let Some(datagram) = self.path.next() else {
                 break;
             };
@@ -162,33 +159,6 @@ impl<P: Path> Shard<P> {
             self.survey = now.moment + SURVEY;
             let (path, relay) = (&mut self.path, &mut self.relay);
             path.survey(&mut |ports, datagrams| relay.note_turned_away(ports, datagrams));
-        }
-    }
-
-    /// Has the memory of a walk to come fetched while those before it are taken.
-    fn look_ahead(&self, step: usize, ahead: usize) {
-        let Some(ports) = self.path.coming(ahead) else {
-            return;
-        };
-        let (relay, path, fetch) = (&self.relay, &self.path, &mut Prefetch);
-        match step {
-            0 => {
-                path.foresee(ports, fetch);
-                relay.foresee_hearing(ports, fetch);
-            }
-            1 => relay.foresee_sending(ports, fetch),
-            _ => {
-                if let Some(leaving) = relay.foresee_sealing(ports, fetch) {
-                    path.foresee(leaving, fetch);
-                }
-            }
-        }
-    }
-
-    /// The same for the first datagrams of a batch, which nothing comes before.
-    fn look_ahead_from_start(&self) {
-        for (step, ahead) in AHEAD.into_iter().enumerate() {
-            (0..ahead).for_each(|ahead| self.look_ahead(step, ahead));
         }
     }
 

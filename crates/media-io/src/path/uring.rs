@@ -1,5 +1,7 @@
 //! io_uring: receives that stay armed, sends handed in with the next wait, one system call for both.
 
+mod connected;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +25,6 @@ const RECEIVE: u64 = 2 << 56;
 const SEND: u64 = 3 << 56;
 const CANCEL: u64 = 4 << 56;
 const KIND: u64 = 0xff << 56;
-/// Turns that a connected socket is not heard for where a port's own does not run dry.
-const PATIENCE: u8 = 8;
 /// Tells a socket's request from that of an earlier one in its slot.
 const TOKENS: u32 = 1 << 22;
 /// Sockets that are registered at most.
@@ -156,70 +156,6 @@ impl Uring {
         self.counters.ports.store(ports, Ordering::Relaxed);
     }
 
-    fn give_way(&mut self) -> bool {
-        let slots = self.pairs.giving_way();
-        for slot in &slots {
-            self.disconnect(*slot);
-        }
-        !slots.is_empty()
-    }
-
-    fn disconnect(&mut self, slot: u32) {
-        self.disarm(slot, Which::Connected);
-        if self
-            .pairs
-            .get_mut(slot)
-            .and_then(Pair::disconnect)
-            .is_some()
-        {
-            self.counters.connected.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Connects a socket to a peer that is settled. What comes from now on waits in it.
-    fn connect(&mut self, ports: PortPairId, peer: SocketAddr) {
-        let Some(slot) = self.pairs.slot(ports) else {
-            return;
-        };
-        self.disconnect(slot);
-        let dscp = self.pairs.dscp();
-        let Some(pair) = self.pairs.get_mut(slot) else {
-            return;
-        };
-        match pair.connect(peer, dscp) {
-            Ok(()) => {
-                count(&self.counters.connected);
-                self.unheard.push((ports, PATIENCE));
-            }
-            Err(error) => {
-                tracing::debug!(%error, %peer, "a media socket is not connected to its peer");
-            }
-        }
-    }
-
-    /// Hears connected sockets once nothing comes any more from the ports' own, so that nothing is
-    /// overtaken.
-    fn hear(&mut self) {
-        if self.unheard.is_empty() || self.ring.wait(BATCH, Duration::ZERO).is_err() {
-            return;
-        }
-        self.ring.completions(&mut self.completions, usize::MAX);
-        for (ports, patience) in std::mem::take(&mut self.unheard) {
-            let Some(slot) = self.pairs.slot(ports) else {
-                continue;
-            };
-            let connected = Which::Connected.number() as usize;
-            if self.armed[slot as usize][connected].is_some() {
-                continue; // connected twice meanwhile
-            }
-            if patience > 0 && self.is_coming(slot, Which::Rtp) {
-                self.unheard.push((ports, patience - 1));
-            } else {
-                self.arm(slot, Which::Connected);
-            }
-        }
-    }
-
     /// Takes completions behind those that are still unread; whether there are any.
     fn take_completions(&mut self) -> bool {
         self.completions.drain(..self.at);
@@ -285,14 +221,6 @@ impl Uring {
         // One that is not heard yet is not known to the ring either.
         let own = armed[Which::Rtp.number() as usize]?;
         Some((own.file, Some(transmit.to)))
-    }
-
-    /// Whether something is still to be read of what came for a socket, or to be asked of it again.
-    fn is_coming(&self, slot: u32, which: Which) -> bool {
-        let mut unread = self.completions.iter().skip(self.at);
-        unread.any(|completion| {
-            completion.name & KIND == RECEIVE && self.named(completion.name) == Some((slot, which))
-        })
     }
 
     /// Makes requests that ended again, and connects who is settled.

@@ -47,8 +47,6 @@ const STRAY: usize = RECEIVED + OWN;
 /// Octets that the kernel holds for a shard's socket, only as it needs them: some tenths of a
 /// second of 50,000 packets a second, each of which takes about 800.
 const BUFFER: usize = 16 * 1024 * 1024;
-/// Strays that may wait for their ports to arrive at another shard.
-const LIMBO: usize = 64;
 /// How soon those are looked at again.
 const SOON: Duration = Duration::from_millis(1);
 /// Pairs whose counts are read at least, of every survey.
@@ -179,54 +177,6 @@ impl Steered {
             rtcp,
             source,
         })
-    }
-
-    /// Sends a datagram after its port, which has moved.
-    fn send_after(&mut self, stray: Stray) {
-        let steering = &self.common.steering;
-        let range = steering.range_of(stray.destination);
-        let port = range.and_then(|range| steering.port(range, stray.destination.port()));
-        let kept = match port.and_then(|port| port.shard()) {
-            // It has left and is not yet there; or it is back.
-            Some(shard) if shard == self.shard.0 && self.pairs.at(stray.destination).is_none() => {
-                let room = self.limbo.len() < LIMBO;
-                if room {
-                    self.limbo.push(stray);
-                }
-                room
-            }
-            Some(shard) => {
-                let letterbox = self.common.letterboxes.get(usize::from(shard));
-                letterbox.is_some_and(|letterbox| letterbox.leave(stray))
-            }
-            None => false, // closed in the meantime
-        };
-        if !kept {
-            count(&self.counters.received);
-            count(&self.counters.dropped);
-            count(&self.counters.no_leg);
-        }
-    }
-
-    /// The next datagram that was sent after its port to here.
-    fn next_stray(&mut self) -> Option<Datagram> {
-        loop {
-            let stray = self.common.letterboxes[usize::from(self.shard.0)].take()?;
-            let Some(arrival) = self.arrived(stray.source, stray.destination) else {
-                self.send_after(stray);
-                continue;
-            };
-            // The slot may still be waiting to be sent.
-            self.flush();
-            let len = stray.octets.len();
-            self.slots.slot(STRAY)[HEADROOM..][..len].copy_from_slice(&stray.octets);
-            self.current = STRAY as u16;
-            return Some(Datagram {
-                arrival,
-                len,
-                cut: stray.truncated,
-            });
-        }
     }
 
     fn queue(&mut self, transmit: &Transmit, slot: u16, len: usize) {
