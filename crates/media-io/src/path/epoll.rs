@@ -45,7 +45,7 @@ pub(crate) struct Epolled {
     /// Datagrams taken from the socket that is being read.
     taken: usize,
     /// Where a socket is to be connected.
-    settled: Option<(u32, SocketAddr)>,
+    settled: Option<(PortPairId, SocketAddr)>,
     /// Where one was connected: it is heard once nothing waits in the port's own, so that nothing
     /// is overtaken. Rarely any.
     unheard: Vec<u32>,
@@ -100,21 +100,15 @@ impl Epolled {
         }
     }
 
-    /// Connects a socket to a peer that is settled. What comes from now on waits in it.
-    fn connect(&mut self, slot: u32, peer: SocketAddr) {
-        self.disconnect(slot);
-        let dscp = self.pairs.dscp();
-        let Some(pair) = self.pairs.get_mut(slot) else {
+    /// Connects a socket to a peer that is settled; it is heard later.
+    fn connect(&mut self, ports: PortPairId, peer: SocketAddr) {
+        let Some(slot) = self.pairs.slot(ports) else {
             return;
         };
-        match pair.connect(peer, dscp) {
-            Ok(()) => {
-                count(&self.counters.connected);
-                self.unheard.push(slot);
-            }
-            Err(error) => {
-                tracing::debug!(%error, %peer, "a media socket is not connected to its peer");
-            }
+        self.disconnect(slot);
+        if self.pairs.connect(slot, peer) {
+            count(&self.counters.connected);
+            self.unheard.push(slot);
         }
     }
 
@@ -319,8 +313,8 @@ impl Path for Epolled {
                 self.turn();
                 continue;
             }
-            if let Some((slot, peer)) = self.settled.take() {
-                self.connect(slot, peer);
+            if let Some((ports, peer)) = self.settled.take() {
+                self.connect(ports, peer);
             }
             let most = match self.last_of(datum) {
                 Some(_) => RESIDUE,
@@ -367,7 +361,7 @@ impl Path for Epolled {
         if let Some(pair) = self.pairs.get_mut(slot)
             && pair.settles(arrival)
         {
-            self.settled = Some((slot, arrival.source));
+            self.settled = Some((arrival.ports, arrival.source));
         }
     }
 

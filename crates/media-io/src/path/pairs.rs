@@ -237,10 +237,6 @@ impl Pairs {
         self.by_id.len()
     }
 
-    pub(crate) fn dscp(&self) -> u8 {
-        self.dscp
-    }
-
     pub(crate) fn slot(&self, ports: PortPairId) -> Option<u32> {
         self.by_id.get(&ports).copied()
     }
@@ -320,6 +316,20 @@ impl Pairs {
         self.ids[slot as usize] = pair.ports.id;
         self.slots[slot as usize] = Some(pair);
         slot
+    }
+
+    /// Opens a socket beside the RTP port's own of a pair that has none, for a peer that is settled.
+    /// What comes from the peer from now on waits in it. Whether that was possible.
+    pub(crate) fn connect(&mut self, slot: u32, peer: SocketAddr) -> bool {
+        let dscp = self.dscp;
+        match self.get_mut(slot).map(|pair| pair.connect(peer, dscp)) {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                tracing::debug!(%error, %peer, "a media socket is not connected to its peer");
+                false
+            }
+            None => false,
+        }
     }
 
     /// Takes a pair out.

@@ -35,24 +35,15 @@ impl Uring {
         }
     }
 
-    /// Connects a socket to a peer that is settled. What comes from now on waits in it.
+    /// Connects a socket to a peer that is settled; it is heard later.
     pub(super) fn connect(&mut self, ports: PortPairId, peer: SocketAddr) {
         let Some(slot) = self.pairs.slot(ports) else {
             return;
         };
         self.disconnect(slot);
-        let dscp = self.pairs.dscp();
-        let Some(pair) = self.pairs.get_mut(slot) else {
-            return;
-        };
-        match pair.connect(peer, dscp) {
-            Ok(()) => {
-                count(&self.counters.connected);
-                self.unheard.push((ports, PATIENCE));
-            }
-            Err(error) => {
-                tracing::debug!(%error, %peer, "a media socket is not connected to its peer");
-            }
+        if self.pairs.connect(slot, peer) {
+            count(&self.counters.connected);
+            self.unheard.push((ports, PATIENCE));
         }
     }
 
