@@ -1,45 +1,57 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::Hash;
 
-use crate::Moment;
+use crate::{Moment, Table};
+
+/// Entries that count no more are cleared away once there are more of them than of the others and
+/// these.
+const CLUTTER: usize = 64;
 
 /// At most one deadline for each key, in order of time; equal times go in order of key.
 ///
-/// All operations take O(log n). The owner bounds the number of keys: it has one entry for each
+/// Setting a deadline takes constant time where it is not among the next ones, as most are not:
+/// timers are set to be cancelled. The owner bounds the number of keys: it has one entry for each
 /// timer of each thing it holds.
 #[derive(Clone, Debug)]
-pub struct Deadlines<K> {
-    at: BTreeMap<K, Moment>,
-    order: BTreeSet<(Moment, K)>,
+pub struct Deadlines<K: Ord> {
+    at: Table<K, Moment>,
+    /// All deadlines, and some that were moved or cancelled since; the first is never one of those.
+    queue: BinaryHeap<Reverse<(Moment, K)>>,
 }
 
-impl<K: Ord + Clone> Deadlines<K> {
-    /// No deadlines.
-    pub const fn new() -> Self {
+impl<K: Ord + Hash + Clone> Deadlines<K> {
+    /// No deadlines, of keys that nobody outside chooses.
+    pub fn new() -> Self {
+        Self::keyed(0)
+    }
+
+    /// No deadlines, of keys that peers choose: see [`Table::keyed`].
+    pub fn keyed(secret: u64) -> Self {
         Self {
-            at: BTreeMap::new(),
-            order: BTreeSet::new(),
+            at: Table::keyed(secret),
+            queue: BinaryHeap::new(),
         }
     }
 
     /// Sets the deadline of `key`, instead of the one it had.
     pub fn set(&mut self, key: K, at: Moment) {
-        if let Some(before) = self.at.insert(key.clone(), at) {
-            self.order.remove(&(before, key.clone()));
+        if self.at.insert(key.clone(), at) != Some(at) {
+            self.queue.push(Reverse((at, key)));
+            self.tidy();
         }
-        self.order.insert((at, key));
     }
 
     /// Removes the deadline of `key`; tells whether there was one.
     pub fn cancel(&mut self, key: &K) -> bool {
-        let Some(at) = self.at.remove(key) else {
-            return false;
-        };
-        self.order.remove(&(at, key.clone()))
+        let known = self.at.remove(key).is_some();
+        self.tidy();
+        known
     }
 
     /// The earliest deadline.
     pub fn next(&self) -> Option<Moment> {
-        self.order.first().map(|(at, _)| *at)
+        self.queue.peek().map(|Reverse((at, _))| *at)
     }
 
     /// Removes the earliest deadline that is not after `now` and returns its key.
@@ -47,8 +59,9 @@ impl<K: Ord + Clone> Deadlines<K> {
         if self.next()? > now {
             return None;
         }
-        let (_, key) = self.order.pop_first()?;
+        let Reverse((_, key)) = self.queue.pop()?;
         self.at.remove(&key);
+        self.tidy();
         Some(key)
     }
 
@@ -66,9 +79,22 @@ impl<K: Ord + Clone> Deadlines<K> {
     pub fn is_empty(&self) -> bool {
         self.at.is_empty()
     }
+
+    fn tidy(&mut self) {
+        let counts =
+            |at: &Table<K, Moment>, (moment, key): &(Moment, K)| at.get(key) == Some(moment);
+        while let Some(Reverse(first)) = self.queue.peek()
+            && !counts(&self.at, first)
+        {
+            self.queue.pop();
+        }
+        if self.queue.len() > 2 * self.at.len() + CLUTTER {
+            self.queue.retain(|Reverse(entry)| counts(&self.at, entry));
+        }
+    }
 }
 
-impl<K: Ord + Clone> Default for Deadlines<K> {
+impl<K: Ord + Hash + Clone> Default for Deadlines<K> {
     fn default() -> Self {
         Self::new()
     }
@@ -76,6 +102,8 @@ impl<K: Ord + Clone> Default for Deadlines<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -99,6 +127,20 @@ mod tests {
         assert!(deadlines.cancel(&"late"));
         assert!(!deadlines.cancel(&"late"));
         assert!(deadlines.is_empty());
+    }
+
+    #[test]
+    fn what_counts_no_more_is_cleared_away() {
+        let mut deadlines = Deadlines::new();
+        deadlines.set(0, at(1));
+        for time in 0..10_000 {
+            deadlines.set(1, at(1_000 + time));
+            deadlines.set(2, at(1_000));
+            deadlines.cancel(&2);
+        }
+        assert!(deadlines.queue.len() <= 2 * deadlines.len() + CLUTTER + 1);
+        assert_eq!(deadlines.pop_due(Moment::MAX), Some(0));
+        assert_eq!(deadlines.next(), Some(at(10_999)));
     }
 
     proptest! {

@@ -8,8 +8,10 @@
 
 mod deadlines;
 mod rng;
+mod table;
 mod time;
 
 pub use deadlines::Deadlines;
 pub use rng::{KeyRng, TokenRng};
+pub use table::Table;
 pub use time::{Moment, Now, WallTime};

@@ -52,25 +52,28 @@ impl B2bua {
     /// The first disagreement.
     pub fn audit(&self) -> Result<(), Disagreement> {
         let index = &self.core.index;
-        let clients = index.clients.values().filter_map(|owner| match owner {
-            Owner::Call(call) => Some(call),
-            Owner::Nobody { .. } | Owner::Probe(_) | Owner::Notice(_) | Owner::Registration(_) => {
-                None
-            }
-        });
-        let named = index
-            .servers
-            .values()
-            .chain(index.dialogs.values().map(|(call, _)| call));
-        let mut named = named.chain(index.begun.keys());
+        let clients = index
+            .clients
+            .any_order()
+            .filter_map(|(_, owner)| match owner {
+                Owner::Call(call) => Some(call),
+                Owner::Nobody { .. }
+                | Owner::Probe(_)
+                | Owner::Notice(_)
+                | Owner::Registration(_) => None,
+            });
+        let servers = index.servers.any_order().map(|(_, call)| call);
+        let named = servers.chain(index.dialogs.any_order().map(|(_, (call, _))| call));
+        let mut named = named.chain(index.begun.any_order().map(|(call, _)| call));
         let stray = named.find(|call| !self.calls.contains_key(call));
         if let Some(&stray) = stray.or(clients.into_iter().find(|c| !self.calls.contains_key(c))) {
             return Err(Disagreement::Stray(stray));
         }
         if let Some(leg) = index
             .permits
-            .keys()
-            .find(|leg| !index.leases.contains_key(leg))
+            .any_order()
+            .map(|(leg, _)| leg)
+            .find(|leg| !index.leases.contains_key(*leg))
         {
             return Err(Disagreement::NoLease(leg.0));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
+use ambient::{Deadlines, KeyRng, Moment, Now, Table, TokenRng};
 use media_relay::{LegId, MediaEvent};
 use routing::Snapshot;
 use sip_msg::wire::Arrival;
@@ -87,6 +87,7 @@ impl B2bua {
         }
         let registrations =
             Registrations::new(now, &profiles, Arc::clone(&software), tokens.fork());
+        let secret = tokens.next_u64();
         let core = Core {
             now,
             ua,
@@ -109,10 +110,10 @@ impl B2bua {
             tokens,
             keys,
             deadlines: Deadlines::new(),
-            index: Index::default(),
+            index: Index::new(secret),
             subscriptions: BTreeMap::new(),
             departures: BTreeMap::new(),
-            leg_states: BTreeMap::new(),
+            leg_states: Table::default(),
             outputs: VecDeque::new(),
             leaving: None,
             metrics: Counts::default(),

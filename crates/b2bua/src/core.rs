@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ambient::{Deadlines, KeyRng, Now, TokenRng};
+use ambient::{Deadlines, KeyRng, Now, Table, TokenRng};
 use bytes::Bytes;
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair};
 use routing::Snapshot;
@@ -45,7 +45,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 const LADDER_WAIT: Duration = Duration::from_secs(40);
 
 /// A time limit this layer waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Due {
     Call(CallKey, Timer),
     /// A shard did not confirm that it closed this leg.
@@ -140,7 +140,7 @@ pub(crate) struct Core {
     /// Dialogs whose leg was replaced, until their BYE.
     pub(crate) departures: BTreeMap<DialogKey, Departure>,
     /// Where the packet streams of confirmed calls stood when a shard last said so.
-    pub(crate) leg_states: BTreeMap<LegId, LegCheckpoint>,
+    pub(crate) leg_states: Table<LegId, LegCheckpoint>,
     pub(crate) outputs: VecDeque<Output>,
     /// A connection that is left once what this input causes has been sent.
     pub(crate) leaving: Option<FlowId>,

@@ -103,7 +103,7 @@ pub struct OptionsAnswer {
     pub headers: Vec<(HeaderName, String)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct PeerKey {
     trunk: TrunkName,
     uri: Box<str>,

@@ -1,8 +1,7 @@
 //! Who owns what the layers below know by key only, both ways: from a key to its call, and from a
 //! call to its keys, so that the end of a call takes time with its own keys and not with all calls'.
 
-use std::collections::BTreeMap;
-
+use ambient::Table;
 use media_relay::LegId;
 use sip_ua::{ClientKey, DialogKey, ServerKey};
 
@@ -29,22 +28,22 @@ pub(crate) enum Owner {
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
-    pub(crate) servers: BTreeMap<ServerKey, CallKey>,
-    pub(crate) clients: BTreeMap<ClientKey, Owner>,
-    pub(crate) dialogs: BTreeMap<DialogKey, (CallKey, Side)>,
-    pub(crate) media: BTreeMap<LegId, (CallKey, Side)>,
+    pub(crate) servers: Table<ServerKey, CallKey>,
+    pub(crate) clients: Table<ClientKey, Owner>,
+    pub(crate) dialogs: Table<DialogKey, (CallKey, Side)>,
+    pub(crate) media: Table<LegId, (CallKey, Side)>,
     /// Call-IDs of both sides, for traces.
-    pub(crate) call_ids: BTreeMap<Box<str>, CallKey>,
+    pub(crate) call_ids: Table<Box<str>, CallKey>,
     /// The ports of every leg, until a shard has closed it.
-    pub(crate) leases: BTreeMap<LegId, PortLease>,
+    pub(crate) leases: Table<LegId, PortLease>,
     /// The place of every leg within the limits, until the call gives it up.
-    pub(crate) permits: BTreeMap<LegId, Permit>,
+    pub(crate) permits: Table<LegId, Permit>,
     /// How every running call began: its record, should the rest be lost to a fault.
-    pub(crate) begun: BTreeMap<CallKey, Box<Begin>>,
-    keys: BTreeMap<CallKey, Keys>,
-    ladders: BTreeMap<CallKey, Vec<Box<str>>>,
+    pub(crate) begun: Table<CallKey, Box<Begin>>,
+    keys: Table<CallKey, Keys>,
+    ladders: Table<CallKey, Vec<Box<str>>>,
 }
 
 /// Every key that ever led to a call. Bounded by its attempts, forks and re-INVITEs under way:
@@ -58,21 +57,37 @@ pub(crate) struct Keys {
 }
 
 impl Index {
+    /// Nothing yet; the secret hides where a peer's Call-ID lies in the table.
+    pub(crate) fn new(secret: u64) -> Self {
+        Self {
+            servers: Table::default(),
+            clients: Table::default(),
+            dialogs: Table::default(),
+            media: Table::default(),
+            call_ids: Table::keyed(secret),
+            leases: Table::default(),
+            permits: Table::default(),
+            begun: Table::default(),
+            keys: Table::default(),
+            ladders: Table::default(),
+        }
+    }
+
     pub(crate) fn own_server(&mut self, server: ServerKey, call: CallKey) {
         self.servers.insert(server, call);
-        self.keys.entry(call).or_default().servers.push(server);
+        self.keys.or_default(call).servers.push(server);
     }
 
     pub(crate) fn own_client(&mut self, client: ClientKey, owner: Owner) {
         self.clients.insert(client, owner);
         if let Owner::Call(call) = owner {
-            self.keys.entry(call).or_default().clients.push(client);
+            self.keys.or_default(call).clients.push(client);
         }
     }
 
     pub(crate) fn own_dialog(&mut self, dialog: DialogKey, owner: (CallKey, Side)) {
         if self.dialogs.insert(dialog, owner).is_none() {
-            self.keys.entry(owner.0).or_default().dialogs.push(dialog);
+            self.keys.or_default(owner.0).dialogs.push(dialog);
         }
     }
 
@@ -122,21 +137,21 @@ impl Index {
 
     pub(crate) fn own_leg(&mut self, leg: LegId, owner: (CallKey, Side)) {
         self.media.insert(leg, owner);
-        self.keys.entry(owner.0).or_default().legs.push(leg);
+        self.keys.or_default(owner.0).legs.push(leg);
     }
 
     pub(crate) fn own_call_id(&mut self, call_id: &str, call: CallKey) {
         self.call_ids.insert(call_id.into(), call);
-        self.ladders.entry(call).or_default().push(call_id.into());
+        self.ladders.or_default(call).push(call_id.into());
     }
 
     /// How many entries all tables have; OPTIONS under way are no call's.
     pub(crate) fn entries(&self) -> usize {
-        let probes = |owner: &&Owner| matches!(owner, Owner::Probe(_));
+        let probes = |(_, owner): &(&ClientKey, &Owner)| matches!(owner, Owner::Probe(_));
         let calls = self.servers.len() + self.dialogs.len() + self.media.len();
         let held = self.leases.len() + self.permits.len() + self.begun.len();
         let names = self.call_ids.len() + self.keys.len() + self.ladders.len();
-        let clients = self.clients.len() - self.clients.values().filter(probes).count();
+        let clients = self.clients.len() - self.clients.any_order().filter(probes).count();
         calls + held + names + clients
     }
 

@@ -3,12 +3,13 @@
 mod invite;
 mod non_invite;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use ambient::Moment;
+use ambient::{Moment, Table};
 use bytes::Bytes;
 use sip_msg::wire::{Hop, TransmitId};
 use sip_msg::{Headers, Method, Request, TransportKind, Uri};
+use smallvec::SmallVec;
 
 pub(crate) use invite::{InviteClient, InviteExpiry, InviteResponse};
 pub(crate) use non_invite::{NonInviteClient, NonInviteExpiry, NonInviteResponse};
@@ -182,11 +183,12 @@ pub(crate) fn reliability(transport: TransportKind) -> Reliability {
     }
 }
 
-/// The table of client transactions, by key and by branch and method (RFC 3261 §17.1.3).
+/// The table of client transactions, by key and by branch and method (RFC 3261 §17.1.3). Branches
+/// are ours and random, so nobody can make many of them meet.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    entries: BTreeMap<ClientKey, Client>,
-    branches: BTreeMap<String, Vec<(Method, ClientKey)>>,
+    entries: Table<ClientKey, Box<Client>>,
+    branches: Table<String, SmallVec<[(Method, ClientKey); 1]>>,
     minted: u64,
 }
 
@@ -197,10 +199,10 @@ impl Clients {
     }
 
     pub(crate) fn insert(&mut self, key: ClientKey, client: Client) {
-        self.entries.insert(key, client);
+        self.entries.insert(key, Box::new(client));
     }
 
-    pub(crate) fn remove(&mut self, key: ClientKey) -> Option<Client> {
+    pub(crate) fn remove(&mut self, key: ClientKey) -> Option<Box<Client>> {
         let client = self.entries.remove(&key)?;
         if let Phase::Active(attempt) = &client.phase {
             self.unlink(&attempt.branch, key);
@@ -211,7 +213,7 @@ impl Clients {
     /// Responses with this branch and method are for `key` from now on. The CANCEL of an INVITE
     /// shares its branch.
     pub(crate) fn link(&mut self, branch: String, method: Method, key: ClientKey) {
-        self.branches.entry(branch).or_default().push((method, key));
+        self.branches.or_default(branch).push((method, key));
     }
 
     pub(crate) fn unlink(&mut self, branch: &str, key: ClientKey) {
@@ -231,11 +233,11 @@ impl Clients {
     }
 
     pub(crate) fn get(&self, key: ClientKey) -> Option<&Client> {
-        self.entries.get(&key)
+        self.entries.get(&key).map(|client| &**client)
     }
 
     pub(crate) fn get_mut(&mut self, key: ClientKey) -> Option<&mut Client> {
-        self.entries.get_mut(&key)
+        self.entries.get_mut(&key).map(|client| &mut **client)
     }
 
     /// The request that was sent with this branch.
@@ -244,8 +246,8 @@ impl Clients {
         self.entries.get(key).map(|client| &client.request)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientKey, &Client)> {
-        self.entries.iter().map(|(key, client)| (*key, client))
+    pub(crate) fn keys(&self) -> impl Iterator<Item = ClientKey> {
+        self.entries.any_order().map(|(key, _)| *key)
     }
 
     pub(crate) fn len(&self) -> usize {

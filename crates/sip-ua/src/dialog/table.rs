@@ -1,10 +1,12 @@
 //! All dialogs of a user agent, by key and by Call-ID and tags.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ambient::Table;
 use sip_msg::Headers;
 use sip_msg::wire::TrunkName;
+use smallvec::SmallVec;
 
 use super::{Dialog, DialogSettings};
 use crate::keys::{ClientKey, DialogKey, ServerKey};
@@ -95,9 +97,9 @@ impl DialogEntry {
 /// The table of dialogs.
 #[derive(Debug, Default)]
 pub(crate) struct Dialogs {
-    entries: BTreeMap<DialogKey, Box<DialogEntry>>,
+    entries: Table<DialogKey, Box<DialogEntry>>,
     /// Dialogs by a fingerprint of our tag, which no peer chooses; those with the same are compared.
-    ids: BTreeSet<(u64, DialogKey)>,
+    ids: Table<u64, SmallVec<[DialogKey; 1]>>,
     /// What dialogs of one trunk have in common.
     settings: BTreeMap<TrunkName, Arc<DialogSettings>>,
     minted: u64,
@@ -121,24 +123,28 @@ impl Dialogs {
                 self.settings.insert(trunk, Arc::clone(fresh));
             }
         }
-        self.ids.insert((fingerprint(&entry.dialog.local_tag), key));
+        self.ids
+            .or_default(fingerprint(&entry.dialog.local_tag))
+            .push(key);
         self.entries.insert(key, Box::new(entry));
         key
     }
 
     pub(crate) fn remove(&mut self, key: DialogKey) -> Option<Box<DialogEntry>> {
         let entry = self.entries.remove(&key)?;
-        self.ids
-            .remove(&(fingerprint(&entry.dialog.local_tag), key));
+        let tag = fingerprint(&entry.dialog.local_tag);
+        if let Some(alike) = self.ids.get_mut(&tag) {
+            alike.retain(|other| *other != key);
+            if alike.is_empty() {
+                self.ids.remove(&tag);
+            }
+        }
         Some(entry)
     }
 
     pub(crate) fn find(&self, id: &DialogId) -> Option<DialogKey> {
-        let tag = fingerprint(&id.local_tag);
-        let alike = self
-            .ids
-            .range((tag, DialogKey(0))..=(tag, DialogKey(u64::MAX)));
-        let mut keys = alike.map(|(_, key)| *key);
+        let alike = self.ids.get(&fingerprint(&id.local_tag))?;
+        let mut keys = alike.iter().copied();
         keys.find(|key| self.entries.get(key).is_some_and(|e| id.names(&e.dialog)))
     }
 
@@ -150,8 +156,11 @@ impl Dialogs {
         self.entries.get_mut(&key).map(|entry| &mut **entry)
     }
 
+    /// In the order of their creation.
     pub(crate) fn keys(&self) -> impl Iterator<Item = DialogKey> {
-        self.entries.keys().copied()
+        let mut keys: Vec<_> = self.entries.any_order().map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys.into_iter()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -24,10 +24,10 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, secret: u64) -> Self {
         Self {
             entries: BTreeMap::new(),
-            expiry: Deadlines::new(),
+            expiry: Deadlines::keyed(secret),
             capacity,
         }
     }

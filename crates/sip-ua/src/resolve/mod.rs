@@ -113,10 +113,10 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Knows nothing yet.
-    pub fn new(config: &ResolverConfig) -> Self {
+    /// Knows nothing yet. `secret` hides where a name that a peer chose lies in the tables.
+    pub fn new(config: &ResolverConfig, secret: u64) -> Self {
         Self {
-            cache: Cache::new(config.cache_entries),
+            cache: Cache::new(config.cache_entries, secret),
             quarantine: Quarantine::new(config.quarantine, config.quarantine_entries),
             without_streams: Quarantine::new(config.without_streams, config.quarantine_entries),
             asked: BTreeMap::new(),

@@ -53,7 +53,7 @@ fn naptr(order: u16, service: &str, replacement: &str) -> Naptr {
 
 /// Looks up, answering every query from `zone`; the endpoints and the queries in order.
 fn resolve(zone: &Zone, text: &str, seed: u8) -> (Result<Vec<String>, LookupError>, Vec<String>) {
-    let mut resolver = Resolver::new(&ResolverConfig::default());
+    let mut resolver = Resolver::new(&ResolverConfig::default(), 0);
     let mut rng = TokenRng::from_seed([seed; 32]);
     let mut asked = Vec::new();
     loop {
@@ -239,7 +239,7 @@ fn rfc_2782_weights_share_the_load_in_proportion() {
 
 #[test]
 fn answers_live_for_their_ttl_within_bounds() {
-    let mut cache = Cache::new(2);
+    let mut cache = Cache::new(2, 0);
     let query = |name: &str| Query {
         name: name.into(),
         kind: RecordType::A,

@@ -128,7 +128,7 @@ fn stamp(via: &mut Via, request: &mut Request, remote: SocketAddr) {
 }
 
 /// What RFC 3261 §8.2.2.2 recognises a merged request by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MergeKey {
     call_id: String,
     from_tag: String,
@@ -137,7 +137,7 @@ pub(crate) struct MergeKey {
 }
 
 /// What identifies a server transaction.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ServerMatch {
     /// A branch that is unique: RFC 3261 §17.2.3, first part.
     Branch {

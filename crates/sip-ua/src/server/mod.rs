@@ -4,9 +4,9 @@ mod invite;
 mod matching;
 mod non_invite;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ambient::Moment;
+use ambient::{Moment, Table};
 use bytes::Bytes;
 use sip_msg::wire::{Arrival, To};
 use sip_msg::{Request, StatusCode};
@@ -22,8 +22,8 @@ use crate::timers::{Pace, Reliability};
 /// A request of the peer, and our responses to it.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) id: ServerMatch,
-    pub(crate) merge: Option<MergeKey>,
+    pub(crate) id: Arc<ServerMatch>,
+    pub(crate) merge: Option<Arc<MergeKey>>,
     pub(crate) request: Request,
     pub(crate) arrival: Arrival,
     /// Where responses go (RFC 3261 §18.2.2).
@@ -114,27 +114,37 @@ impl Server {
 }
 
 /// The table of server transactions, by key and as requests name them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Servers {
-    entries: BTreeMap<ServerKey, Server>,
-    ids: BTreeMap<ServerMatch, ServerKey>,
-    merges: BTreeMap<MergeKey, ServerKey>,
+    entries: Table<ServerKey, Box<Server>>,
+    ids: Table<Arc<ServerMatch>, ServerKey>,
+    merges: Table<Arc<MergeKey>, ServerKey>,
     minted: u64,
 }
 
 impl Servers {
+    /// No transactions; the secret hides where a peer's branch lies in the tables.
+    pub(crate) fn new(secret: u64) -> Self {
+        Self {
+            entries: Table::default(),
+            ids: Table::keyed(secret),
+            merges: Table::keyed(secret),
+            minted: 0,
+        }
+    }
+
     pub(crate) fn insert(&mut self, server: Server) -> ServerKey {
         self.minted += 1;
         let key = ServerKey(self.minted);
-        self.ids.insert(server.id.clone(), key);
+        self.ids.insert(Arc::clone(&server.id), key);
         if let Some(merge) = &server.merge {
-            self.merges.insert(merge.clone(), key);
+            self.merges.insert(Arc::clone(merge), key);
         }
-        self.entries.insert(key, server);
+        self.entries.insert(key, Box::new(server));
         key
     }
 
-    pub(crate) fn remove(&mut self, key: ServerKey) -> Option<Server> {
+    pub(crate) fn remove(&mut self, key: ServerKey) -> Option<Box<Server>> {
         let server = self.entries.remove(&key)?;
         self.ids.remove(&server.id);
         if let Some(merge) = &server.merge {
@@ -152,15 +162,15 @@ impl Servers {
     }
 
     pub(crate) fn get(&self, key: ServerKey) -> Option<&Server> {
-        self.entries.get(&key)
+        self.entries.get(&key).map(|server| &**server)
     }
 
     pub(crate) fn get_mut(&mut self, key: ServerKey) -> Option<&mut Server> {
-        self.entries.get_mut(&key)
+        self.entries.get_mut(&key).map(|server| &mut **server)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ServerKey, &Server)> {
-        self.entries.iter().map(|(key, server)| (*key, server))
+    pub(crate) fn keys(&self) -> impl Iterator<Item = ServerKey> {
+        self.entries.any_order().map(|(key, _)| *key)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -13,9 +13,9 @@ mod respond;
 mod responses;
 mod timeouts;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use ambient::{Deadlines, Moment, Now, TokenRng};
+use ambient::{Deadlines, Moment, Now, Table, TokenRng};
 use bytes::Bytes;
 use sip_msg::Message;
 use sip_msg::dns::{DnsAnswer, Query};
@@ -50,7 +50,7 @@ pub struct UserAgent {
     resolver: Resolver,
     waiting: Waiting,
     deadlines: Deadlines<Deadline>,
-    transmits: BTreeMap<TransmitId, Sender>,
+    transmits: Table<TransmitId, Sender>,
     transmits_minted: u64,
     counters: Counters,
     out: Outbox,
@@ -65,7 +65,7 @@ struct Outbox {
 }
 
 /// Who owns a deadline in the one index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Deadline {
     Client(ClientKey),
     Server(ServerKey),
@@ -85,18 +85,20 @@ enum Sender {
 impl UserAgent {
     /// Holds nothing yet. `rng` makes every tag and branch.
     pub fn new(config: UaConfig, mut rng: TokenRng) -> Self {
+        // What stateless tags show of the salt says nothing about the tables.
+        let (salt, secret) = (rng.next_u64(), rng.next_u64());
         Self {
-            salt: rng.next_u64(),
+            salt,
             keyring: Keyring::default(),
-            resolver: Resolver::new(&config.resolver),
+            resolver: Resolver::new(&config.resolver, secret),
             config,
             rng,
             clients: Clients::default(),
-            servers: Servers::default(),
+            servers: Servers::new(secret),
             dialogs: Dialogs::default(),
             waiting: Waiting::default(),
             deadlines: Deadlines::new(),
-            transmits: BTreeMap::new(),
+            transmits: Table::default(),
             transmits_minted: 0,
             counters: Counters::default(),
             out: Outbox::default(),
@@ -179,8 +181,7 @@ impl UserAgent {
     pub fn audit(&self) -> bool {
         let client = |key| self.deadlines.deadline(&Deadline::Client(key)).is_some();
         let server = |key| self.deadlines.deadline(&Deadline::Server(key)).is_some();
-        self.clients.iter().all(|(key, _)| client(key))
-            && self.servers.iter().all(|(key, _)| server(key))
+        self.clients.keys().all(client) && self.servers.keys().all(server)
     }
 
     fn pace(&self, now: Now, transport: Reliability) -> Pace<'_> {

@@ -1,5 +1,7 @@
 //! Requests of the peer: absorbed, refused, or handed to the transaction user.
 
+use std::sync::Arc;
+
 use ambient::Now;
 use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Method, Rejected, Request, Response, StatusCode};
@@ -329,8 +331,8 @@ impl UserAgent {
         };
         let merges = facts.to_tag.is_none() && request.method != Method::Cancel;
         let server = self.servers.insert(Server {
-            id,
-            merge: merges.then(|| facts.merge_key()),
+            id: Arc::new(id),
+            merge: merges.then(|| Arc::new(facts.merge_key())),
             request: request.clone(),
             arrival: arrival.clone(),
             reply: reply.clone(),

@@ -8,10 +8,10 @@
 use std::time::{Duration, Instant};
 
 /// Inputs that a turn is to find under load.
-const WORTH: f64 = 8.0;
+const WORTH: f64 = 40.0;
 /// The longest turn under load: what a message waits at most before it is read. A call is five
 /// messages one after the other, and nobody hears a hundredth of a second.
-const LONGEST: Duration = Duration::from_millis(2);
+const LONGEST: Duration = Duration::from_millis(5);
 /// The shortest: the kernel's buffers would hold more, its memory caches would not.
 const LEAST: Duration = Duration::from_micros(500);
 /// A rest shorter than this is not worth its system call.

@@ -1,0 +1,176 @@
+use std::borrow::Borrow;
+#[allow(
+    clippy::disallowed_types,
+    reason = "its order cannot be seen: a table is asked by key, and goes through by key's order"
+)]
+use std::collections::HashMap;
+use std::fmt;
+#[allow(
+    deprecated,
+    reason = "the standard library has no other hash with a key"
+)]
+use std::hash::SipHasher;
+use std::hash::{BuildHasher, Hash};
+
+/// What is found by its key in the time of one look, however much there is.
+///
+/// A tree of a hundred thousand entries is a dozen places of memory that nobody has looked at for a
+/// while; this is one or two. In what order entries lie cannot be seen from outside, so that a run
+/// can be repeated.
+#[derive(Clone)]
+pub struct Table<K, V> {
+    #[allow(clippy::disallowed_types, reason = "see above")]
+    entries: HashMap<K, V, Keyed>,
+}
+
+/// SipHash-2-4 under a key.
+#[derive(Clone, Copy)]
+struct Keyed(u64, u64);
+
+#[allow(
+    deprecated,
+    reason = "the standard library has no other hash with a key"
+)]
+impl BuildHasher for Keyed {
+    type Hasher = SipHasher;
+
+    fn build_hasher(&self) -> SipHasher {
+        SipHasher::new_with_keys(self.0, self.1)
+    }
+}
+
+impl<K, V> Table<K, V> {
+    /// An empty table, for keys that peers choose: without the secret nobody can choose keys that
+    /// all lie in one place.
+    pub fn keyed(secret: u64) -> Self {
+        let key = Keyed(secret, secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15);
+        #[allow(clippy::disallowed_types, reason = "see above")]
+        let entries = HashMap::with_hasher(key);
+        Self { entries }
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every entry, in no order that means anything: for sums, and for what is asked of each.
+    pub fn any_order(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+}
+
+impl<K: Eq + Hash, V> Table<K, V> {
+    /// The value of `key`.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key)
+    }
+
+    /// The value of `key`, to be changed.
+    pub fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get_mut(key)
+    }
+
+    /// Whether there is an entry of `key`.
+    pub fn contains_key<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.contains_key(key)
+    }
+
+    /// Gives `key` this value; the one it had.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.entries.insert(key, value)
+    }
+
+    /// The value of `key`, which is made if there is none.
+    pub fn or_default(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        self.entries.entry(key).or_default()
+    }
+
+    /// Removes the entry of `key`; the value it had.
+    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.remove(key)
+    }
+}
+
+/// An empty table, for keys that nobody outside chooses, such as numbers given in turn.
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self::keyed(0)
+    }
+}
+
+impl<K: fmt::Debug + Ord, V: fmt::Debug> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|&(key, _)| key);
+        f.debug_map().entries(entries).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_map(
+            secret in any::<u64>(),
+            steps in prop::collection::vec((0u8..20, any::<u8>(), 0u8..3), 0..200),
+        ) {
+            let mut table = Table::keyed(secret);
+            let mut model = BTreeMap::new();
+            for (key, value, step) in steps {
+                match step {
+                    0 => prop_assert_eq!(table.insert(key, value), model.insert(key, value)),
+                    1 => prop_assert_eq!(table.remove(&key), model.remove(&key)),
+                    _ => {
+                        *table.or_default(key) ^= value;
+                        *model.entry(key).or_default() ^= value;
+                    }
+                }
+                prop_assert_eq!(table.get(&key), model.get(&key));
+                prop_assert_eq!(table.contains_key(&key), model.contains_key(&key));
+                prop_assert_eq!((table.len(), table.is_empty()), (model.len(), model.is_empty()));
+            }
+            prop_assert_eq!(format!("{table:?}"), format!("{model:?}"));
+            let all: BTreeMap<_, _> = table.any_order().map(|(key, value)| (*key, *value)).collect();
+            prop_assert_eq!(all, model);
+        }
+    }
+
+    #[test]
+    fn where_a_key_lies_depends_on_the_secret() {
+        let hash = |secret| {
+            Table::<&str, ()>::keyed(secret)
+                .entries
+                .hasher()
+                .hash_one("z9hG4bK1")
+        };
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+    }
+}
