@@ -66,6 +66,7 @@ impl B2bua {
             timers,
             limits: Limits {
                 transactions: bounds.transactions,
+                remembered: bounds.remembered,
                 dialogs: bounds.dialogs,
                 forks: bounds.forks_per_leg,
                 ..Limits::default()

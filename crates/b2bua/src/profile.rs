@@ -128,8 +128,11 @@ impl Default for DrainPolicy {
 /// Bounds of the core's tables. Reaching one is answered with 503, never with growth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoreBounds {
-    /// SIP transactions alive at once.
+    /// SIP transactions without a final response at once.
     pub transactions: usize,
+    /// SIP transactions with one, kept for its repetitions: three for each call of the last 32 s
+    /// over UDP.
+    pub remembered: usize,
     /// SIP dialogs, early and confirmed, alive at once.
     pub dialogs: usize,
     /// B legs that one call may try in its life.
@@ -144,6 +147,7 @@ impl Default for CoreBounds {
     fn default() -> Self {
         Self {
             transactions: 50_000,
+            remembered: 500_000,
             dialogs: 50_000,
             attempts_per_call: 8,
             forks_per_leg: 8,

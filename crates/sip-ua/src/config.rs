@@ -24,8 +24,11 @@ pub struct UaConfig {
 /// `Retry-After`); what calls in progress need goes on within a reserve of the same size again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Transactions, client and server together. Default 100 000.
+    /// Transactions without a final response, client and server together. Default 100 000.
     pub transactions: usize,
+    /// Transactions that have it and are kept for its repetitions: up to 32 s over UDP, so that
+    /// this is what bounds the calls a second there. Default 500 000.
+    pub remembered: usize,
     /// Dialogs, early ones included. Default 50 000.
     pub dialogs: usize,
     /// Early and confirmed dialogs that one INVITE may create by forking. Default 16.
@@ -39,6 +42,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             transactions: 100_000,
+            remembered: 500_000,
             dialogs: 50_000,
             forks: 16,
             retry_after: Duration::from_secs(5),

@@ -38,6 +38,8 @@ pub(crate) struct Client {
     pub(crate) forks: Vec<DialogKey>,
     /// The 2xx it got, one for each fork that accepted.
     pub(crate) answers: Vec<Answer>,
+    /// It has its final response, and is there for repetitions and for other forks' answers.
+    pub(crate) answered: bool,
     pub(crate) phase: Phase,
 }
 
@@ -96,11 +98,18 @@ pub(crate) struct Answer {
 /// The ACK of a 2xx: a request of its own, without a transaction (RFC 3261 §13.2.2.4).
 #[derive(Debug)]
 pub(crate) struct Ack {
+    /// What it is written from, as long as it may be written again.
+    pub(crate) draft: Option<Box<AckDraft>>,
+    pub(crate) delivery: Delivery,
+}
+
+/// What an ACK is written from for each address that it is tried at.
+#[derive(Debug)]
+pub(crate) struct AckDraft {
     /// As it is sent, but for its Via.
     pub(crate) request: Request,
     pub(crate) next_hop: Uri,
     pub(crate) settings: DialogSettings,
-    pub(crate) delivery: Delivery,
 }
 
 /// How far an ACK has come.
@@ -131,6 +140,15 @@ impl ClientMachine {
         match self {
             Self::Invite(machine) => machine.is_calling(),
             Self::NonInvite(machine) => machine.is_trying(),
+        }
+    }
+}
+
+impl Ack {
+    pub(crate) fn new(draft: AckDraft) -> Self {
+        Self {
+            draft: Some(Box::new(draft)),
+            delivery: Delivery::Resolving,
         }
     }
 }
@@ -189,6 +207,8 @@ pub(crate) fn reliability(transport: TransportKind) -> Reliability {
 pub(crate) struct Clients {
     entries: Table<ClientKey, Box<Client>>,
     branches: Table<String, SmallVec<[(Method, ClientKey); 1]>>,
+    /// How many have had their final response.
+    answered: usize,
     minted: u64,
 }
 
@@ -204,10 +224,26 @@ impl Clients {
 
     pub(crate) fn remove(&mut self, key: ClientKey) -> Option<Box<Client>> {
         let client = self.entries.remove(&key)?;
+        self.answered -= usize::from(client.answered);
         if let Phase::Active(attempt) = &client.phase {
             self.unlink(&attempt.branch, key);
         }
         Some(client)
+    }
+
+    /// The request has its final response and is not sent again: its body is not needed any more.
+    pub(crate) fn answer(&mut self, key: ClientKey) {
+        if let Some(client) = self.entries.get_mut(&key)
+            && !std::mem::replace(&mut client.answered, true)
+        {
+            client.request.body = Bytes::new();
+            self.answered += 1;
+        }
+    }
+
+    /// How many have had their final response.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered
     }
 
     /// Responses with this branch and method are for `key` from now on. The CANCEL of an INVITE

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ambient::{Moment, Table};
 use bytes::Bytes;
 use sip_msg::wire::{Arrival, To};
-use sip_msg::{Request, StatusCode};
+use sip_msg::{Method, Request, StatusCode};
 
 pub(crate) use invite::{InviteServer, ServerExpiry};
 pub(crate) use matching::{MergeKey, RequestFacts, ServerMatch, stamp_top_via};
@@ -24,7 +24,11 @@ use crate::timers::{Pace, Reliability};
 pub(crate) struct Server {
     pub(crate) id: Arc<ServerMatch>,
     pub(crate) merge: Option<Arc<MergeKey>>,
-    pub(crate) request: Request,
+    pub(crate) method: Method,
+    /// The number of its CSeq.
+    pub(crate) seq: u32,
+    /// Until its final response: what repetitions need is in the machine.
+    pub(crate) request: Option<Request>,
     pub(crate) arrival: Arrival,
     /// Where responses go (RFC 3261 §18.2.2).
     pub(crate) reply: To,
@@ -119,6 +123,8 @@ pub(crate) struct Servers {
     entries: Table<ServerKey, Box<Server>>,
     ids: Table<Arc<ServerMatch>, ServerKey>,
     merges: Table<Arc<MergeKey>, ServerKey>,
+    /// How many have had their final response.
+    answered: usize,
     minted: u64,
 }
 
@@ -129,6 +135,7 @@ impl Servers {
             entries: Table::default(),
             ids: Table::keyed(secret),
             merges: Table::keyed(secret),
+            answered: 0,
             minted: 0,
         }
     }
@@ -147,10 +154,23 @@ impl Servers {
     pub(crate) fn remove(&mut self, key: ServerKey) -> Option<Box<Server>> {
         let server = self.entries.remove(&key)?;
         self.ids.remove(&server.id);
+        self.answered -= usize::from(server.request.is_none());
         if let Some(merge) = &server.merge {
             self.merges.remove(merge);
         }
         Some(server)
+    }
+
+    /// The request has its final response: what was kept to make it is not any more.
+    pub(crate) fn answer(&mut self, key: ServerKey) {
+        let server = self.entries.get_mut(&key);
+        let request = server.and_then(|server| server.request.take());
+        self.answered += usize::from(request.is_some());
+    }
+
+    /// How many have had their final response and are there for repetitions only.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered
     }
 
     pub(crate) fn find(&self, id: &ServerMatch) -> Option<ServerKey> {

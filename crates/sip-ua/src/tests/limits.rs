@@ -79,6 +79,41 @@ fn beyond_the_reserve_requests_are_dropped() {
 }
 
 #[test]
+fn what_is_remembered_for_repetitions_has_a_bound_of_its_own() {
+    let limits = Limits {
+        transactions: 1,
+        remembered: 3,
+        ..Limits::default()
+    };
+    let mut bench = Bench::with(UaConfig {
+        limits,
+        ..UaConfig::default()
+    });
+    let refuse = |bench: &mut Bench, n| {
+        bench.receive(&nth("INVITE", n));
+        let server = bench.events().into_iter().find_map(|event| match event {
+            UaEvent::Request { server, .. } => Some(server),
+            _ => None,
+        })?;
+        let busy = bench.ua.respond_to(server, StatusCode::BUSY_HERE)?;
+        bench.ua.respond(bench.now(), server, busy, None).ok()?;
+        assert!(bench.ua.respond_to(server, StatusCode::BUSY_HERE).is_none());
+        Some(())
+    };
+    for n in 1..=3 {
+        assert!(refuse(&mut bench, n).is_some(), "{n} is not one too many");
+    }
+    assert!(refuse(&mut bench, 4).is_none());
+    assert_eq!(bench.ua.counters().refused_for_room, 1);
+    bench.sent();
+    bench.receive(&nth("INVITE", 1));
+    assert_eq!(super::bench::brief(&bench.sent()[0]), "486 INVITE");
+    bench.run(Duration::from_secs(33));
+    bench.events();
+    assert!(refuse(&mut bench, 5).is_some(), "they are forgotten");
+}
+
+#[test]
 fn a_request_of_ours_beyond_the_bound_fails_as_too_many() {
     let mut bench = small(1, 100);
     bench.send(Method::Invite);

@@ -13,7 +13,7 @@ use super::delivery::written;
 use super::lookups::Waiter;
 use super::oversize::is_for_length;
 use super::{Deadline, Sender, UserAgent};
-use crate::client::{Ack, Answer, Delivery};
+use crate::client::{Ack, AckDraft, Answer, Delivery};
 use crate::dialog::{DialogSettings, Routing};
 use crate::event::DialogError;
 use crate::keys::{ClientKey, DialogKey};
@@ -53,12 +53,11 @@ impl UserAgent {
         if let Some((content_type, content)) = body {
             request.set_body(content_type, content);
         }
-        let ack = Ack {
+        let ack = Ack::new(AckDraft {
             request,
             next_hop: routing.next_hop,
             settings,
-            delivery: Delivery::Resolving,
-        };
+        });
         let answer = self
             .clients
             .get_mut(key)
@@ -87,12 +86,11 @@ impl UserAgent {
         if let Some(to) = response.headers.get(&HeaderName::To) {
             request.headers.push(HeaderName::To, to);
         }
-        let ack = Ack {
+        let ack = Ack::new(AckDraft {
             request,
             next_hop: client.next_hop.clone(),
             settings: client.settings.clone(),
-            delivery: Delivery::Resolving,
-        };
+        });
         client.answers.push(Answer {
             remote_tag,
             dialog,
@@ -133,8 +131,11 @@ impl UserAgent {
         if !matches!(ack.delivery, Delivery::Resolving) {
             return;
         }
-        let secure = ack.request.uri.scheme() == Scheme::Sips;
-        let (uri, settings) = (ack.next_hop.clone(), ack.settings.clone());
+        let Some(draft) = &ack.draft else {
+            return;
+        };
+        let secure = draft.request.uri.scheme() == Scheme::Sips;
+        let (uri, settings) = (draft.next_hop.clone(), draft.settings.clone());
         let deadline = Deadline::Ack(key, dialog);
         match self.hops(
             now,
@@ -164,21 +165,22 @@ impl UserAgent {
         let Some(ack) = self.ack_of(key, dialog) else {
             return;
         };
-        let Some(mut hop) = rest.pop_front() else {
+        let (Some(mut hop), Some(draft)) = (rest.pop_front(), ack.draft.take()) else {
             ack.delivery = Delivery::Failed;
             self.counters.undelivered += 1;
             return;
         };
-        let datagrams = ack.settings.datagrams;
-        let (_, mut wire) = written(&ack.request, &ack.settings, &hop, &branch);
+        let datagrams = draft.settings.datagrams;
+        let (_, mut wire) = written(&draft.request, &draft.settings, &hop, &branch);
         let stream = self.instead_of_datagram(now, &hop, wire.len(), datagrams);
         let Some(ack) = self.ack_of(key, dialog) else {
             return;
         };
         if let Some(stream) = stream {
             rest.push_front(std::mem::replace(&mut hop, stream));
-            (_, wire) = written(&ack.request, &ack.settings, &hop, &branch);
+            (_, wire) = written(&draft.request, &draft.settings, &hop, &branch);
         }
+        ack.draft = (!rest.is_empty()).then_some(draft);
         let (to, message) = (To::Hop(hop.clone()), wire.clone());
         ack.delivery = Delivery::Sent {
             wire,

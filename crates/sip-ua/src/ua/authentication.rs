@@ -108,6 +108,7 @@ impl UserAgent {
             cancel: Some(Headers::new()),
             forks: Vec::new(),
             answers: Vec::new(),
+            answered: false,
             phase: Phase::Active(Box::new(Attempt {
                 silent: None,
                 ..*attempt

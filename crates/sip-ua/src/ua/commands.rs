@@ -63,6 +63,7 @@ impl UserAgent {
             cancel: None,
             forks: Vec::new(),
             answers: Vec::new(),
+            answered: false,
             phase: Phase::Resolving {
                 until: now.moment + self.config.timers.lookup,
             },
@@ -142,6 +143,7 @@ impl UserAgent {
                 cancel: None,
                 forks: Vec::new(),
                 answers: Vec::new(),
+                answered: false,
                 phase: Phase::Active(Box::new(Attempt {
                     branch,
                     via,
@@ -260,6 +262,7 @@ impl UserAgent {
                 cancel: None,
                 forks: Vec::new(),
                 answers: Vec::new(),
+                answered: false,
                 phase,
             },
         );

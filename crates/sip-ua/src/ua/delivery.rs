@@ -227,6 +227,7 @@ impl UserAgent {
             cancel: Some(Headers::new()),
             forks: Vec::new(),
             answers: Vec::new(),
+            answered: false,
             phase: Phase::Resolving { until },
         });
         self.clients.unlink(&attempt.branch, key);

@@ -231,10 +231,15 @@ impl UserAgent {
     /// Whether another transaction fits; within the reserve for what creates no dialog.
     fn has_room(&self, creates_dialog: bool) -> bool {
         let limits = &self.config.limits;
-        let transactions = self.clients.len() + self.servers.len();
+        let remembered = self.clients.answered() + self.servers.answered();
+        let transactions = self.clients.len() + self.servers.len() - remembered;
+        let fits = |times: usize| {
+            transactions < limits.transactions.saturating_mul(times)
+                && remembered < limits.remembered.saturating_mul(times)
+        };
         match creates_dialog {
-            true => transactions < limits.transactions && self.dialogs.len() < limits.dialogs,
-            false => transactions < limits.transactions.saturating_mul(2),
+            true => fits(1) && self.dialogs.len() < limits.dialogs,
+            false => fits(2),
         }
     }
 }

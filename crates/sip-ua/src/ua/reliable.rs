@@ -35,10 +35,11 @@ impl UserAgent {
     ) -> Result<Option<DialogKey>, RespondError> {
         let entry = self.servers.get(server).ok_or(RespondError::Gone)?;
         let status = response.status;
-        let possible = entry.request.method == Method::Invite
+        let knows = |request: &Request| knows_100rel(&request.headers);
+        let possible = entry.method == Method::Invite
             && status.is_provisional()
             && status != sip_msg::StatusCode::TRYING
-            && knows_100rel(&entry.request.headers);
+            && entry.request.as_ref().is_none_or(knows);
         if !possible {
             return Err(RespondError::NotReliable);
         }
@@ -74,8 +75,7 @@ impl UserAgent {
             return false;
         };
         let matches = |server: &Server| {
-            let cseq = server.request.headers.cseq();
-            cseq.is_ok_and(|cseq| cseq.seq == rack.cseq.seq && cseq.method == rack.cseq.method)
+            (server.seq, &server.method) == (rack.cseq.seq, &rack.cseq.method)
                 && server
                     .reliable
                     .is_some_and(|sent| sent.rseq == rack.rseq && !sent.acknowledged)

@@ -333,7 +333,9 @@ impl UserAgent {
         let server = self.servers.insert(Server {
             id: Arc::new(id),
             merge: merges.then(|| Arc::new(facts.merge_key())),
-            request: request.clone(),
+            method: request.method.clone(),
+            seq: facts.cseq.seq,
+            request: Some(request.clone()),
             arrival: arrival.clone(),
             reply: reply.clone(),
             tag,

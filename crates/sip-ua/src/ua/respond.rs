@@ -22,11 +22,11 @@ pub(super) enum Delivery {
 
 impl UserAgent {
     /// The frame of a response: Via, From, To with our tag, Call-ID, CSeq and, where it is needed,
-    /// Record-Route. `None` once the request is gone.
+    /// Record-Route. `None` once the request has its final response.
     pub fn respond_to(&self, server: ServerKey, status: StatusCode) -> Option<Response> {
         let server = self.servers.get(server)?;
         let tag = (status != StatusCode::TRYING).then_some(server.tag.as_str());
-        Some(Response::to_request(&server.request, status, tag))
+        Some(Response::to_request(server.request.as_ref()?, status, tag))
     }
 
     /// How a request came; `None` once it is gone.
@@ -75,14 +75,17 @@ impl UserAgent {
         if response.status.is_success() && entry.awaits_prack(true) {
             return Err(RespondError::Unacknowledged);
         }
+        let request = entry
+            .request
+            .as_ref()
+            .ok_or(RespondError::AlreadyAnswered)?;
         if response.status != StatusCode::TRYING && response.headers.to_tag().is_none() {
-            let framed =
-                Response::to_request(&entry.request, response.status, Some(entry.tag.as_str()));
+            let framed = Response::to_request(request, response.status, Some(entry.tag.as_str()));
             if let Some(to) = framed.headers.get(&HeaderName::To) {
                 response.headers.set(HeaderName::To, to);
             }
         }
-        if let (Some(settings), Some(facts)) = (settings, RequestFacts::of(&entry.request)) {
+        if let (Some(settings), Some(facts)) = (settings, RequestFacts::of(request)) {
             entry.reply = facts.reply(&entry.arrival, Some(&settings.trunk));
         }
         let dialog = match entry.dialog {
@@ -145,7 +148,7 @@ impl UserAgent {
             machine.await_prack(&pace, message.clone(), !response.body.is_empty());
         }
         let over = server.machine.is_none();
-        let (to, method) = (server.reply.clone(), server.request.method.clone());
+        let (to, method) = (server.reply.clone(), server.method.clone());
         self.transmit_unwatched(to, message);
         match over {
             true => self.finish_server(now, key),
@@ -154,6 +157,7 @@ impl UserAgent {
         if status.is_provisional() {
             return;
         }
+        self.servers.answer(key);
         if method == Method::Invite {
             self.on_invite_answered(now, key, dialog, status);
         }
@@ -174,8 +178,7 @@ impl UserAgent {
             }
             if let (true, Some(server)) = (status.is_success(), self.servers.get_mut(key)) {
                 server.answered = dialog;
-                let seq = server.request.headers.cseq().map_or(0, |cseq| cseq.seq);
-                entry.unacknowledged.push((seq, key));
+                entry.unacknowledged.push((server.seq, key));
             }
         }
         let made = self
@@ -202,26 +205,25 @@ impl UserAgent {
         let status = response.status;
         let creates = status != StatusCode::TRYING
             && (status.is_provisional() || status.is_success())
-            && entry.request.method == Method::Invite;
-        if !creates {
+            && entry.method == Method::Invite;
+        let Some(request) = entry.request.as_ref().filter(|_| creates) else {
             return Ok(None);
-        }
-        let call_id = entry
-            .request
+        };
+        let call_id = request
             .headers
             .call_id()
             .map_err(|_| RespondError::NoDialog)?;
         let id = DialogId {
             call_id: call_id.to_owned(),
             local_tag: response.headers.to_tag().ok_or(RespondError::NoDialog)?,
-            remote_tag: entry.request.headers.from_tag().unwrap_or_default(),
+            remote_tag: request.headers.from_tag().unwrap_or_default(),
         };
         let known = self.dialogs.find(&id);
         let dialog = match known {
             Some(dialog) => dialog,
             None => {
                 let settings = settings.ok_or(RespondError::NoDialogSettings)?.clone();
-                let made = Dialog::of_uas(&entry.request, response, settings);
+                let made = Dialog::of_uas(request, response, settings);
                 let mut made = DialogEntry::new(made.ok_or(RespondError::NoDialog)?);
                 made.remote_invite = Some(server);
                 self.dialogs.insert(made)

@@ -222,6 +222,7 @@ impl UserAgent {
                 ack: None,
             });
         }
+        self.clients.answer(key);
     }
 
     /// A 2xx to an INVITE that was left for another address: nobody wants the session.
@@ -256,6 +257,7 @@ impl UserAgent {
         if self.authenticate(now, key, &response) {
             return;
         }
+        self.clients.answer(key);
         if let Some(dialog) = dialog {
             self.on_reinvite_refused(now, dialog, key, response.status);
         }
@@ -316,6 +318,7 @@ impl UserAgent {
                 if self.authenticate(now, key, &response) {
                     return;
                 }
+                self.clients.answer(key);
                 if status.is_success()
                     && is_target_refresh(&method)
                     && let Some(entry) = dialog.and_then(|dialog| self.dialogs.get_mut(dialog))

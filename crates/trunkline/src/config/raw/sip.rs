@@ -27,8 +27,11 @@ pub struct Sip {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// SIP transactions at once. Default: 50000.
+    /// SIP transactions without a final response at once. Default: 50000.
     pub transactions: Option<Spanned<u32>>,
+    /// SIP transactions that have one and are remembered for its repetitions, three of each call of
+    /// the last 32 s over UDP, about 1 KiB each. Default: 500000.
+    pub remembered: Option<Spanned<u32>>,
     /// SIP dialogs at once, early ones included. Default: 50000.
     pub dialogs: Option<Spanned<u32>>,
     /// Targets that one call may try. Default: 8.

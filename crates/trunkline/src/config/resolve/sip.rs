@@ -82,6 +82,7 @@ fn limits(raw: &raw::Limits, signalling: &mut Signalling, findings: &mut Finding
         *bound = usize::try_from(*value.get_ref()).unwrap_or(usize::MAX);
     };
     count(&mut bounds.transactions, &raw.transactions, "transactions");
+    count(&mut bounds.remembered, &raw.remembered, "remembered");
     count(&mut bounds.dialogs, &raw.dialogs, "dialogs");
     count(
         &mut bounds.attempts_per_call,
