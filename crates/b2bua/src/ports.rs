@@ -7,10 +7,10 @@
 //! small for that it rests for less, which is counted, but never for less than the floor. Before it
 //! comes to that, an interface most of whose pairs are held or resting raises an alarm.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use ambient::Moment;
+use ambient::{Moment, Table};
 use media_relay::{MediaCommand, PortPair, PortPairId, ShardId};
 use thiserror::Error;
 
@@ -23,6 +23,10 @@ const LEAST_RESERVE: u16 = 4;
 
 /// The most pairs that one command asks a shard for.
 const BATCH: u16 = 64;
+
+/// A reserve that is used up by half within this is too small for the calls there are, and is
+/// doubled.
+const RUSH: Duration = Duration::from_millis(100);
 
 /// After a shard failed to bind, it is asked again no sooner than this.
 const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -105,6 +109,16 @@ struct Stock {
     asked: u16,
     not_before: Option<Moment>,
     leased: u32,
+    /// What is kept bound, once the configured reserve has proved too small.
+    reserve: u16,
+    refilled: Option<Moment>,
+}
+
+/// What is known of a pair that a shard has bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pair {
+    Idle,
+    Leased,
 }
 
 /// One interface's range, and whether its alarm was told.
@@ -122,7 +136,8 @@ pub struct PortPool {
     cool_down: Duration,
     floor: Duration,
     stock: BTreeMap<Shelf, Stock>,
-    leased: BTreeSet<PortPairId>,
+    pairs: Table<PortPairId, Pair>,
+    leased: usize,
     commands: VecDeque<MediaCommand>,
     ranges: Vec<Range>,
     alarm_percent: u8,
@@ -146,7 +161,8 @@ impl PortPool {
             cool_down: config.cool_down,
             floor: config.cool_down_floor.min(config.cool_down),
             stock: shelves.map(|shelf| (shelf, Stock::default())).collect(),
-            leased: BTreeSet::new(),
+            pairs: Table::default(),
+            leased: 0,
             commands: VecDeque::new(),
             ranges: config
                 .interfaces
@@ -222,13 +238,14 @@ impl PortPool {
     /// Takes a lease back. The pair rests before it is leased again.
     pub fn release(&mut self, now: Moment, lease: PortLease) {
         let PortLease { pair } = lease;
-        self.leased.remove(&pair.id);
+        self.leased -= usize::from(self.pairs.insert(pair.id, Pair::Idle) == Some(Pair::Leased));
         match self.stock.get_mut(&(pair.interface, pair.shard)) {
             Some(stock) => {
                 stock.leased = stock.leased.saturating_sub(1);
                 stock.resting.push_back((now, pair));
             }
             None => {
+                self.pairs.remove(&pair.id);
                 self.commands.push_back(MediaCommand::ReleasePorts {
                     pairs: vec![pair.id],
                 });
@@ -243,13 +260,8 @@ impl PortPool {
                 continue;
             };
             stock.asked = stock.asked.saturating_sub(1);
-            let known = self.leased.contains(&pair.id)
-                || stock.free.iter().any(|free| free.id == pair.id)
-                || stock
-                    .resting
-                    .iter()
-                    .any(|(_, resting)| resting.id == pair.id);
-            if !known {
+            if !self.pairs.contains_key(&pair.id) {
+                self.pairs.insert(pair.id, Pair::Idle);
                 stock.free.push_back(pair);
             }
         }
@@ -272,7 +284,7 @@ impl PortPool {
     #[must_use]
     pub fn usage(&self) -> PortUsage {
         let mut usage = PortUsage {
-            leased: self.leased.len(),
+            leased: self.leased,
             refused: self.refused,
             hurried: self.hurried,
             ..PortUsage::default()
@@ -328,7 +340,8 @@ impl PortPool {
 
     /// Notes that a leg holds the pair; `false` if one does already.
     fn take(&mut self, pair: &PortPair) -> bool {
-        let new = self.leased.insert(pair.id);
+        let new = self.pairs.insert(pair.id, Pair::Leased) != Some(Pair::Leased);
+        self.leased += usize::from(new);
         if new && let Some(stock) = self.stock.get_mut(&(pair.interface, pair.shard)) {
             stock.leased += 1;
         }
@@ -382,24 +395,24 @@ impl PortPool {
         }
     }
 
-    /// What each shard keeps bound of an interface: of a small range never so much that a second
-    /// gateway on the same address finds nothing left.
-    fn reserve_of(&self, interface: u16) -> u16 {
+    /// The most that each shard keeps bound of an interface: of a small range never so much that a
+    /// second gateway on the same address finds nothing left.
+    fn most_of(&self, interface: u16) -> u16 {
         let mut ranges = self.ranges.iter();
         let range = ranges.find(|range| range.interface == interface);
         let shelves = self.stock.keys().filter(|(of, _)| *of == interface);
         let shards = u32::try_from(shelves.count()).unwrap_or(u32::MAX).max(1);
         let fair = range.map_or(0, |range| range.pairs / RESERVED_PART / shards);
-        let fair = u16::try_from(fair).unwrap_or(u16::MAX);
-        self.reserve.min(fair.max(LEAST_RESERVE))
+        u16::try_from(fair).unwrap_or(u16::MAX).max(LEAST_RESERVE)
     }
 
     fn refill(&mut self, now: Moment, shelf: Shelf) {
-        let most = self.reserve_of(shelf.0);
-        let reserve = usize::from(most);
+        let most = self.most_of(shelf.0);
         let Some(stock) = self.stock.get_mut(&shelf) else {
             return;
         };
+        stock.reserve = stock.reserve.max(self.reserve).min(most);
+        let reserve = usize::from(stock.reserve);
         let coming = stock.free.len() + usize::from(stock.asked);
         // Half a reserve at a time: one command for many leases.
         let low = coming * 2 <= reserve;
@@ -407,8 +420,14 @@ impl PortPool {
             return;
         }
         stock.not_before = None;
+        let rush = |refilled| now.saturating_since(refilled) < RUSH;
+        if stock.refilled.replace(now).is_some_and(rush) {
+            stock.reserve = stock.reserve.saturating_mul(2).min(most);
+        }
         let (interface, shard) = shelf;
-        let mut wanted = most.saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
+        let mut wanted = stock
+            .reserve
+            .saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
         while wanted > 0 {
             let count = wanted.min(BATCH);
             wanted -= count;

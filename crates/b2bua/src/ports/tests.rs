@@ -189,6 +189,35 @@ fn the_reserve_is_filled_ahead_of_need() {
 }
 
 #[test]
+fn a_reserve_that_does_not_last_is_doubled() {
+    let mut wide = config(1, 8);
+    wide.interfaces[0].pairs = 400;
+    let mut pool = PortPool::new(at(0), &wide);
+    let mut shards = Shards {
+        bound: 0,
+        limit: 400,
+    };
+    // A call every fifty milliseconds: eight pairs are enough.
+    let mut now = at(1);
+    let mut leases = Vec::new();
+    let mut lease = |pool: &mut PortPool, now| leases.push(pool.lease(now, 0, None).unwrap());
+    for _ in 0..20 {
+        shards.serve(&mut pool, now);
+        lease(&mut pool, now);
+        now = now + Duration::from_millis(50);
+    }
+    assert!(pool.usage().free <= 8);
+    // Every millisecond, they are not; yet no more than a quarter of the range is ever kept.
+    for _ in 0..200 {
+        shards.serve(&mut pool, now);
+        lease(&mut pool, now);
+        now = now + Duration::from_millis(1);
+        assert!(pool.usage().free + pool.usage().asked <= 100);
+    }
+    assert!(pool.usage().free > 32, "{:?}", pool.usage());
+}
+
+#[test]
 fn the_reserve_leaves_most_of_a_small_range_to_others() {
     for (pairs, shards, reserve, bound) in [
         (512, 2, 128, 64),

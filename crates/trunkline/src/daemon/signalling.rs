@@ -395,10 +395,13 @@ impl Signalling {
             return;
         }
         self.load.told = true;
-        // These make packets by themselves; all else is looked at when packets come.
+        // These make packets by themselves, or are what the next calls wait for; all else is looked
+        // at when packets come.
         self.load.urgent |= matches!(
             command,
-            MediaCommand::Source { .. } | MediaCommand::SendDtmf { .. }
+            MediaCommand::Source { .. }
+                | MediaCommand::SendDtmf { .. }
+                | MediaCommand::BindPorts { .. }
         );
         // The queue is sized for every leg there may be; what is refused would leave a leg
         // without media, which its inactivity limit then ends.
