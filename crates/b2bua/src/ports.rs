@@ -395,19 +395,22 @@ impl PortPool {
         }
     }
 
-    /// The most that each shard keeps bound of an interface: of a small range never so much that a
-    /// second gateway on the same address finds nothing left.
-    fn most_of(&self, interface: u16) -> u16 {
+    /// The most that each shard keeps bound ahead of an interface, of a small range never so much that
+    /// a second gateway on the same address finds nothing left; and what there is for it in all.
+    fn most_of(&self, interface: u16) -> (u16, usize) {
         let mut ranges = self.ranges.iter();
         let range = ranges.find(|range| range.interface == interface);
         let shelves = self.stock.keys().filter(|(of, _)| *of == interface);
         let shards = u32::try_from(shelves.count()).unwrap_or(u32::MAX).max(1);
         let fair = range.map_or(0, |range| range.pairs / RESERVED_PART / shards);
-        u16::try_from(fair).unwrap_or(u16::MAX).max(LEAST_RESERVE)
+        let fair = u16::try_from(fair).unwrap_or(u16::MAX).max(LEAST_RESERVE);
+        let known = range.filter(|range| range.pairs > 0);
+        let all = known.map_or(usize::MAX, |range| range.pairs.div_ceil(shards) as usize);
+        (fair, all)
     }
 
     fn refill(&mut self, now: Moment, shelf: Shelf) {
-        let most = self.most_of(shelf.0);
+        let (most, all) = self.most_of(shelf.0);
         let Some(stock) = self.stock.get_mut(&shelf) else {
             return;
         };
@@ -416,7 +419,10 @@ impl PortPool {
         let coming = stock.free.len() + usize::from(stock.asked);
         // Half a reserve at a time: one command for many leases.
         let low = coming * 2 <= reserve;
-        if !low || stock.not_before.is_some_and(|at| now < at) {
+        // What is not there is not asked for: a shard would look for it all along the range.
+        let bound = coming + stock.resting.len() + stock.leased as usize;
+        let unbound = u16::try_from(all.saturating_sub(bound)).unwrap_or(u16::MAX);
+        if !low || unbound == 0 || stock.not_before.is_some_and(|at| now < at) {
             return;
         }
         stock.not_before = None;
@@ -425,9 +431,8 @@ impl PortPool {
             stock.reserve = stock.reserve.saturating_mul(2).min(most);
         }
         let (interface, shard) = shelf;
-        let mut wanted = stock
-            .reserve
-            .saturating_sub(u16::try_from(coming).unwrap_or(u16::MAX));
+        let coming = u16::try_from(coming).unwrap_or(u16::MAX);
+        let mut wanted = stock.reserve.saturating_sub(coming).min(unbound);
         while wanted > 0 {
             let count = wanted.min(BATCH);
             wanted -= count;

@@ -215,6 +215,14 @@ fn a_reserve_that_does_not_last_is_doubled() {
         assert!(pool.usage().free + pool.usage().asked <= 100);
     }
     assert!(pool.usage().free > 32, "{:?}", pool.usage());
+    // In the end all are bound, and nobody is asked for more.
+    for _ in 220..400 {
+        shards.serve(&mut pool, now);
+        lease(&mut pool, now);
+    }
+    assert_eq!(shards.bound, 400);
+    assert_eq!(pool.lease(now, 0, None), Err(Exhausted::InUse));
+    assert!(pool.poll_command().is_none());
 }
 
 #[test]

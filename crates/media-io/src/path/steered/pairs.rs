@@ -220,6 +220,15 @@ impl Pairs {
         let address = served.range.interface.bind;
         for _ in 0..served.range.len() {
             let port = served.range.next();
+            // One that is open is this process's own. Looked at first: to ask the system takes time,
+            // and in a range that is used up all are to be asked for.
+            let half = |port| common.steering.port(place, port).map(Half::new);
+            let (Some(rtp), Some(rtcp)) = (half(port), half(port + 1)) else {
+                continue;
+            };
+            if rtp.port.shard().is_some() {
+                continue;
+            }
             let hold = match common.blocks.reserve(address, served.first, port) {
                 Ok(hold) => hold,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
@@ -228,14 +237,6 @@ impl Pairs {
                     return Err(error);
                 }
             };
-            // One that is open is this process's own.
-            let half = |port| common.steering.port(place, port).map(Half::new);
-            let (Some(rtp), Some(rtcp)) = (half(port), half(port + 1)) else {
-                continue;
-            };
-            if rtp.port.shard().is_some() {
-                continue;
-            }
             let ports = PortPair {
                 id: PortPairId(u32::from(self.shard.0) << 24 | self.numbers & 0x00ff_ffff),
                 shard: self.shard,
