@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Inputs that a turn is to find under load.
 const WORTH: f64 = 40.0;
 /// The longest turn under load: what a message waits at most before it is read. A call is five
-/// messages one after the other, and nobody hears a hundredth of a second.
+/// messages one after the other, and nobody hears a fortieth of a second.
 const LONGEST: Duration = Duration::from_millis(5);
 /// The shortest: the kernel's buffers would hold more, its memory caches would not.
 const LEAST: Duration = Duration::from_micros(500);
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_more_comes_in_the_shorter_is_a_turn() {
-        for (apart, expected) in [(250, LONGEST), (125, Duration::from_millis(1)), (10, LEAST)] {
+        for (apart, expected) in [(250, LONGEST), (50, Duration::from_millis(2)), (10, LEAST)] {
             let start = Instant::now();
             let mut pace = Pace::new(start);
             let apart = Duration::from_micros(apart);
