@@ -58,7 +58,7 @@ impl Core {
             transport: arrival.transport,
             local: Some(arrival.local),
             remote: arrival.remote,
-            text: redact(message.to_bytes()),
+            text: redact(message.as_received()),
             verdict,
         };
         self.outputs.push_back(Output::Trace(entry));

@@ -95,6 +95,11 @@ impl Headers {
         }
     }
 
+    /// What the message was parsed from, its body included; empty if it was not.
+    pub(crate) fn received(&self) -> &Bytes {
+        &self.received
+    }
+
     /// Adds a field that is part of the received head.
     pub(crate) fn push_received(&mut self, index: u8, name: Range<usize>, value: Range<usize>) {
         self.make_room();

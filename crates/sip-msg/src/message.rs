@@ -201,6 +201,16 @@ impl Message {
         }
     }
 
+    /// The message as it was received, octet by octet, whatever was changed in it since; as on the
+    /// wire, if it is one of our own.
+    pub fn as_received(&self) -> Bytes {
+        let received = self.headers().received();
+        if received.is_empty() {
+            return self.to_bytes();
+        }
+        received.clone()
+    }
+
     /// The request line or status line, for people.
     pub fn first_line(&self) -> String {
         let mut line = Vec::new();
