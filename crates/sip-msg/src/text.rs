@@ -2,38 +2,36 @@ use std::fmt;
 use std::ops::Deref;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 /// UTF-8 text that shares the buffer it came in. Cloning is cheap.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Bytes);
+pub struct Text(ByteString);
 
 impl Text {
     /// The text in `bytes`; `None` if they are not UTF-8.
     pub fn new(bytes: Bytes) -> Option<Self> {
-        str::from_utf8(&bytes).ok()?;
-        Some(Self(bytes))
+        ByteString::try_from(bytes).ok().map(Self)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).expect("checked when it was made")
+        &self.0
     }
 
     /// The buffer.
     pub fn as_bytes(&self) -> &Bytes {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The same text in memory of its own: to be kept longer than the message it came in.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
+        Self::from(self.as_str())
     }
 
     pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> &str {
-        // A part that begins and ends between characters is text as the whole is.
-        let part = self.0.get(range).unwrap_or_default();
-        str::from_utf8(part).unwrap_or_default()
+        self.0.get(range).unwrap_or_default()
     }
 }
 
@@ -53,19 +51,19 @@ impl From<String> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self(text.into())
     }
 }
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        self.0 == other.as_bytes()
+        self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
-        self.0 == other.as_bytes()
+        self.as_str() == *other
     }
 }
 

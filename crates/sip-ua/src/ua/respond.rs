@@ -85,7 +85,10 @@ impl UserAgent {
                 response.headers.set(HeaderName::To, to);
             }
         }
-        if let (Some(settings), Some(facts)) = (settings, RequestFacts::of(request)) {
+        // A datagram has one way back; only a connection that is gone is opened again for a trunk.
+        if let Some(settings) = settings.filter(|_| entry.arrival.transport.is_reliable())
+            && let Some(facts) = RequestFacts::of(request)
+        {
             entry.reply = facts.reply(&entry.arrival, Some(&settings.trunk));
         }
         let dialog = match entry.dialog {
