@@ -1,7 +1,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::Hash;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
 
+use crate::table::{Minted, Secret};
 use crate::{Moment, Table};
 
 /// Entries that count no more are cleared away once there are more of them than of the others and
@@ -13,9 +15,9 @@ const CLUTTER: usize = 64;
 /// Setting a deadline takes constant time where it is not among the next ones, as most are not:
 /// timers are set to be cancelled. The owner bounds the number of keys: it has one entry for each
 /// timer of each thing it holds.
-#[derive(Clone, Debug)]
-pub struct Deadlines<K: Ord> {
-    at: Table<K, Moment>,
+#[derive(Clone)]
+pub struct Deadlines<K: Ord, H = Minted> {
+    at: Table<K, Moment, H>,
     /// All deadlines, and some that were moved or cancelled since; the first is never one of those.
     queue: BinaryHeap<Reverse<(Moment, K)>>,
 }
@@ -23,9 +25,14 @@ pub struct Deadlines<K: Ord> {
 impl<K: Ord + Hash + Clone> Deadlines<K> {
     /// No deadlines, of keys that nobody outside chooses.
     pub fn new() -> Self {
-        Self::keyed(0)
+        Self {
+            at: Table::default(),
+            queue: BinaryHeap::new(),
+        }
     }
+}
 
+impl<K: Ord + Hash + Clone> Deadlines<K, Secret> {
     /// No deadlines, of keys that peers choose: see [`Table::keyed`].
     pub fn keyed(secret: u64) -> Self {
         Self {
@@ -33,7 +40,9 @@ impl<K: Ord + Hash + Clone> Deadlines<K> {
             queue: BinaryHeap::new(),
         }
     }
+}
 
+impl<K: Ord + Hash + Clone, H: BuildHasher> Deadlines<K, H> {
     /// Sets the deadline of `key`, instead of the one it had.
     pub fn set(&mut self, key: K, at: Moment) {
         if self.at.insert(key.clone(), at) != Some(at) {
@@ -82,7 +91,7 @@ impl<K: Ord + Hash + Clone> Deadlines<K> {
 
     fn tidy(&mut self) {
         let counts =
-            |at: &Table<K, Moment>, (moment, key): &(Moment, K)| at.get(key) == Some(moment);
+            |at: &Table<K, Moment, H>, (moment, key): &(Moment, K)| at.get(key) == Some(moment);
         while let Some(Reverse(first)) = self.queue.peek()
             && !counts(&self.at, first)
         {
@@ -91,6 +100,12 @@ impl<K: Ord + Hash + Clone> Deadlines<K> {
         if self.queue.len() > 2 * self.at.len() + CLUTTER {
             self.queue.retain(|Reverse(entry)| counts(&self.at, entry));
         }
+    }
+}
+
+impl<K: fmt::Debug + Ord, H> fmt::Debug for Deadlines<K, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.at.fmt(f)
     }
 }
 

@@ -13,5 +13,5 @@ mod time;
 
 pub use deadlines::Deadlines;
 pub use rng::{KeyRng, TokenRng};
-pub use table::Table;
+pub use table::{Minted, Secret, Table};
 pub use time::{Moment, Now, WallTime};

@@ -1,16 +1,16 @@
 use std::borrow::Borrow;
 #[allow(
     clippy::disallowed_types,
-    reason = "its order cannot be seen: a table is asked by key, and goes through by key's order"
+    reason = "its order cannot be seen: a table is asked by key, and goes through in no order"
 )]
 use std::collections::HashMap;
 use std::fmt;
-#[allow(
-    deprecated,
-    reason = "the standard library has no other hash with a key"
-)]
-use std::hash::SipHasher;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
+
+use rustc_hash::FxBuildHasher;
+
+/// For keys that nobody outside chooses, such as numbers given in turn.
+pub type Minted = FxBuildHasher;
 
 /// What is found by its key in the time of one look, however much there is.
 ///
@@ -18,37 +18,37 @@ use std::hash::{BuildHasher, Hash};
 /// while; this is one or two. In what order entries lie cannot be seen from outside, so that a run
 /// can be repeated.
 #[derive(Clone)]
-pub struct Table<K, V> {
+pub struct Table<K, V, H = Minted> {
     #[allow(clippy::disallowed_types, reason = "see above")]
-    entries: HashMap<K, V, Keyed>,
+    entries: HashMap<K, V, H>,
 }
 
-/// SipHash-2-4 under a key.
+/// For keys that peers choose: SipHash of a secret and the key, so that nobody can choose keys that
+/// all lie in one place.
 #[derive(Clone, Copy)]
-struct Keyed(u64, u64);
+pub struct Secret(u64);
 
-#[allow(
-    deprecated,
-    reason = "the standard library has no other hash with a key"
-)]
-impl BuildHasher for Keyed {
-    type Hasher = SipHasher;
+impl BuildHasher for Secret {
+    type Hasher = DefaultHasher;
 
-    fn build_hasher(&self) -> SipHasher {
-        SipHasher::new_with_keys(self.0, self.1)
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
     }
 }
 
-impl<K, V> Table<K, V> {
-    /// An empty table, for keys that peers choose: without the secret nobody can choose keys that
-    /// all lie in one place.
+impl<K, V> Table<K, V, Secret> {
+    /// An empty table, for keys that peers choose. Whoever knows the secret can choose keys that all
+    /// lie in one place.
     pub fn keyed(secret: u64) -> Self {
-        let key = Keyed(secret, secret.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15);
         #[allow(clippy::disallowed_types, reason = "see above")]
-        let entries = HashMap::with_hasher(key);
+        let entries = HashMap::with_hasher(Secret(secret));
         Self { entries }
     }
+}
 
+impl<K, V, H> Table<K, V, H> {
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -65,7 +65,7 @@ impl<K, V> Table<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> Table<K, V> {
+impl<K: Eq + Hash, V, H: BuildHasher> Table<K, V, H> {
     /// The value of `key`.
     pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
@@ -112,14 +112,16 @@ impl<K: Eq + Hash, V> Table<K, V> {
     }
 }
 
-/// An empty table, for keys that nobody outside chooses, such as numbers given in turn.
+/// An empty table, for keys that nobody outside chooses.
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self::keyed(0)
+        #[allow(clippy::disallowed_types, reason = "see above")]
+        let entries = HashMap::with_hasher(Minted::default());
+        Self { entries }
     }
 }
 
-impl<K: fmt::Debug + Ord, V: fmt::Debug> fmt::Debug for Table<K, V> {
+impl<K: fmt::Debug + Ord, V: fmt::Debug, H> fmt::Debug for Table<K, V, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|&(key, _)| key);
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn where_a_key_lies_depends_on_the_secret() {
         let hash = |secret| {
-            Table::<&str, ()>::keyed(secret)
+            Table::<&str, (), _>::keyed(secret)
                 .entries
                 .hasher()
                 .hash_one("z9hG4bK1")

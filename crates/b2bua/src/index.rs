@@ -1,7 +1,7 @@
 //! Who owns what the layers below know by key only, both ways: from a key to its call, and from a
 //! call to its keys, so that the end of a call takes time with its own keys and not with all calls'.
 
-use ambient::Table;
+use ambient::{Secret, Table};
 use media_relay::LegId;
 use sip_ua::{ClientKey, DialogKey, ServerKey};
 
@@ -35,7 +35,7 @@ pub(crate) struct Index {
     pub(crate) dialogs: Table<DialogKey, (CallKey, Side)>,
     pub(crate) media: Table<LegId, (CallKey, Side)>,
     /// Call-IDs of both sides, for traces.
-    pub(crate) call_ids: Table<Box<str>, CallKey>,
+    pub(crate) call_ids: Table<Box<str>, CallKey, Secret>,
     /// The ports of every leg, until a shard has closed it.
     pub(crate) leases: Table<LegId, PortLease>,
     /// The place of every leg within the limits, until the call gives it up.

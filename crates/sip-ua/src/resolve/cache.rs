@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ambient::{Deadlines, Moment};
+use ambient::{Deadlines, Moment, Secret};
 use sip_msg::dns::{DnsAnswer, DnsError, Query, Records};
 
 /// A TTL of zero would leave the lookup that asked without its answer.
@@ -19,7 +19,7 @@ const FAILURE_TTL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Cache {
     entries: BTreeMap<Query, Result<Records, DnsError>>,
-    expiry: Deadlines<Query>,
+    expiry: Deadlines<Query, Secret>,
     capacity: usize,
 }
 

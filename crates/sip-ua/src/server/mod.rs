@@ -6,7 +6,7 @@ mod non_invite;
 
 use std::sync::Arc;
 
-use ambient::{Moment, Table};
+use ambient::{Moment, Secret, Table};
 use bytes::Bytes;
 use sip_msg::wire::{Arrival, To};
 use sip_msg::{Method, Request, StatusCode};
@@ -121,8 +121,8 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Servers {
     entries: Table<ServerKey, Box<Server>>,
-    ids: Table<Arc<ServerMatch>, ServerKey>,
-    merges: Table<Arc<MergeKey>, ServerKey>,
+    ids: Table<Arc<ServerMatch>, ServerKey, Secret>,
+    merges: Table<Arc<MergeKey>, ServerKey, Secret>,
     /// How many have had their final response.
     answered: usize,
     minted: u64,
