@@ -7,6 +7,7 @@ const PARAM: u8 = 4;
 const WORD: u8 = 8;
 const HEADER: u8 = 16;
 const HOST: u8 = 32;
+const VALUE: u8 = 64;
 
 const fn classes(byte: u8) -> u8 {
     let unreserved = byte.is_ascii_alphanumeric()
@@ -69,6 +70,12 @@ const fn classes(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
         class |= HOST;
     }
+    if !matches!(
+        byte,
+        b';' | b',' | b'"' | b'<' | b'>' | b'\\' | 0..=0x20 | 0x7F
+    ) {
+        class |= VALUE;
+    }
     class
 }
 
@@ -84,6 +91,11 @@ static CLASSES: [u8; 256] = {
 
 fn is(byte: u8, class: u8) -> bool {
     CLASSES[usize::from(byte)] & class != 0
+}
+
+/// `gen-value`, and the other characters found in unquoted values, such as `@` and `=`.
+pub(crate) fn is_value_byte(byte: u8) -> bool {
+    is(byte, VALUE)
 }
 
 /// `token`.

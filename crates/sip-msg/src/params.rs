@@ -54,7 +54,7 @@ impl Params {
             rest = if value.first() == Some(&b'"') {
                 &value[lex::quoted_string(value).ok_or(Rule::Quote)?..]
             } else {
-                take(value, is_value_byte).1
+                take(value, lex::is_value_byte).1
             };
             rest = lex::trim_start(rest);
         }
@@ -151,14 +151,6 @@ pub(crate) fn value_in<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     found.and_then(|(_, value)| value)
 }
 
-/// `gen-value`, and the other characters found in unquoted values, such as `@` and `=`.
-fn is_value_byte(byte: u8) -> bool {
-    !matches!(
-        byte,
-        b';' | b',' | b'"' | b'<' | b'>' | b'\\' | 0..=0x20 | 0x7F
-    )
-}
-
 fn take(text: &[u8], class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     text.split_at(
         text.iter()
@@ -180,7 +172,7 @@ fn append(out: &mut String, name: &str, value: Option<&str>) {
     out.push_str(name);
     let Some(value) = value else { return };
     out.push('=');
-    if value.bytes().all(is_value_byte) {
+    if value.bytes().all(lex::is_value_byte) {
         out.push_str(value);
         return;
     }
