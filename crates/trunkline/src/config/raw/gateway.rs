@@ -82,8 +82,8 @@ pub struct Media {
     /// `"500ms"`.
     pub quarantine_floor: Option<Span>,
     /// Pairs of ports that each shard keeps bound on each interface ahead of need, 4 to 4096; half
-    /// of them gone, it is filled again. All shards together keep at most a quarter of the range,
-    /// but 4 each. Default: 128.
+    /// of them gone, it is filled again, and doubled where that took less than a tenth of a second.
+    /// All shards together keep at most a quarter of the range, but 4 each. Default: 128.
     pub reserve: Option<Spanned<u16>>,
     /// Percent of an interface's port pairs, in use or resting, from which on a warning is logged
     /// and the metric `trunkline_media_ports_alarm` is 1, 10 to 100. Default: 80.

@@ -30,7 +30,7 @@ pub struct Limits {
     /// SIP transactions without a final response at once. Default: 50000.
     pub transactions: Option<Spanned<u32>>,
     /// SIP transactions that have one and are remembered for its repetitions, three of each call of
-    /// the last 32 s over UDP, about 1 KiB each. Default: 500000.
+    /// the last 32 s over UDP, 1 to 2 KiB each. Default: 500000.
     pub remembered: Option<Spanned<u32>>,
     /// SIP dialogs at once, early ones included. Default: 50000.
     pub dialogs: Option<Spanned<u32>>,
