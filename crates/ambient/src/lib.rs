@@ -13,8 +13,10 @@ mod deadlines;
 mod rng;
 mod table;
 mod time;
+mod words;
 
 pub use deadlines::Deadlines;
 pub use rng::{KeyRng, TokenRng};
 pub use table::{Minted, Secret, Table};
 pub use time::{Moment, Now, WallTime};
+pub use words::Words;

@@ -28,6 +28,13 @@ pub struct Table<K, V, H = Minted> {
 #[derive(Clone, Copy)]
 pub struct Secret(u64);
 
+impl Secret {
+    /// This secret, which no peer may know.
+    pub fn new(secret: u64) -> Self {
+        Self(secret)
+    }
+}
+
 impl BuildHasher for Secret {
     type Hasher = DefaultHasher;
 

@@ -1,7 +1,7 @@
 //! Who owns what the layers below know by key only, both ways: from a key to its call, and from a
 //! call to its keys, so that the end of a call takes time with its own keys and not with all calls'.
 
-use ambient::{Secret, Table};
+use ambient::{Table, Words};
 use media_relay::LegId;
 use sip_ua::{ClientKey, DialogKey, ServerKey};
 
@@ -35,7 +35,7 @@ pub(crate) struct Index {
     pub(crate) dialogs: Table<DialogKey, (CallKey, Side)>,
     pub(crate) media: Table<LegId, (CallKey, Side)>,
     /// Call-IDs of both sides, for traces.
-    pub(crate) call_ids: Table<Box<str>, CallKey, Secret>,
+    call_ids: Words<CallKey>,
     /// The ports of every leg, until a shard has closed it.
     pub(crate) leases: Table<LegId, PortLease>,
     /// The place of every leg within the limits, until the call gives it up.
@@ -64,7 +64,7 @@ impl Index {
             clients: Table::default(),
             dialogs: Table::default(),
             media: Table::default(),
-            call_ids: Table::keyed(secret),
+            call_ids: Words::new(secret),
             leases: Table::default(),
             permits: Table::default(),
             begun: Table::default(),
@@ -141,8 +141,15 @@ impl Index {
     }
 
     pub(crate) fn own_call_id(&mut self, call_id: &str, call: CallKey) {
-        self.call_ids.insert(call_id.into(), call);
+        self.call_ids.insert(call_id, call);
         self.ladders.or_default(call).push(call_id.into());
+    }
+
+    /// The call that a Call-ID belongs to, on either side; of several, the last.
+    pub(crate) fn call_named(&self, call_id: &str) -> Option<CallKey> {
+        let named = |ids: &Vec<Box<str>>| ids.iter().any(|id| **id == *call_id);
+        let is = |call| self.ladders.get(&call).is_some_and(named);
+        self.call_ids.find(call_id, is)
     }
 
     /// How many entries all tables have; OPTIONS under way are no call's.
@@ -196,9 +203,7 @@ impl Index {
     /// Forgets a call's ladder too.
     pub(crate) fn forget_ladder(&mut self, call: CallKey) {
         for call_id in self.ladders.remove(&call).unwrap_or_default() {
-            if self.call_ids.get(&call_id) == Some(&call) {
-                self.call_ids.remove(&call_id);
-            }
+            self.call_ids.remove(&*call_id, call);
         }
     }
 }

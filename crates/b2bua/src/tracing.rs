@@ -103,7 +103,7 @@ impl Core {
     }
 
     fn call_of(&self, call_id: &str) -> Option<CallKey> {
-        self.index.call_ids.get(call_id).copied()
+        self.index.call_named(call_id)
     }
 
     fn trace_out(&mut self, transmit: &Transmit) {

@@ -5,11 +5,10 @@ mod non_invite;
 
 use std::collections::VecDeque;
 
-use ambient::{Moment, Table};
+use ambient::{Moment, Table, Words};
 use bytes::Bytes;
 use sip_msg::wire::{Hop, TransmitId};
 use sip_msg::{Headers, Method, Request, TransportKind, Uri};
-use smallvec::SmallVec;
 
 pub(crate) use invite::{InviteClient, InviteExpiry, InviteResponse};
 pub(crate) use non_invite::{NonInviteClient, NonInviteExpiry, NonInviteResponse};
@@ -177,6 +176,10 @@ impl Client {
         }
     }
 
+    fn is_sent_with(&self, branch: &str) -> bool {
+        matches!(&self.phase, Phase::Active(attempt) if attempt.branch == branch)
+    }
+
     pub(crate) fn attempt(&mut self) -> Option<&mut Attempt> {
         match &mut self.phase {
             Phase::Active(attempt) => Some(attempt),
@@ -201,18 +204,28 @@ pub(crate) fn reliability(transport: TransportKind) -> Reliability {
     }
 }
 
-/// The table of client transactions, by key and by branch and method (RFC 3261 §17.1.3). Branches
-/// are ours and random, so nobody can make many of them meet.
-#[derive(Debug, Default)]
+/// The table of client transactions, by key and by branch and method (RFC 3261 §17.1.3).
+#[derive(Debug)]
 pub(crate) struct Clients {
     entries: Table<ClientKey, Box<Client>>,
-    branches: Table<String, SmallVec<[(Method, ClientKey); 1]>>,
+    /// The CANCEL of an INVITE shares its branch.
+    branches: Words<ClientKey>,
     /// How many have had their final response.
     answered: usize,
     minted: u64,
 }
 
 impl Clients {
+    /// No transactions; the secret hides where a branch lies in the table.
+    pub(crate) fn new(secret: u64) -> Self {
+        Self {
+            entries: Table::default(),
+            branches: Words::new(secret),
+            answered: 0,
+            minted: 0,
+        }
+    }
+
     pub(crate) fn mint(&mut self) -> ClientKey {
         self.minted += 1;
         ClientKey(self.minted)
@@ -246,26 +259,22 @@ impl Clients {
         self.answered
     }
 
-    /// Responses with this branch and method are for `key` from now on. The CANCEL of an INVITE
-    /// shares its branch.
-    pub(crate) fn link(&mut self, branch: String, method: Method, key: ClientKey) {
-        self.branches.or_default(branch).push((method, key));
+    /// Responses with this branch are for `key` from now on, once it is at that address.
+    pub(crate) fn link(&mut self, branch: &str, key: ClientKey) {
+        self.branches.insert(branch, key);
     }
 
     pub(crate) fn unlink(&mut self, branch: &str, key: ClientKey) {
-        if let Some(keys) = self.branches.get_mut(branch) {
-            keys.retain(|(_, other)| *other != key);
-            if keys.is_empty() {
-                self.branches.remove(branch);
-            }
-        }
+        self.branches.remove(branch, key);
     }
 
     pub(crate) fn find(&self, branch: &str, method: &Method) -> Option<ClientKey> {
-        let keys = self.branches.get(branch)?;
-        keys.iter()
-            .find(|(other, _)| other == method)
-            .map(|(_, key)| *key)
+        let is = |key| {
+            self.get(key).is_some_and(|client| {
+                client.is_sent_with(branch) && client.request.method == *method
+            })
+        };
+        self.branches.find(branch, is)
     }
 
     pub(crate) fn get(&self, key: ClientKey) -> Option<&Client> {
@@ -276,10 +285,14 @@ impl Clients {
         self.entries.get_mut(&key).map(|client| &mut **client)
     }
 
-    /// The request that was sent with this branch.
+    /// A request that was sent with this branch.
     pub(crate) fn sent_with(&self, branch: &str) -> Option<&Request> {
-        let (_, key) = self.branches.get(branch)?.first()?;
-        self.entries.get(key).map(|client| &client.request)
+        let is = |key| {
+            self.get(key)
+                .is_some_and(|client| client.is_sent_with(branch))
+        };
+        let key = self.branches.find(branch, is)?;
+        self.get(key).map(|client| &client.request)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = ClientKey> {

@@ -4,9 +4,7 @@ mod invite;
 mod matching;
 mod non_invite;
 
-use std::sync::Arc;
-
-use ambient::{Moment, Secret, Table};
+use ambient::{Moment, Table, Words};
 use bytes::Bytes;
 use sip_msg::wire::{Arrival, To};
 use sip_msg::{Method, Request, StatusCode};
@@ -22,8 +20,8 @@ use crate::timers::{Pace, Reliability};
 /// A request of the peer, and our responses to it.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) id: Arc<ServerMatch>,
-    pub(crate) merge: Option<Arc<MergeKey>>,
+    pub(crate) id: ServerMatch,
+    pub(crate) merge: Option<MergeKey>,
     pub(crate) method: Method,
     /// The number of its CSeq.
     pub(crate) seq: u32,
@@ -121,8 +119,8 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Servers {
     entries: Table<ServerKey, Box<Server>>,
-    ids: Table<Arc<ServerMatch>, ServerKey, Secret>,
-    merges: Table<Arc<MergeKey>, ServerKey, Secret>,
+    ids: Words<ServerKey>,
+    merges: Words<ServerKey>,
     /// How many have had their final response.
     answered: usize,
     minted: u64,
@@ -133,8 +131,8 @@ impl Servers {
     pub(crate) fn new(secret: u64) -> Self {
         Self {
             entries: Table::default(),
-            ids: Table::keyed(secret),
-            merges: Table::keyed(secret),
+            ids: Words::new(secret),
+            merges: Words::new(secret),
             answered: 0,
             minted: 0,
         }
@@ -143,9 +141,9 @@ impl Servers {
     pub(crate) fn insert(&mut self, server: Server) -> ServerKey {
         self.minted += 1;
         let key = ServerKey(self.minted);
-        self.ids.insert(Arc::clone(&server.id), key);
+        self.ids.insert(&server.id, key);
         if let Some(merge) = &server.merge {
-            self.merges.insert(Arc::clone(merge), key);
+            self.merges.insert(merge, key);
         }
         self.entries.insert(key, Box::new(server));
         key
@@ -153,10 +151,10 @@ impl Servers {
 
     pub(crate) fn remove(&mut self, key: ServerKey) -> Option<Box<Server>> {
         let server = self.entries.remove(&key)?;
-        self.ids.remove(&server.id);
+        self.ids.remove(&server.id, key);
         self.answered -= usize::from(server.request.is_none());
         if let Some(merge) = &server.merge {
-            self.merges.remove(merge);
+            self.merges.remove(merge, key);
         }
         Some(server)
     }
@@ -174,11 +172,16 @@ impl Servers {
     }
 
     pub(crate) fn find(&self, id: &ServerMatch) -> Option<ServerKey> {
-        self.ids.get(id).copied()
+        let is = |key| self.get(key).is_some_and(|server| server.id == *id);
+        self.ids.find(id, is)
     }
 
     pub(crate) fn is_merged(&self, merge: &MergeKey) -> bool {
-        self.merges.contains_key(merge)
+        let is = |key| {
+            self.get(key)
+                .is_some_and(|server| server.merge.as_ref() == Some(merge))
+        };
+        self.merges.find(merge, is).is_some()
     }
 
     pub(crate) fn get(&self, key: ServerKey) -> Option<&Server> {

@@ -95,8 +95,7 @@ impl UserAgent {
             return;
         }
         let other = self.clients.mint();
-        let method = request.method.clone();
-        self.clients.link(attempt.branch.clone(), method, other);
+        self.clients.link(&attempt.branch, other);
         let left = Client {
             request,
             settings,

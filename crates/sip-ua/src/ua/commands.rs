@@ -125,8 +125,7 @@ impl UserAgent {
         let pace = self.pace(now, reliability);
         let machine = NonInviteClient::start(&pace, message.clone());
         let to = To::Hop(hop.clone());
-        self.clients
-            .link(branch.clone(), Method::Cancel, cancelling);
+        self.clients.link(&branch, cancelling);
         self.clients.insert(
             cancelling,
             Client {

@@ -101,7 +101,7 @@ impl UserAgent {
             message,
         });
         self.transmits.insert(transmit, Sender::Client(key));
-        self.clients.link(branch.clone(), method, key);
+        self.clients.link(&branch, key);
         if let Some(client) = self.clients.get_mut(key) {
             client.phase = Phase::Active(Box::new(Attempt {
                 branch,
@@ -237,8 +237,7 @@ impl UserAgent {
             return;
         }
         let other = self.clients.mint();
-        self.clients
-            .link(attempt.branch.clone(), Method::Invite, other);
+        self.clients.link(&attempt.branch, other);
         left.phase = Phase::Active(Box::new(Attempt {
             silent: None,
             ..*attempt

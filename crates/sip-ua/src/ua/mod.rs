@@ -93,7 +93,7 @@ impl UserAgent {
             resolver: Resolver::new(&config.resolver, secret),
             config,
             rng,
-            clients: Clients::default(),
+            clients: Clients::new(secret),
             servers: Servers::new(secret),
             dialogs: Dialogs::default(),
             waiting: Waiting::default(),

@@ -1,7 +1,5 @@
 //! Requests of the peer: absorbed, refused, or handed to the transaction user.
 
-use std::sync::Arc;
-
 use ambient::Now;
 use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Method, Rejected, Request, Response, StatusCode};
@@ -331,8 +329,8 @@ impl UserAgent {
         };
         let merges = facts.to_tag.is_none() && request.method != Method::Cancel;
         let server = self.servers.insert(Server {
-            id: Arc::new(id),
-            merge: merges.then(|| Arc::new(facts.merge_key())),
+            id,
+            merge: merges.then(|| facts.merge_key()),
             method: request.method.clone(),
             seq: facts.cseq.seq,
             request: Some(request.clone()),

@@ -52,8 +52,8 @@ impl Replacement {
         let (ours, theirs) = (&named.to_tag, &named.from_tag);
         let dialog = core.ua.find_dialog(&named.call_id, ours, theirs);
         let Some(dialog) = dialog.filter(|dialog| !core.departures.contains_key(dialog)) else {
-            let call = core.index.call_ids.get(named.call_id.as_str());
-            let over = call.is_some_and(|call| ended(*call));
+            let call = core.index.call_named(&named.call_id);
+            let over = call.is_some_and(ended);
             return Err(if over { declined } else { unknown });
         };
         // Another trunk's calls are nobody else's to know of.
