@@ -144,12 +144,14 @@ impl Daemon {
             clock.now(),
         );
         let (ready, prepared) = oneshot::channel();
+        let mut believed = None;
         let (cloud, cloud_events, cloud_ended) = match cloud {
             Some(running) => {
                 let link = CloudLink {
                     requests: running.requests,
                     counts: running.counts,
                 };
+                believed = Some(running.ready);
                 (Some(link), Some(running.events), Some(running.ended))
             }
             None => (None, None, None),
@@ -185,6 +187,14 @@ impl Daemon {
             .is_err()
         {
             tracing::warn!("media ports are not all bound yet");
+        }
+        // Until then calls go to the next target, with the reason.
+        if let Some(believed) = believed
+            && tokio::time::timeout(PREPARED_WITHIN, believed)
+                .await
+                .is_err()
+        {
+            tracing::warn!("the keys that Azure signs with are not known yet");
         }
         Ok(Self {
             wish,

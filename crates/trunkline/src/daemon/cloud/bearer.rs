@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
 use crate::config::resolve::Cloud;
 
@@ -20,6 +21,9 @@ const MOST_KEYS: usize = 64;
 /// key asked for.
 const REFRESH: Duration = Duration::from_secs(3600);
 const PAUSE: Duration = Duration::from_secs(30);
+/// The pause after an attempt that failed while no key is known: until then nothing goes through
+/// Azure.
+const SOON: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How far this machine's clock and Azure's may be apart, in seconds.
 const LEEWAY: u64 = 60;
@@ -93,18 +97,24 @@ impl Bearer {
         !self.keys.load().is_empty()
     }
 
-    /// Fetches the keys, and again whenever they may have changed. Does not end.
-    pub async fn keep(&self) {
+    /// Fetches the keys, and again whenever they may have changed. Does not end. Says once that there
+    /// are some.
+    pub async fn keep(&self, known: oneshot::Sender<()>) {
+        let mut known = Some(known);
         loop {
             let pause = match self.fetch().await {
                 Ok(keys) => {
                     tracing::debug!(keys = keys.len(), "the keys that Azure signs with");
                     self.keys.store(keys.into());
+                    if let Some(known) = known.take() {
+                        // Whoever started this may not have waited.
+                        let _ = known.send(());
+                    }
                     REFRESH
                 }
                 Err(why) => {
                     tracing::warn!(from = self.openid, "Azure's signing keys: {why}");
-                    PAUSE
+                    if self.is_ready() { PAUSE } else { SOON }
                 }
             };
             if let Ok(mut asked) = self.asked.lock() {

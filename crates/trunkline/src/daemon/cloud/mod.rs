@@ -21,7 +21,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::sign::SingleCertAndKey;
 use sip_msg::StatusCode;
 use sip_transport::Identity;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::clock::Clock;
@@ -52,6 +52,8 @@ pub struct Running {
     pub tls: Arc<ArcSwap<ServerConfig>>,
     /// What became of posts.
     pub counts: Arc<Counts>,
+    /// Told once, when what Azure says could be believed.
+    pub ready: oneshot::Receiver<()>,
     /// Ends once nothing is left at Azure, after `requests` was dropped.
     pub ended: JoinHandle<()>,
 }
@@ -87,7 +89,8 @@ pub async fn start(cloud: &Cloud, keys: &Keys, clock: Clock) -> Result<Running> 
     let (happened, events) = mpsc::channel(EVENTS);
     let (desk, posts) = mpsc::channel(POSTS);
     let keeper = Arc::clone(&bearer);
-    tokio::spawn(async move { keeper.keep().await });
+    let (known, ready) = oneshot::channel();
+    tokio::spawn(async move { keeper.keep(known).await });
     let door = Door {
         secret: Arc::new(cloud.secret.clone()),
         bearer: Arc::clone(&bearer),
@@ -114,6 +117,7 @@ pub async fn start(cloud: &Cloud, keys: &Keys, clock: Clock) -> Result<Running> 
         events,
         tls,
         counts,
+        ready,
         ended,
     })
 }
