@@ -96,14 +96,17 @@ fn streams(pcap: &Path) -> BTreeMap<(String, u32), Stream> {
         if payload_type > 8 {
             continue; // telephone events
         }
-        let sequence = u32::from(u16::from_be_bytes([datagram[2], datagram[3]]));
+        let sequence = u16::from_be_bytes([datagram[2], datagram[3]]);
         let ssrc = u32::from_be_bytes([datagram[8], datagram[9], datagram[10], datagram[11]]);
         let stream = streams.entry((row[0].clone(), ssrc)).or_default();
         stream.destination.clone_from(&row[1]);
-        // Streams here are a few seconds long: one wrap at most, seen by the gap.
+        // A wrap is no jump back: the next number is the one that is nearest.
         let unwrapped = match stream.packets.keys().next_back() {
-            Some(last) if sequence + 0x8000 < *last & 0xffff => sequence + 0x1_0000,
-            _ => sequence,
+            Some(last) => {
+                let ahead = sequence.wrapping_sub(*last as u16).cast_signed();
+                last.wrapping_add_signed(ahead.into())
+            }
+            None => 0x1_0000 + u32::from(sequence),
         };
         stream.packets.insert(unwrapped, datagram[12..].to_vec());
     }
