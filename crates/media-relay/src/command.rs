@@ -9,6 +9,7 @@ use rtp::MasterKey;
 
 use crate::convert::Conversion;
 use crate::event::LegCheckpoint;
+use crate::pt_map::PtMap;
 use crate::quality::Impairment;
 use crate::source::{Source, ToneCodec};
 use crate::{Digit, LegId, PortPair, PortPairId, ShardId};
@@ -246,62 +247,4 @@ pub enum LatchPolicy {
     /// and sequence while the old source is silent.
     #[default]
     Signalled,
-}
-
-/// Payload types towards a leg by the payload type that arrived from the joined leg.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PtMap {
-    map: [u8; 128],
-}
-
-impl PtMap {
-    const UNMAPPED: u8 = 0xff;
-
-    /// Every payload type passes unchanged.
-    pub fn identity() -> Self {
-        let mut map = [0; 128];
-        for (pt, to) in (0u8..).zip(map.iter_mut()) {
-            *to = pt;
-        }
-        Self { map }
-    }
-
-    /// Nothing passes; add with [`PtMap::with`].
-    pub fn empty() -> Self {
-        Self {
-            map: [Self::UNMAPPED; 128],
-        }
-    }
-
-    /// Lets `from` leave as `to`. Payload types above 127 do not exist and are ignored.
-    pub fn with(mut self, from: u8, to: u8) -> Self {
-        if let (Some(entry), 0..=127) = (self.map.get_mut(usize::from(from)), to) {
-            *entry = to;
-        }
-        self
-    }
-
-    /// What `from` becomes, `None` where it must not pass.
-    pub fn map(&self, from: u8) -> Option<u8> {
-        self.map
-            .get(usize::from(from))
-            .copied()
-            .filter(|to| *to != Self::UNMAPPED)
-    }
-}
-
-impl Default for PtMap {
-    fn default() -> Self {
-        Self::identity()
-    }
-}
-
-impl std::fmt::Debug for PtMap {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if *self == Self::identity() {
-            return f.write_str("PtMap(identity)");
-        }
-        let pairs = (0..128u8).filter_map(|from| Some((from, self.map(from)?)));
-        f.debug_map().entries(pairs).finish()
-    }
 }

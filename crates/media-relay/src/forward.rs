@@ -10,6 +10,7 @@ use crate::dtmf::rescale;
 use crate::leg::Leg;
 use crate::outbound::{Speaker, sequence_of};
 use crate::relay::{Arrival, Relay, Transmit, Verdict};
+use crate::streams::Spares;
 use crate::{DropReason, MediaError, Source, Ticket};
 
 /// An RTP packet that was accepted from a leg, in the clear.
@@ -65,7 +66,9 @@ impl Relay {
         len: usize,
     ) -> Result<Verdict, DropReason> {
         self.working = self.leg_at_slot(slot).map(|leg| leg.id);
-        let leg = self.leg_at_slot(slot).ok_or(DropReason::NoLeg)?;
+        let leg = self.legs.get_mut(slot as usize);
+        let leg = leg.and_then(Option::as_deref_mut);
+        let leg = leg.ok_or(DropReason::NoLeg)?;
         #[cfg(feature = "planted-fault")]
         assert_ne!(
             &buf[..len],
@@ -78,7 +81,8 @@ impl Relay {
         match PacketKind::of(&buf[..len]) {
             PacketKind::Rtp if arrival.rtcp => Err(DropReason::WrongPort),
             PacketKind::Rtp => {
-                let accepted = leg.accept_rtp(now, arrival.source, buf, len)?;
+                let spares = &mut self.spares;
+                let accepted = leg.accept_rtp(now, arrival.source, buf, len, spares)?;
                 let (leg, peer) = self.pair(slot)?;
                 leg.carry_to(peer, now, &accepted, buf)
             }
@@ -121,6 +125,7 @@ impl Leg {
         source: SocketAddr,
         buf: &mut [u8],
         len: usize,
+        spares: &mut Spares,
     ) -> Result<Accepted, DropReason> {
         let header = Header::read(&buf[..len]).map_err(|_| DropReason::Malformed)?;
         let secure = self.is_secure();
@@ -134,7 +139,9 @@ impl Leg {
         let payload = payload.map_err(|_| DropReason::Malformed)?;
         let clock = self.params.clock;
         let from = candidate as u8;
-        let heard = self.streams.hear(now, clock, from, &header, index)?;
+        let heard = self
+            .streams
+            .hear(now, clock, from, &header, index, spares)?;
         if secure && self.remotes[candidate].note_authentic(source, &header) {
             self.stats.moves += 1;
         }

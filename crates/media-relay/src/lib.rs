@@ -32,6 +32,7 @@ mod leg;
 mod listen;
 mod outbound;
 mod own;
+mod pt_map;
 mod quality;
 mod relay;
 mod remote;
@@ -45,12 +46,12 @@ mod streams;
 mod tests;
 
 pub use command::{
-    LatchPolicy, LegParams, Listen, MediaCommand, PtMap, RemoteCandidate, SrtpParams,
-    TelephoneEvent,
+    LatchPolicy, LegParams, Listen, MediaCommand, RemoteCandidate, SrtpParams, TelephoneEvent,
 };
 pub use convert::{Conversion, Converter, Ticket};
 pub use event::{LegCheckpoint, MediaError, MediaEvent};
 pub use foresee::Fetch;
+pub use pt_map::PtMap;
 pub use quality::{Bursts, Impairment};
 pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verdict};
 pub use source::{Source, ToneCodec};

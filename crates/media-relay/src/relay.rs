@@ -9,6 +9,7 @@ use ambient::{Moment, Now};
 
 use crate::leg::Leg;
 use crate::slots::Slots;
+use crate::streams::Spares;
 use crate::{
     Digit, Dropped, LegId, LegParams, LegStats, MediaCommand, MediaError, MediaEvent, PortPair,
     PortPairId, Source,
@@ -109,6 +110,7 @@ pub struct Relay {
     told: VecDeque<MediaEvent>,
     /// Reports with BYE of legs that were closed.
     farewells: VecDeque<(Transmit, [u8; TAILROOM])>,
+    pub(crate) spares: Spares,
     pub(crate) dropped: Dropped,
     /// The leg that is being worked on; should that fail, it is the one to end.
     pub(crate) working: Option<LegId>,
@@ -218,6 +220,7 @@ impl Relay {
             self.arm(slot);
             self.list_news(slot);
         }
+        self.spares.provide(self.by_id.len());
     }
 
     /// Takes a leg out of this shard, split from its peer, to be put into another.

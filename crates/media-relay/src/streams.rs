@@ -47,11 +47,31 @@ struct Losses {
     unsettled: u64,
 }
 
+/// The streams of a leg but the first.
+pub(crate) type Others = [Option<Stream>; MAX_STREAMS - 1];
+
+/// Room for streams, taken before it is needed: none may be asked for while a packet waits.
+#[derive(Debug, Default)]
+pub(crate) struct Spares(Vec<Box<Others>>);
+
+impl Spares {
+    /// Takes as much room as `legs` of them may want before this is called again. Where that was
+    /// too little, a leg remembers one stream only.
+    pub(crate) fn provide(&mut self, legs: usize) {
+        let wanted = 16 + legs / 16;
+        while self.0.len() < wanted {
+            self.0.push(Box::default());
+        }
+    }
+}
+
 /// The streams of a leg.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    slots: [Option<Stream>; MAX_STREAMS],
-    current: Option<usize>,
+    /// Nearly every leg sends one stream, which lies in the leg.
+    first: Option<Stream>,
+    others: Option<Box<Others>>,
+    current: Option<u8>,
     losses: Losses,
     epochs: u32,
     count: u32,
@@ -70,24 +90,45 @@ pub(crate) struct Heard {
 
 impl Streams {
     pub(crate) fn current(&self) -> Option<&Stream> {
-        self.slots.get(self.current?)?.as_ref()
+        self.at(self.current?)
     }
 
     pub(crate) fn current_mut(&mut self) -> Option<&mut Stream> {
-        self.slots.get_mut(self.current?)?.as_mut()
+        self.at_mut(self.current?)?.as_mut()
+    }
+
+    fn at(&self, slot: u8) -> Option<&Stream> {
+        let Some(other) = slot.checked_sub(1) else {
+            return self.first.as_ref();
+        };
+        self.others.as_ref()?.get(usize::from(other))?.as_ref()
+    }
+
+    fn at_mut(&mut self, slot: u8) -> Option<&mut Option<Stream>> {
+        let Some(other) = slot.checked_sub(1) else {
+            return Some(&mut self.first);
+        };
+        self.others.as_mut()?.get_mut(usize::from(other))
+    }
+
+    /// Every stream with its slot.
+    fn all(&self) -> impl Iterator<Item = (u8, &Stream)> {
+        let others = self.others.iter().flat_map(|others| others.iter());
+        let slots = (0..).zip(std::iter::once(&self.first).chain(others));
+        slots.filter_map(|(slot, stream)| Some((slot, stream.as_ref()?)))
     }
 
     /// Names what counting a packet of the present stream will touch.
     pub(crate) fn foresee_hearing(&self, fetch: &mut impl Fetch) {
         fetch.fetch(&self.current);
-        fetch.fetch(&self.slots[0]);
+        fetch.fetch(&self.first);
         fetch.fetch(&self.losses);
         fetch.fetch(&self.count);
     }
 
     /// When the leg was heard last.
     pub(crate) fn last_heard(&self) -> Option<Moment> {
-        self.slots.iter().flatten().map(|stream| stream.last).max()
+        self.all().map(|(_, stream)| stream.last).max()
     }
 
     /// Counts a packet and finds its extended sequence number: `index` where SRTP vouches for it,
@@ -99,12 +140,11 @@ impl Streams {
         candidate: u8,
         header: &Header,
         index: Option<u64>,
+        spares: &mut Spares,
     ) -> Result<Heard, DropReason> {
-        let found = self.slots.iter().position(|slot| {
-            slot.is_some_and(|stream| stream.ssrc == header.ssrc && stream.candidate == candidate)
-        });
-        let Some(slot) = found else {
-            return Ok(self.begin(now, clock, candidate, header, index));
+        let is_it = |stream: &Stream| (stream.ssrc, stream.candidate) == (header.ssrc, candidate);
+        let Some((slot, _)) = self.all().find(|(_, stream)| is_it(stream)) else {
+            return Ok(self.begin(now, clock, candidate, header, index, spares));
         };
         if self.current != Some(slot) {
             let busy = self
@@ -115,15 +155,23 @@ impl Streams {
             }
             self.current = Some(slot);
         }
-        let stream = self.slots[slot]
-            .as_mut()
-            .expect("the slot was found filled");
+        // By the fields, of which others are changed beside it.
+        let stream = match slot.checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(other) => {
+                let others = self.others.as_mut();
+                others.and_then(|others| others[usize::from(other)].as_mut())
+            }
+        };
+        let stream = stream.expect("the slot was found filled");
         let extended = match stream.extend(header.sequence, index) {
             Ok(extended) => extended,
             Err(DropReason::TooLate) if stream.confirms_restart(header.sequence) => {
                 self.retired_lost += stream.stats.lost();
-                self.slots[slot] = None;
-                return Ok(self.begin(now, clock, candidate, header, index));
+                if let Some(begun_anew) = self.at_mut(slot) {
+                    *begun_anew = None;
+                }
+                return Ok(self.begin(now, clock, candidate, header, index, spares));
             }
             Err(reason) => {
                 self.duplicates += u64::from(reason == DropReason::Duplicate);
@@ -147,6 +195,7 @@ impl Streams {
         candidate: u8,
         header: &Header,
         index: Option<u64>,
+        spares: &mut Spares,
     ) -> Heard {
         let extended = index.unwrap_or(header.sequence.into());
         self.epochs = self.epochs.wrapping_add(1);
@@ -167,6 +216,9 @@ impl Streams {
             unsettled: extended,
         };
         stream.count(now, clock, extended, header.timestamp);
+        if self.first.is_some() && self.others.is_none() {
+            self.others = spares.0.pop();
+        }
         self.place(stream);
         Heard {
             extended,
@@ -176,15 +228,13 @@ impl Streams {
     }
 
     fn place(&mut self, stream: Stream) {
-        let free = self.slots.iter().position(Option::is_none);
-        let longest_silent = || {
-            let last = |slot: &usize| self.slots[*slot].map(|stream| stream.last);
-            (0..MAX_STREAMS).min_by_key(last).unwrap_or(0)
-        };
-        let slot = free.unwrap_or_else(longest_silent);
-        if let Some(old) = self.slots[slot].replace(stream) {
-            self.retired_lost += old.stats.lost();
-        }
+        let room = 1 + self.others.as_ref().map_or(0, |others| others.len() as u8);
+        let free = (0..room).find(|slot| self.at(*slot).is_none());
+        let longest_silent = || self.all().min_by_key(|(_, stream)| stream.last);
+        let slot = free.or_else(|| longest_silent().map(|(slot, _)| slot));
+        let slot = slot.unwrap_or(0);
+        let old = self.at_mut(slot).and_then(|place| place.replace(stream));
+        self.retired_lost += old.map_or(0, |old| old.stats.lost());
         self.current = Some(slot);
     }
 
@@ -197,7 +247,8 @@ impl Streams {
 
     /// The keys or the remote end changed: sequence numbers may begin anew.
     pub(crate) fn forget(&mut self, candidate: impl Fn(usize) -> Option<u8>) {
-        for slot in &mut self.slots {
+        let others = self.others.iter_mut().flat_map(|others| others.iter_mut());
+        for slot in std::iter::once(&mut self.first).chain(others) {
             let Some(stream) = slot else { continue };
             match candidate(stream.candidate.into()) {
                 Some(candidate) => stream.candidate = candidate,
@@ -229,12 +280,7 @@ impl Streams {
 
     pub(crate) fn write_stats(&self, params: &LegParams, stats: &mut LegStats) {
         let clock = params.clock;
-        let lost: u64 = self
-            .slots
-            .iter()
-            .flatten()
-            .map(|stream| stream.stats.lost())
-            .sum();
+        let lost: u64 = self.all().map(|(_, stream)| stream.stats.lost()).sum();
         stats.lost = self.retired_lost + lost;
         stats.duplicates = self.duplicates;
         stats.reordered = self.reordered;

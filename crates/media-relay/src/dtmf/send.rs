@@ -17,13 +17,18 @@ const PAUSE: Duration = Duration::from_millis(60);
 const LENGTHS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(40)..=Duration::from_secs(5);
 
-/// The digits that a leg is to hear.
+/// The digits that a leg is to hear. Most legs never hear one.
 #[derive(Debug, Default)]
 pub(crate) struct Sender {
-    waiting: VecDeque<(Digit, u32)>,
-    current: Option<Sending>,
+    digits: Option<Box<Digits>>,
     /// When the next packet, or the next digit, is due.
     pub(crate) next: Option<Moment>,
+}
+
+#[derive(Debug, Default)]
+struct Digits {
+    waiting: VecDeque<(Digit, u32)>,
+    current: Option<Sending>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,38 +54,42 @@ pub(crate) struct Step {
 impl Sender {
     /// Takes a digit; `false` where too many wait.
     pub(crate) fn push(&mut self, now: Moment, digit: Digit, duration: Duration) -> bool {
-        if self.waiting.len() >= MAX_WAITING {
+        let digits = self.digits.get_or_insert_default();
+        if digits.waiting.len() >= MAX_WAITING {
             return false;
         }
         let duration = duration.clamp(*LENGTHS.start(), *LENGTHS.end());
-        self.waiting.push_back((digit, duration.as_millis() as u32));
+        let waits = (digit, duration.as_millis() as u32);
+        digits.waiting.push_back(waits);
         self.next.get_or_insert(now);
         true
     }
 
     /// A digit is being sent, so nothing else is.
     pub(crate) fn is_active(&self) -> bool {
-        self.current.is_some()
+        let digits = self.digits.as_ref();
+        digits.is_some_and(|digits| digits.current.is_some())
     }
 
     /// The packet that is due, made of `ptime_ms` milliseconds; `repeats` asks for the end three
     /// times, as events want it.
     pub(crate) fn step(&mut self, ptime_ms: u32, repeats: bool) -> Option<Step> {
         let due = self.next?;
+        let digits = self.digits.as_mut()?;
         let ptime_ms = ptime_ms.max(1);
-        if self.current.is_none() {
-            let Some((digit, total_ms)) = self.waiting.pop_front() else {
-                self.next = None;
+        if digits.current.is_none() {
+            let Some((digit, total_ms)) = digits.waiting.pop_front() else {
+                (self.digits, self.next) = (None, None);
                 return None;
             };
-            self.current = Some(Sending {
+            digits.current = Some(Sending {
                 digit,
                 total_ms,
                 packets: 0,
                 ends: 0,
             });
         }
-        let current = self.current.as_mut()?;
+        let current = digits.current.as_mut()?;
         let elapsed_ms = ((current.packets + 1) * ptime_ms).min(current.total_ms);
         let ended = elapsed_ms == current.total_ms;
         let step = Step {
@@ -93,7 +102,7 @@ impl Sender {
         if ended {
             current.ends += 1;
             if !repeats || current.ends == ENDS {
-                self.current = None;
+                digits.current = None;
                 gap = gap.max(PAUSE);
             }
         } else {
