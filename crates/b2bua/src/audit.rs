@@ -64,24 +64,19 @@ impl B2bua {
             });
         let servers = index.servers.any_order().map(|(_, call)| call);
         let named = servers.chain(index.dialogs.any_order().map(|(_, (call, _))| call));
-        let mut named = named.chain(index.begun.any_order().map(|(call, _)| call));
+        let mut named = named.chain(index.running());
         let stray = named.find(|call| !self.calls.contains_key(call));
         if let Some(&stray) = stray.or(clients.into_iter().find(|c| !self.calls.contains_key(c))) {
             return Err(Disagreement::Stray(stray));
         }
-        if let Some(leg) = index
-            .permits
-            .any_order()
-            .map(|(leg, _)| leg)
-            .find(|leg| !index.leases.contains_key(*leg))
-        {
+        if let Some(leg) = index.permitted().find(|leg| !index.holds_lease(*leg)) {
             return Err(Disagreement::NoLease(leg.0));
         }
         let mut carried = self.core.clouds.legs();
-        if let Some(leg) = carried.find(|leg| !index.permits.contains_key(leg)) {
+        if let Some(leg) = carried.find(|leg| !index.holds_permit(*leg)) {
             return Err(Disagreement::Carried(leg.0));
         }
-        let (leased, held) = (self.core.ports.usage().leased, index.leases.len());
+        let (leased, held) = (self.core.ports.usage().leased, index.leased().count());
         if leased != held {
             return Err(Disagreement::Ports { leased, held });
         }
@@ -91,7 +86,7 @@ impl B2bua {
             .trunk_usage()
             .map(|(_, usage)| usage.in_use)
             .sum();
-        let (counted, held) = (counted as usize, index.permits.len());
+        let (counted, held) = (counted as usize, index.permitted().count());
         if counted != held {
             return Err(Disagreement::Permits { counted, held });
         }
@@ -106,10 +101,7 @@ impl B2bua {
     #[must_use]
     pub fn entries(&self) -> usize {
         let core = &self.core;
-        let rest = core.clouds.len()
-            + core.subscriptions.len()
-            + core.departures.len()
-            + core.leg_states.len();
+        let rest = core.clouds.len() + core.subscriptions.len() + core.departures.len();
         self.calls.len() + core.index.entries() + rest
     }
 
@@ -137,13 +129,13 @@ impl B2bua {
             self.core.bye(dialog, Cause::TEMPORARY_FAILURE.into());
         }
         for leg in legs {
-            if self.core.index.leases.contains_key(&leg) {
+            if self.core.index.holds_lease(leg) {
                 self.core.close_media(leg);
             }
         }
         self.core.disarm_all(call);
-        if let Some(begun) = self.core.index.begun.remove(&call) {
-            let mut record = CallRecord::begin(*begun);
+        if let Some(begun) = self.core.index.take_begun(call) {
+            let mut record = CallRecord::begin(begun);
             record.ended = now.wall;
             record.cause = Cause::TEMPORARY_FAILURE.value();
             record.failure = Some(FailureClass::Internal);

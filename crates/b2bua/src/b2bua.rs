@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use ambient::{Deadlines, KeyRng, Moment, Now, Table, TokenRng};
+use ambient::{Deadlines, KeyRng, Moment, Now, TokenRng};
 use media_relay::{LegId, MediaEvent};
 use routing::Snapshot;
 use sip_msg::wire::Arrival;
@@ -114,7 +114,6 @@ impl B2bua {
             index: Index::new(secret),
             subscriptions: BTreeMap::new(),
             departures: BTreeMap::new(),
-            leg_states: Table::default(),
             outputs: VecDeque::new(),
             leaving: None,
             metrics: Counts::default(),
@@ -394,7 +393,7 @@ impl B2bua {
             | MediaEvent::Stats { leg, .. } => *leg,
         };
         let closed = matches!(event, MediaEvent::Closed { .. });
-        if let Some(&(key, side)) = core.index.media.get(&leg)
+        if let Some((key, side)) = core.index.owner_of(leg)
             && self.calls.contains_key(&key)
         {
             self.tell(key, Event::Media { side, event });
@@ -407,7 +406,7 @@ impl B2bua {
     /// What happened at Azure; what is about a leg that is over is nobody's.
     fn handle_cloud(&mut self, leg: LegId, event: CloudEvent) {
         let core = &mut self.core;
-        let Some(&(key, side)) = core.index.media.get(&leg) else {
+        let Some((key, side)) = core.index.owner_of(leg) else {
             return;
         };
         if core.clouds.get(leg).is_none() {

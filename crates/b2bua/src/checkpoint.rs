@@ -203,7 +203,7 @@ impl Core {
         }
         let mut record = checkpoint.record.clone();
         record.restored = true;
-        self.index.begun.insert(key, Box::new(record.begun()));
+        self.index.begin(key, record.begun());
         let mut talking = Talking {
             a,
             b,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ambient::{Deadlines, KeyRng, Now, Table, TokenRng};
+use ambient::{Deadlines, KeyRng, Now, TokenRng};
 use bytes::Bytes;
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair};
 use routing::Snapshot;
@@ -139,8 +139,6 @@ pub(crate) struct Core {
     pub(crate) subscriptions: BTreeMap<DialogKey, Subscription>,
     /// Dialogs whose leg was replaced, until their BYE.
     pub(crate) departures: BTreeMap<DialogKey, Departure>,
-    /// Where the packet streams of confirmed calls stood when a shard last said so.
-    pub(crate) leg_states: Table<LegId, LegCheckpoint>,
     pub(crate) outputs: VecDeque<Output>,
     /// A connection that is left once what this input causes has been sent.
     pub(crate) leaving: Option<FlowId>,
@@ -184,18 +182,15 @@ impl Core {
         lease: PortLease,
         permit: Permit,
     ) {
-        self.index.own_leg(leg, owner);
-        self.index.leases.insert(leg, lease);
-        self.index.permits.insert(leg, permit);
+        self.index.own_leg(leg, owner, lease, permit);
     }
 
     /// Closes a leg: its place within the limits is free at once, its ports when the shard has
     /// closed it.
     pub(crate) fn close_media(&mut self, leg: LegId) {
-        if let Some(permit) = self.index.permits.remove(&leg) {
+        if let Some(permit) = self.index.take_permit(leg) {
             self.gate.release(permit);
         }
-        self.leg_states.remove(&leg);
         self.release_cloud(leg);
         self.media(MediaCommand::CloseLeg { leg });
         self.deadlines
@@ -205,8 +200,7 @@ impl Core {
     /// The shard has closed the leg, or never will.
     pub(crate) fn media_closed(&mut self, leg: LegId) {
         self.deadlines.cancel(&Due::Lease(leg));
-        self.index.media.remove(&leg);
-        if let Some(lease) = self.index.leases.remove(&leg) {
+        if let Some(lease) = self.index.take_lease(leg) {
             self.ports.release(self.now.moment, lease);
         }
     }
@@ -461,7 +455,7 @@ impl Core {
     }
 
     pub(crate) fn note_leg_state(&mut self, leg: LegId, state: LegCheckpoint) {
-        self.leg_states.insert(leg, state);
+        self.index.note_state(leg, state);
     }
 }
 

@@ -306,7 +306,7 @@ pub struct AttemptRecord {
     pub limits: Vec<String>,
     /// Where Microsoft was the carrier: the trunk is the one over which it was reached.
     #[serde(default)]
-    pub cloud: Option<CloudRecord>,
+    pub cloud: Option<Box<CloudRecord>>,
 }
 
 impl AttemptRecord {

@@ -21,7 +21,7 @@ use crate::core::{Core, Reply};
 use crate::failure::{AttemptFailure, Cause};
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Exchange, Leg, Session, agreed, policy};
+use crate::leg::{Exchange, Heard, Leg, Session, agreed, policy};
 use crate::passlist::{self, Taken};
 use crate::profile::HoldMusic;
 
@@ -191,7 +191,9 @@ impl Setup {
             conveyed: callee_intends,
         };
         let session = match caller {
-            ToldCaller::Answer(told, negotiated) => session_of(told, invite.body, *negotiated),
+            ToldCaller::Answer(told, negotiated) => {
+                session_of(told, Heard::of(&invite.body), *negotiated)
+            }
             ToldCaller::Before(early) => session_of(early.told, early.heard, early.negotiated),
             ToldCaller::Offer(told, offer) => {
                 return Offered::begin(caller_leg, told, *offer, callee);
@@ -273,7 +275,7 @@ pub(super) fn answer_of(trying: &Trying, dialog: DialogKey, body: &Bytes) -> Opt
     Some(Fork {
         dialog: Some(dialog),
         told: trying.offered.clone(),
-        heard: body.clone(),
+        heard: Heard::of(body),
         negotiated,
         binding: true,
     })

@@ -19,7 +19,7 @@ use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::{CallKey, Side};
-use crate::leg::{Flows, LegMedia, default_codecs, policy};
+use crate::leg::{Flows, Heard, LegMedia, default_codecs, policy};
 use crate::limits::{Refused, Share};
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -60,7 +60,7 @@ pub(crate) struct Fork {
     pub(crate) dialog: Option<DialogKey>,
     /// What it was told last: the offer of the INVITE, or the answer to an UPDATE.
     pub(crate) told: Bytes,
-    pub(crate) heard: Bytes,
+    pub(crate) heard: Heard,
     pub(crate) negotiated: Negotiated,
     /// It answered reliably: a description in its 2xx says nothing new (RFC 3261 §13.2.1).
     pub(crate) binding: bool,
@@ -141,13 +141,13 @@ impl Trying {
         if let (Some(cloud), Some(caller_id)) = (&attempt.cloud, caller_id) {
             let nonce = core.carry_on(head.key, media.id, cloud.to, caller_id);
             mark(&mut out.request.headers, cloud.to, nonce);
-            record.cloud = Some(CloudRecord {
+            record.cloud = Some(Box::new(CloudRecord {
                 to: Number::new(&cloud.to.to_wire()),
                 caller_id: Number::new(&caller_id.to_wire()),
                 connection: None,
                 correlation: None,
                 reason: None,
-            });
+            }));
         }
         // As a rule it is the only one.
         head.record.attempts.reserve_exact(1);
@@ -181,7 +181,7 @@ impl Trying {
         &mut self,
         core: &Core,
         dialog: Option<DialogKey>,
-        heard: Bytes,
+        body: &Bytes,
         reliable: bool,
     ) {
         let room = core.forks_per_leg.min(LegParams::MAX_REMOTES);
@@ -190,7 +190,7 @@ impl Trying {
             Some(at) => reliable && !self.forks[at].binding,
             None => self.forks.len() < room,
         };
-        let Some(answer) = SessionDescription::parse(&heard).ok().filter(|_| new) else {
+        let Some(answer) = SessionDescription::parse(body).ok().filter(|_| new) else {
             return;
         };
         let Ok(negotiated) = self.offer.fork().answered(&answer) else {
@@ -199,7 +199,7 @@ impl Trying {
         let fork = Fork {
             dialog,
             told: self.offered.clone(),
-            heard,
+            heard: Heard::of(body),
             negotiated,
             binding: reliable,
         };

@@ -63,7 +63,7 @@ pub(crate) fn begin(core: &mut Core, key: CallKey, arrived: Arrived) -> Option<C
         trunk: Arc::clone(&arrived.trunk),
         record: Box::new(CallRecord::begin(begun.clone())),
     };
-    core.index.begun.insert(key, Box::new(begun));
+    core.index.begin(key, begun);
     core.claim_trace(key);
     match admit(core, &mut head, &arrived) {
         Ok(setup) => {

@@ -15,7 +15,7 @@ use super::setup::Setup;
 use super::{Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::key::Side;
-use crate::leg::{Flows, agreed, policy};
+use crate::leg::{Flows, Heard, agreed, policy};
 use crate::passlist::{self, Taken};
 use crate::profile::{EarlyPolicy, TrunkProfile, Trust};
 
@@ -61,7 +61,7 @@ pub(crate) enum EarlySession {
 #[derive(Clone, Debug)]
 pub(crate) struct EarlyAnswer {
     pub(crate) told: Bytes,
-    pub(crate) heard: Bytes,
+    pub(crate) heard: Heard,
     pub(crate) negotiated: Negotiated,
 }
 
@@ -116,7 +116,7 @@ impl Setup {
             return Phase::Setup(self);
         }
         if !response.body.is_empty() {
-            trying.take_fork(core, dialog, response.body.clone(), reliable);
+            trying.take_fork(core, dialog, &response.body, reliable);
         }
         // What Azure says before it has dialled anybody is not the called party's: the caller learns
         // that something goes on.
@@ -279,7 +279,7 @@ impl Setup {
                 };
                 let answer = EarlyAnswer {
                     told: answer.to_bytes().into(),
-                    heard: self.invite.body.clone(),
+                    heard: Heard::of(&self.invite.body),
                     negotiated,
                 };
                 self.early.session = match reliable {
@@ -336,7 +336,7 @@ impl Setup {
         let told = Bytes::from(answer.to_bytes());
         self.early.session = EarlySession::Agreed(EarlyAnswer {
             told: told.clone(),
-            heard: body.clone(),
+            heard: Heard::of(body),
             negotiated,
         });
         self.update_early_media(core, head);

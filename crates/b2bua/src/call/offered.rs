@@ -15,7 +15,7 @@ use super::{Event, Head, Phase};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::Side;
-use crate::leg::{Exchange, Leg, LegMedia, Session};
+use crate::leg::{Exchange, Heard, Leg, LegMedia, Session};
 use crate::passlist;
 use crate::profile::{HoldMusic, TrunkProfile};
 
@@ -67,7 +67,7 @@ impl Offered {
         match event {
             Event::Acked {
                 side: Side::A, ack, ..
-            } => self.answered(core, head, ack.body),
+            } => self.answered(core, head, &ack.body),
             Event::AckTimeout => {
                 let end = End::gateway(FailureClass::Timeout, Cause::TIMER_EXPIRY);
                 self.hang_up(core, head, end, None)
@@ -107,14 +107,14 @@ impl Offered {
         }
     }
 
-    fn answered(self: Box<Self>, core: &mut Core, head: &mut Head, heard: Bytes) -> Phase {
+    fn answered(self: Box<Self>, core: &mut Core, head: &mut Head, body: &Bytes) -> Phase {
         let Self {
             caller,
             told,
             offer,
             callee,
         } = *self;
-        let answer = SessionDescription::parse(&heard).ok();
+        let answer = SessionDescription::parse(body).ok();
         let offer_again = offer.fork();
         let negotiated = answer.and_then(|answer| offer.answered(&answer).ok());
         let Some(negotiated) = negotiated else {
@@ -131,7 +131,7 @@ impl Offered {
         let conveyed = callee.session.intends;
         let session = Session {
             told,
-            heard,
+            heard: Heard::of(body),
             negotiated,
             intends,
             conveyed,

@@ -14,7 +14,7 @@ use super::talking::Talking;
 use super::{Head, upkeep};
 use crate::core::{Core, Reply, SDP};
 use crate::key::Side;
-use crate::leg::{Exchange, Leg, policy};
+use crate::leg::{Exchange, Heard, Leg, policy};
 
 /// What a request of the party that asks for a session comes to.
 struct Agreed {
@@ -99,7 +99,7 @@ impl Talking {
             return false;
         };
         let conveying = own.hears_of(across);
-        let heard = ack.body.clone();
+        let heard = Heard::of(&ack.body);
         let taken = own
             .session
             .take_answer(*offer, told, &answer, heard, conveying);
@@ -139,8 +139,8 @@ impl Talking {
         if response.status.is_success() {
             core.acknowledge(own.dialog);
             upkeep::refreshed(core, head.key, own, response);
-            let heard = response.body.clone();
-            let answer = SessionDescription::parse(&heard).ok();
+            let heard = Heard::of(&response.body);
+            let answer = SessionDescription::parse(&response.body).ok();
             let taken = answer.map(|answer| {
                 own.session
                     .take_answer(*offer, body, &answer, heard, conveying)
@@ -300,15 +300,15 @@ fn answer(own: &mut Leg, across: &Leg, request: &Request) -> Result<Agreed, Refu
         });
     }
     // G-01: a refresh is answered with the same bytes, whatever happened in between.
-    let changed = request.body != own.session.heard;
+    let heard = Heard::of(&request.body);
+    let changed = heard != own.session.heard;
     if changed {
         let offer = SessionDescription::parse(&request.body);
         let offer = offer.map_err(|error| status(error.status()))?;
         let policy = policy(&own.trunk);
         let told = own.told_of(across);
-        let body = request.body.clone();
         own.session
-            .answer(&offer, body, &mut own.media.local, &told, &policy)
+            .answer(&offer, heard, &mut own.media.local, &told, &policy)
             .map_err(|error| status(error.status()))?;
     }
     let invite = request.method == Method::Invite;

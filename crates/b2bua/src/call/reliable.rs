@@ -14,7 +14,7 @@ use crate::core::{Core, Reply};
 use crate::failure::FailureClass;
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::policy;
+use crate::leg::{Heard, policy};
 use crate::profile::{OPTION_100REL, Reliable, TrunkProfile};
 
 /// Provisional responses that wait for a PRACK; the oldest that says least goes when one more
@@ -132,7 +132,7 @@ impl Setup {
         self.media.local = negotiated.local.clone();
         self.early.session = EarlySession::Agreed(EarlyAnswer {
             told: told.clone(),
-            heard: heard.clone(),
+            heard: Heard::of(heard),
             negotiated,
         });
         self.update_early_media(core, head);
@@ -217,7 +217,7 @@ impl Setup {
             .map_err(|error| refusal(error.status()))?;
         let told = Bytes::from(answer.to_bytes());
         fork.told = told.clone();
-        fork.heard = update.body.clone();
+        fork.heard = Heard::of(&update.body);
         fork.negotiated = negotiated;
         self.update_early_media(core, head);
         Ok(told)

@@ -90,7 +90,7 @@ impl LegValue {
     /// `None` while the shard has not said where the leg's streams stand: without that a restored
     /// sender could use a packet index twice.
     pub(super) fn of(core: &Core, leg: &Leg) -> Option<Self> {
-        let state = core.leg_states.get(&leg.media.id)?;
+        let state = core.index.state_of(leg.media.id)?;
         Some(Self {
             trunk: leg.trunk.name.to_string(),
             dialog: core.ua.checkpoint_dialog(leg.dialog)?,

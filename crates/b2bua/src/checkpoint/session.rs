@@ -8,7 +8,7 @@ use sdp::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::leg::Session;
+use crate::leg::{Heard, Session};
 
 /// What was agreed on.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ impl SessionValue {
         };
         Some(Session {
             told: self.told.clone().into(),
-            heard: self.heard.clone().into(),
+            heard: Heard::restore(&self.heard),
             intends: Direction::from_attribute(&self.intends)?,
             conveyed: Direction::from_attribute(&self.conveyed)?,
             negotiated: Negotiated {

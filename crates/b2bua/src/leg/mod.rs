@@ -9,7 +9,7 @@ mod media;
 mod session;
 
 pub(crate) use media::{Flows, LegMedia};
-pub(crate) use session::{Exchange, Session, agreed, default_codecs, policy};
+pub(crate) use session::{Exchange, Heard, Session, agreed, default_codecs, policy};
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The offer/answer session of one leg (RFC 3264).
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,13 +18,37 @@ pub(crate) struct Session {
     /// The description we sent last; a refresh gets the same bytes again (G-01).
     pub(crate) told: Bytes,
     /// The description the party sent last.
-    pub(crate) heard: Bytes,
+    pub(crate) heard: Heard,
     /// What it comes to.
     pub(crate) negotiated: Negotiated,
     /// What the party itself wants to send and receive, seen from it, apart from any hold of ours.
     pub(crate) intends: Direction,
     /// What the party was last told of the other leg's intention, before its dialect of hold.
     pub(crate) conveyed: Direction,
+}
+
+/// What is remembered of a description that a party sent: enough to know it again (G-01). One that
+/// is taken for another, by a chance of one in 2^64, is not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard(u64);
+
+impl Heard {
+    pub(crate) fn of(description: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(description);
+        Self(hasher.finish())
+    }
+
+    /// As a checkpoint keeps it.
+    pub(crate) fn to_vec(self) -> Vec<u8> {
+        self.0.to_be_bytes().to_vec()
+    }
+
+    /// From a checkpoint; those of earlier versions keep the description itself.
+    pub(crate) fn restore(kept: &[u8]) -> Self {
+        let digest = kept.try_into().map(u64::from_be_bytes);
+        digest.map_or_else(|_| Self::of(kept), Self)
+    }
 }
 
 /// What is under way in the leg's dialog.
@@ -89,9 +114,8 @@ pub(crate) fn agreed(negotiated: &Negotiated, intends: Direction) -> Audio {
 }
 
 impl Session {
-    /// Lets go of the messages that the session came in, and of room that it does not need.
+    /// Lets go of room that it does not need.
     pub(crate) fn keep_little(&mut self) {
-        self.heard = Bytes::copy_from_slice(&self.heard);
         self.negotiated.formats.shrink_to_fit();
         self.negotiated.remote.formats.shrink_to_fit();
     }
@@ -106,7 +130,7 @@ impl Session {
     pub(crate) fn answer(
         &mut self,
         offer: &SessionDescription,
-        heard: Bytes,
+        heard: Heard,
         local: &mut LocalMedia,
         across: &Audio,
         policy: &Policy,
@@ -115,7 +139,7 @@ impl Session {
         self.intends = negotiated.remote.direction;
         self.conveyed = across.direction;
         self.told = answer.to_bytes().into();
-        self.heard = Bytes::copy_from_slice(&heard);
+        self.heard = heard;
         self.negotiated = negotiated;
         Ok(())
     }
@@ -192,7 +216,7 @@ impl Session {
         pending: PendingOffer,
         told: Bytes,
         answer: &SessionDescription,
-        heard: Bytes,
+        heard: Heard,
         conveying: Direction,
     ) -> Result<(), AnswerError> {
         let offered = pending.direction();
@@ -212,7 +236,7 @@ impl Session {
         self.intends = Direction::new(sends, receives);
         self.conveyed = conveying;
         self.told = told;
-        self.heard = Bytes::copy_from_slice(&heard);
+        self.heard = heard;
         self.negotiated = negotiated;
         Ok(())
     }

@@ -135,7 +135,7 @@ impl Serialize for Attempt<'_> {
         let per_minute = tariff.map(|tariff| Shown(&tariff.per_minute));
         map.serialize_entry("cost_per_minute", &per_minute)?;
         map.serialize_entry("limits", &attempt.limits)?;
-        map.serialize_entry("cloud_calling", &attempt.cloud.as_ref().map(Cloud))?;
+        map.serialize_entry("cloud_calling", &attempt.cloud.as_deref().map(Cloud))?;
         map.end()
     }
 }

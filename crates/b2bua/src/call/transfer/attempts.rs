@@ -99,7 +99,7 @@ impl Talking {
             core.disarm(head.key, Timer::Attempt);
             let reliable = dialog.is_some_and(|dialog| core.prack(dialog, &trying.trunk));
             if !response.body.is_empty() {
-                trying.take_fork(core, dialog, response.body.clone(), reliable);
+                trying.take_fork(core, dialog, &response.body, reliable);
             }
             if !std::mem::replace(&mut trying.rang, true) {
                 let limit = trying.trunk.timers.no_answer;

@@ -16,7 +16,7 @@ use crate::call::{Call, End, Head, Phase, Upkeep};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::{CallKey, Side};
-use crate::leg::{Exchange, Leg, LegMedia, Session, policy};
+use crate::leg::{Exchange, Heard, Leg, LegMedia, Session, policy};
 use crate::profile::{HoldMusic, TrunkProfile};
 use crate::record::TransferKind;
 
@@ -171,7 +171,7 @@ impl Talking {
             upkeep: Upkeep::of_request(&invite.headers, timer),
             session: Session {
                 told,
-                heard: invite.body.clone(),
+                heard: Heard::of(&invite.body),
                 intends: negotiated.remote.direction,
                 negotiated,
                 conveyed: stays.session.intends,
