@@ -62,12 +62,12 @@ fn open(leg: u64, secure: bool) -> MediaCommand {
             id: PortPairId(leg as u32),
             shard: ShardId(0),
             interface: 0,
-            rtp: own,
-            rtcp: own,
+            address: own.ip(),
+            port: own.port(),
         },
         params: Box::new(LegParams {
             remotes: vec![remote],
-            outbound: srtp(2),
+            outbound: srtp(2).map(Box::new),
             ..LegParams::new(leg as u32)
         }),
     }

@@ -232,8 +232,8 @@ impl Gateway {
             id: PortPairId(self.ports),
             shard: ShardId(0),
             interface: 0,
-            rtp: (GATEWAY, port).into(),
-            rtcp: (GATEWAY, port + 1).into(),
+            address: GATEWAY.into(),
+            port,
         }
     }
 

@@ -211,10 +211,10 @@ impl Core {
             .interfaces
             .iter()
             .find(|known| known.id == pair.interface);
-        let ip = interface.map_or(pair.rtp.ip(), |interface| interface.advertise);
+        let ip = interface.map_or(pair.rtp().ip(), |interface| interface.advertise);
         (
-            SocketAddr::new(ip, pair.rtp.port()),
-            SocketAddr::new(ip, pair.rtcp.port()),
+            SocketAddr::new(ip, pair.rtp().port()),
+            SocketAddr::new(ip, pair.rtcp().port()),
         )
     }
 

@@ -84,8 +84,8 @@ fn ports(n: u64) -> PortPair {
         id: PortPairId(n as u32),
         shard: ShardId(0),
         interface: 0,
-        rtp: SocketAddr::from(([198, 51, 100, 1], 20_000 + 2 * n as u16)),
-        rtcp: SocketAddr::from(([198, 51, 100, 1], 20_001 + 2 * n as u16)),
+        address: [198, 51, 100, 1].into(),
+        port: 20_000 + 2 * n as u16,
     }
 }
 
@@ -102,7 +102,7 @@ fn params(n: u64, secure: bool) -> LegParams {
             rtcp,
             inbound,
         }],
-        outbound: secure.then(|| srtp(n as u8 + 100)),
+        outbound: secure.then(|| Box::new(srtp(n as u8 + 100))),
         telephone_event: Some(TelephoneEvent {
             heard: 101,
             sent: 96,
@@ -368,7 +368,7 @@ fn shard_loop(
         params.remotes[0].rtp = socket.local_addr().unwrap();
         if conversion.is_some() {
             params.pt_map = PtMap::empty();
-            params.conversion.clone_from(&conversion);
+            params.conversion = conversion.clone().map(Box::new);
         }
         socket
             .set_read_timeout(Some(Duration::from_secs(10)))
@@ -398,12 +398,14 @@ fn shard_loop(
             datagram[2..4].copy_from_slice(&index.to_be_bytes());
             // Either way in turn: one port takes only so many datagrams a second.
             let (here, there) = (usize::from(index % 2), usize::from(1 - index % 2));
-            sockets[here].send_to(&datagram, pairs[here].rtp).unwrap();
+            sockets[here].send_to(&datagram, pairs[here].rtp()).unwrap();
             if index % 4 < 2 {
                 sockets[here]
-                    .send_to(&datagram[..3], pairs[here].rtp)
+                    .send_to(&datagram[..3], pairs[here].rtp())
                     .unwrap();
-                sockets[here].send_to(&datagram, pairs[here].rtcp).unwrap();
+                sockets[here]
+                    .send_to(&datagram, pairs[here].rtcp())
+                    .unwrap();
             }
             assert_eq!(sockets[there].recv(&mut heard).unwrap(), 172);
         }

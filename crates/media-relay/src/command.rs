@@ -108,7 +108,7 @@ pub struct LegParams {
     /// more are ignored. None while the answer is not known.
     pub remotes: Vec<RemoteCandidate>,
     /// Our key towards the leg. `Some` makes the leg an SRTP leg: nothing plain is sent or heard.
-    pub outbound: Option<SrtpParams>,
+    pub outbound: Option<Box<SrtpParams>>,
     /// RTCP shares the RTP port (RFC 5761).
     pub rtcp_mux: bool,
     /// Packets may be sent to the leg (`sendrecv` or `sendonly` from our side). RTCP always is.
@@ -123,7 +123,7 @@ pub struct LegParams {
     /// The payload type sent to this leg for each payload type the joined leg sends.
     pub pt_map: PtMap,
     /// What of the joined leg's speech is converted for this leg, where they share no codec.
-    pub conversion: Option<Conversion>,
+    pub conversion: Option<Box<Conversion>>,
     /// The leg's `telephone-event` (RFC 4733).
     pub telephone_event: Option<TelephoneEvent>,
     /// What tones are encoded with towards this leg; `None` where no G.711 was negotiated.

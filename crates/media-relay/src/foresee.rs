@@ -34,7 +34,7 @@ impl Relay {
         let Some(leg) = self.at_ports(ports) else {
             return;
         };
-        if let Some(remote) = leg.remotes.get(leg.speaking) {
+        if let Some(remote) = leg.remotes.get(usize::from(leg.speaking)) {
             remote.foresee_opening(fetch);
         }
         if let Some(peer) = self.peer_of(leg) {

@@ -145,7 +145,7 @@ impl Leg {
         if secure && self.remotes[candidate].note_authentic(source, &header) {
             self.stats.moves += 1;
         }
-        self.speaking = candidate;
+        self.speaking = from;
         self.stats.received_octets += payload.len() as u64;
         self.on_heard(source, heard.extended);
         self.news.state |= heard.new_stream;
@@ -170,7 +170,7 @@ impl Leg {
 
     /// The remote ends in turn, the one heard last first.
     fn candidate(&self, turn: usize) -> usize {
-        let candidate = self.speaking + turn;
+        let candidate = usize::from(self.speaking) + turn;
         let all = self.remotes.len();
         if candidate < all {
             candidate

@@ -17,7 +17,7 @@ use crate::streams::Streams;
 use crate::{LegId, LegParams, LegStats, MediaError, MediaEvent, PortPair, Source};
 
 /// Digits that wait to be reported; more are counted and forgotten.
-const MAX_DIGITS: usize = 16;
+const MAX_DIGITS: usize = 8;
 
 /// One leg.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Leg {
     /// One but where a call was forked; it lies in the leg.
     pub(crate) remotes: SmallVec<[Remote; 1]>,
     /// The remote end that was heard last, and is sent to.
-    pub(crate) speaking: usize,
+    pub(crate) speaking: u8,
     pub(crate) streams: Streams,
     pub(crate) outbound: Outbound,
     pub(crate) reporting: Reporting,
@@ -142,7 +142,10 @@ impl Leg {
         } else {
             params.ptime_ms.clamp(10, 60)
         };
-        let spoke = self.remotes.get(self.speaking).map(|remote| remote.rtp);
+        let spoke = self
+            .remotes
+            .get(usize::from(self.speaking))
+            .map(|remote| remote.rtp);
         let mut old: Vec<Option<Remote>> = std::mem::take(&mut self.remotes)
             .into_iter()
             .map(Some)
@@ -171,20 +174,18 @@ impl Leg {
         self.streams
             .forget(|candidate| moved.get(candidate).copied().flatten());
         self.speaking = moved
-            .get(self.speaking)
+            .get(usize::from(self.speaking))
             .copied()
             .flatten()
-            .map(usize::from)
             .unwrap_or_else(|| {
-                self.remotes
-                    .iter()
-                    .position(|r| Some(r.rtp) == spoke)
-                    .unwrap_or(0)
+                let mut remotes = (0..).zip(&self.remotes);
+                let same = remotes.find(|(_, remote)| Some(remote.rtp) == spoke);
+                same.map_or(0, |(at, _)| at)
             });
         self.outbound.ssrc = params.ssrc;
         self.outbound.clock = params.clock;
         self.outbound.ptime_ms = params.ptime_ms.into();
-        self.outbound.set_key(params.outbound.as_ref());
+        self.outbound.set_key(params.outbound.as_deref());
         // Nobody owes a sound before it is known where it comes from.
         let begins = params.silence_after.is_some() && self.params.silence_after.is_none();
         if begins || params.receive != self.params.receive {
@@ -227,7 +228,7 @@ impl Leg {
 
     /// The remote end that is sent to, if the keys of both directions are known or neither is.
     fn reachable(&self) -> Option<&Remote> {
-        let remote = self.remotes.get(self.speaking)?;
+        let remote = self.remotes.get(usize::from(self.speaking))?;
         (remote.has_key() == self.outbound.is_keyed()).then_some(remote)
     }
 
@@ -248,7 +249,7 @@ impl Leg {
             ..Default::default()
         };
         self.outbound.checkpoint(&mut state);
-        if let Some(remote) = self.remotes.get(self.speaking) {
+        if let Some(remote) = self.remotes.get(usize::from(self.speaking)) {
             remote.checkpoint(&mut state);
         }
         if let Some(stream) = self.streams.current() {
@@ -407,7 +408,7 @@ mod tests {
     #[test]
     fn legs_are_small() {
         let (leg, remote) = (size_of::<Leg>(), size_of::<Remote>());
-        // One remote end lies in the leg.
-        assert!(leg <= 1456 && remote <= 184, "{leg}, {remote}");
+        // One remote end lies in the leg. One octet more and an allocator gives it 1,536.
+        assert!(leg <= 1280 && remote <= 184, "{leg}, {remote}");
     }
 }

@@ -57,7 +57,7 @@ pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verd
 pub use source::{Source, ToneCodec};
 pub use stats::{DropReason, Dropped, LegStats};
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub use ambient::{Moment, Now, WallTime};
 pub use rtp::{MasterKey, Suite};
@@ -88,8 +88,22 @@ pub struct PortPair {
     pub shard: ShardId,
     /// The interface it was bound on, as [`MediaCommand::BindPorts`] named it.
     pub interface: u16,
-    /// The bound address of RTP (and of RTCP, where multiplexed).
-    pub rtp: SocketAddr,
-    /// The bound address of RTCP.
-    pub rtcp: SocketAddr,
+    /// The bound address.
+    pub address: IpAddr,
+    /// The port of RTP (and of RTCP, where multiplexed); that of RTCP is the next.
+    pub port: u16,
+}
+
+impl PortPair {
+    /// Where RTP is bound (and RTCP, where multiplexed).
+    #[must_use]
+    pub fn rtp(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
+    /// Where RTCP is bound.
+    #[must_use]
+    pub fn rtcp(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port.saturating_add(1))
+    }
 }

@@ -404,3 +404,35 @@ impl Stream {
             .on_packet(extended, timestamp, clock_units(now, clock));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(streams: &mut Streams, spares: &mut Spares, (ssrc, sequence): (u32, u16)) -> bool {
+        let header = Header {
+            marker: false,
+            payload_type: 0,
+            sequence,
+            timestamp: 0,
+            ssrc,
+            len: Header::MIN_LEN,
+        };
+        // Later each time than a speaker that has gone may be.
+        let now = Moment::from_nanos(u64::from(sequence) << 30);
+        let heard = streams.hear(now, 8000, 0, &header, None, spares);
+        heard.unwrap().new_stream
+    }
+
+    #[test]
+    fn where_no_room_was_provided_a_leg_knows_one_stream() {
+        let (mut spares, mut streams) = (Spares::default(), Streams::default());
+        let turns = |streams: &mut Streams, spares: &mut Spares| {
+            [(1, 1), (2, 2), (1, 3), (1, 4)].map(|packet| hear(streams, spares, packet))
+        };
+        assert_eq!(turns(&mut streams, &mut spares), [true, true, true, false]);
+        spares.provide(1);
+        let mut streams = Streams::default();
+        assert_eq!(turns(&mut streams, &mut spares), [true, true, false, false]);
+    }
+}

@@ -36,14 +36,12 @@ pub(super) fn party_rtcp(n: u64) -> SocketAddr {
 }
 
 pub(super) fn ports(n: u64) -> PortPair {
-    let at = |port| SocketAddr::from(([198, 51, 100, 1], port));
-    let port = 20_000 + 2 * n as u16;
     PortPair {
         id: PortPairId(n as u32),
         shard: ShardId(0),
         interface: 0,
-        rtp: at(port),
-        rtcp: at(port + 1),
+        address: [198, 51, 100, 1].into(),
+        port: 20_000 + 2 * n as u16,
     }
 }
 
@@ -83,7 +81,7 @@ pub(super) fn plain(n: u64) -> LegParams {
 pub(super) fn secure(n: u64, theirs: u8, ours: u8) -> LegParams {
     let mut params = plain(n);
     params.remotes[0].inbound = Some(srtp(theirs));
-    params.outbound = Some(srtp(ours));
+    params.outbound = Some(Box::new(srtp(ours)));
     params
 }
 

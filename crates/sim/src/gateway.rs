@@ -196,7 +196,7 @@ impl Gateway {
         let Some(pair) = self.bound.get(&ports) else {
             return;
         };
-        let from = if rtcp { pair.rtcp } else { pair.rtp };
+        let from = if rtcp { pair.rtcp() } else { pair.rtp() };
         self.packets.push_back(MediaPacket {
             from,
             to,
@@ -235,8 +235,8 @@ impl Gateway {
             }
             MediaCommand::ReleasePorts { pairs } => {
                 for pair in pairs.iter().filter_map(|pair| self.bound.remove(pair)) {
-                    self.at.remove(&pair.rtp);
-                    self.at.remove(&pair.rtcp);
+                    self.at.remove(&pair.rtp());
+                    self.at.remove(&pair.rtcp());
                 }
             }
             MediaCommand::OpenLeg { leg, ports, .. }
@@ -298,8 +298,8 @@ impl Gateway {
             id: PortPairId(self.next_pair),
             shard,
             interface,
-            rtp: (interface_address, port).into(),
-            rtcp: (interface_address, port + 1).into(),
+            address: interface_address,
+            port,
         };
         self.adopt(pair);
         Some(pair)
@@ -307,8 +307,8 @@ impl Gateway {
 
     fn adopt(&mut self, pair: PortPair) {
         self.bound.insert(pair.id, pair);
-        self.at.insert(pair.rtp, (pair.id, false));
-        self.at.insert(pair.rtcp, (pair.id, true));
+        self.at.insert(pair.rtp(), (pair.id, false));
+        self.at.insert(pair.rtcp(), (pair.id, true));
     }
 
     /// Replaces the core and the shards by new ones that know nothing but what was written down.

@@ -221,8 +221,8 @@ impl MediaValue {
             pair: pair.id.0,
             shard: pair.shard.0,
             interface: pair.interface,
-            rtp: pair.rtp,
-            rtcp: pair.rtcp,
+            rtp: pair.rtp(),
+            rtcp: pair.rtcp(),
             ssrc: media.ssrc,
             cname: media.cname.to_string(),
             local: LocalValue::of(&media.local),
@@ -235,8 +235,8 @@ impl MediaValue {
             id: PortPairId(self.pair),
             shard: ShardId(self.shard),
             interface: self.interface,
-            rtp: self.rtp,
-            rtcp: self.rtcp,
+            address: self.rtp.ip(),
+            port: self.rtp.port(),
         }
     }
 }

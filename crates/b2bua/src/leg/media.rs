@@ -129,7 +129,7 @@ impl LegMedia {
     /// Parameters while nothing is known of the remote end.
     pub(crate) fn unanswered(&self, trunk: &TrunkProfile) -> LegParams {
         LegParams {
-            outbound: self.local.cryptos.first().map(outbound),
+            outbound: self.local.cryptos.first().map(outbound).map(Box::new),
             rtcp_mux: self.local.rtcp_mux,
             latch: trunk.latch,
             networks: Arc::clone(&trunk.media.networks),
@@ -159,12 +159,14 @@ impl LegMedia {
         let map = |map: PtMap, (from, to): (u8, u8)| map.with(from, to);
         LegParams {
             remotes: remotes.iter().map(|remote| candidate(remote)).collect(),
-            outbound: own.outbound.as_deref().map(outbound),
+            outbound: own.outbound.as_deref().map(outbound).map(Box::new),
             rtcp_mux: own.rtcp_mux,
             send: flows.send,
             receive: flows.receive,
             pt_map: pairs.into_iter().fold(PtMap::empty(), map),
-            conversion: across.and_then(|across| conversion(across, own)),
+            conversion: across
+                .and_then(|across| conversion(across, own))
+                .map(Box::new),
             // A trunk that hears tones only is sent tones, whatever it negotiated.
             telephone_event: own
                 .telephone_event()

@@ -30,8 +30,8 @@ fn pair(id: u32, shard: u8) -> PortPair {
         id: PortPairId(id),
         shard: ShardId(shard),
         interface: 0,
-        rtp: ([127, 0, 0, 1], port).into(),
-        rtcp: ([127, 0, 0, 1], port + 1).into(),
+        address: [127, 0, 0, 1].into(),
+        port,
     }
 }
 

@@ -218,7 +218,7 @@ fn relay_once<P: Path>(
     let to = party.local_addr()?;
     let packet = [0x55; 172];
     for pair in bound {
-        party.send_to(&packet, pair.rtp)?;
+        party.send_to(&packet, pair.rtp())?;
     }
     let start = Instant::now();
     let mut relayed = 0;

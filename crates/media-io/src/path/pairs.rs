@@ -133,8 +133,8 @@ impl Pair {
     pub(crate) fn connect(&mut self, peer: SocketAddr, dscp: u8) -> Result<(), Errno> {
         // Set only now: while the port was bound, nobody else could share it.
         setsockopt(&self.rtp, sockopt::ReusePort, &true)?;
-        let beside = open_beside(self.ports.rtp, peer)?;
-        equip(&beside, self.ports.rtp, dscp);
+        let beside = open_beside(self.ports.rtp(), peer)?;
+        equip(&beside, self.ports.rtp(), dscp);
         self.connected = Some((beside, peer));
         Ok(())
     }
@@ -290,8 +290,8 @@ impl Pairs {
                 id,
                 shard: self.shard,
                 interface,
-                rtp: rtp.local_addr()?,
-                rtcp: rtcp.local_addr()?,
+                address: range.interface.bind,
+                port,
             };
             self.numbers = self.numbers.wrapping_add(1);
             return Ok(Pair {

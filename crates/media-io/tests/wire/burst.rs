@@ -29,7 +29,7 @@ pub(crate) fn what_the_sockets_hold_is_carried_however_much_comes_at_once(path: 
             .collect();
         for n in 0..PACKETS {
             for ((pairs, a, _), packets) in calls.iter().zip(&packets) {
-                a.socket.send_to(&packets[n], pairs[0].rtp).unwrap();
+                a.socket.send_to(&packets[n], pairs[0].rtp()).unwrap();
             }
         }
         for (call, ((_, _, b), packets)) in calls.iter_mut().zip(&packets).enumerate() {

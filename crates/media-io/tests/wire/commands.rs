@@ -16,11 +16,11 @@ pub(crate) fn ports_run_out_and_wrong_commands_are_told(path: PathKind) {
     assert_eq!((even.len(), missing), (4, 6));
     assert!(
         even.iter()
-            .all(|pair| pair.rtp.port() % 4 == 2 && pair.rtp.port() != shifted(path, 28_306))
+            .all(|pair| pair.rtp().port() % 4 == 2 && pair.rtp().port() != shifted(path, 28_306))
     );
     assert!(
         even.iter()
-            .all(|pair| pair.rtcp.port() == pair.rtp.port() + 1)
+            .all(|pair| pair.rtcp().port() == pair.rtp().port() + 1)
     );
     for (shard, interface) in [(0, 9), (7, 3)] {
         plane.command(MediaCommand::BindPorts {

@@ -15,11 +15,11 @@ const LEGS: [(Speech, u8); 2] = [(Speech::G711(Law::Ulaw), 0), (Speech::G722, 9)
 fn params(party: &Party, own: (Speech, u8), across: (Speech, u8)) -> LegParams {
     LegParams {
         pt_map: PtMap::empty(),
-        conversion: Some(Conversion {
+        conversion: Some(Box::new(Conversion {
             from: vec![(across.1, across.0)],
             to: own.0,
             payload_type: own.1,
-        }),
+        })),
         ..party.params()
     }
 }
@@ -39,7 +39,7 @@ pub(crate) fn speech_crosses_between_codecs_in_order_and_beside_other_calls(path
     let first = a.next;
     for round in 0..10u16 {
         for _ in 0..20 {
-            a.send(pairs[0].rtp);
+            a.send(pairs[0].rtp());
         }
         talk(&mut c, &mut d, [pairs[2], pairs[3]], 20);
         for n in 0..20 {
@@ -47,7 +47,7 @@ pub(crate) fn speech_crosses_between_codecs_in_order_and_beside_other_calls(path
             let sequence = first.wrapping_add(round * 20 + n);
             assert_eq!(packet[2..4], sequence.to_be_bytes(), "round {round}");
             assert_eq!((packet[1] & 0x7f, packet.len()), (9, 172));
-            assert_eq!(source, pairs[1].rtp);
+            assert_eq!(source, pairs[1].rtp());
         }
     }
     let settled = plane.media.counters().total();
@@ -68,7 +68,7 @@ pub(crate) fn a_flood_of_speech_to_convert_is_dropped_in_numbers_and_not_in_call
     plane.settle(1);
     let mut sent = 0;
     while sent < 20_000 {
-        a.send(pairs[0].rtp);
+        a.send(pairs[0].rtp());
         sent += 1;
     }
     // All that the shard received is accounted for, once it is through with them.

@@ -139,7 +139,7 @@ fn left_to_itself_with_all_rights_the_path_is_the_steered_one() {
         let [ours, theirs] = planes.each_mut().map(|plane| plane.bind(0, 16));
         assert!(
             ours.iter()
-                .all(|one| theirs.iter().all(|other| one.rtp != other.rtp))
+                .all(|one| theirs.iter().all(|other| one.rtp() != other.rtp()))
         );
     });
 }

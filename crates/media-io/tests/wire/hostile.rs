@@ -21,9 +21,9 @@ pub(crate) fn strangers_are_neither_carried_nor_answered(path: PathKind) {
         };
         for pair in &pairs {
             for _ in 0..10 {
-                copy.send(pair.rtp);
+                copy.send(pair.rtp());
                 stranger
-                    .send_to(&[0x80, 201, 0, 1, 0, 0, 0, 1], pair.rtcp)
+                    .send_to(&[0x80, 201, 0, 1, 0, 0, 0, 1], pair.rtcp())
                     .unwrap();
             }
         }
@@ -65,8 +65,8 @@ pub(crate) fn a_flood_of_forgeries_at_one_call_loses_no_packet_of_another(path: 
     stranger.socket.set_nonblocking(true).unwrap();
     for _ in 0..500 {
         for _ in 0..10 {
-            stranger.send(pairs[0].rtp);
-            stranger.send(pairs[1].rtp);
+            stranger.send(pairs[0].rtp());
+            stranger.send(pairs[1].rtp());
         }
         talk(&mut c, &mut d, [pairs[2], pairs[3]], 1);
     }

@@ -254,7 +254,7 @@ impl Party {
         let inbound = secure.then(|| srtp(fill));
         LegParams {
             remotes: vec![RemoteCandidate { rtp, rtcp, inbound }],
-            outbound: secure.then(|| srtp(fill + 100)),
+            outbound: secure.then(|| Box::new(srtp(fill + 100))),
             ..LegParams::new(0x100 + self.ssrc)
         }
     }
@@ -294,12 +294,12 @@ impl Party {
 /// Sends `count` packets each way and sees every one of them arrive as it was.
 fn talk(a: &mut Party, b: &mut Party, ports: [PortPair; 2], count: u32) {
     for _ in 0..count {
-        let sent = a.send(ports[0].rtp);
+        let sent = a.send(ports[0].rtp());
         let (packet, source) = b.receive().expect("nothing may be lost on loopback");
-        assert_eq!((&packet[12..], source), (&sent[..], ports[1].rtp));
+        assert_eq!((&packet[12..], source), (&sent[..], ports[1].rtp()));
         assert_eq!(packet[8..12], (0x100 + b.ssrc).to_be_bytes());
-        let sent = b.send(ports[1].rtp);
+        let sent = b.send(ports[1].rtp());
         let (packet, source) = a.receive().expect("nothing may be lost on loopback");
-        assert_eq!((&packet[12..], source), (&sent[..], ports[0].rtp));
+        assert_eq!((&packet[12..], source), (&sent[..], ports[0].rtp()));
     }
 }

@@ -22,8 +22,8 @@ pub(crate) fn strangers_of_a_settled_call_are_counted_and_not_carried(path: Path
     let (mut plane, pairs, [mut a, mut b]) = settled_call(path, 42_600..=42_619);
     let mut stranger = Party::plain(LOOPBACK, 1);
     for _ in 0..20 {
-        stranger.send(pairs[0].rtp);
-        stranger.send(pairs[1].rtp);
+        stranger.send(pairs[0].rtp());
+        stranger.send(pairs[1].rtp());
         talk(&mut a, &mut b, pairs, 1);
     }
     plane.settle(1);
@@ -42,7 +42,7 @@ pub(crate) fn a_settled_peer_that_moves_is_heard_and_settles_again(path: PathKin
             .set_read_timeout(Some(Duration::from_millis(20)))
             .unwrap();
         let heard = (0..15).any(|_| {
-            a.send(pairs[0].rtp);
+            a.send(pairs[0].rtp());
             b.receive().is_some()
         });
         assert!(heard, "heard again within 300 ms");
@@ -61,7 +61,7 @@ pub(crate) fn an_update_of_a_settled_call_loses_nothing(path: PathKind) {
     let (mut plane, pairs, [mut a, mut b]) = settled_call(path, 42_640..=42_659);
     for round in 0..50 {
         // What is under way while the update is carried out is carried as well.
-        let sent: Vec<_> = (0..4).map(|_| a.send(pairs[0].rtp)).collect();
+        let sent: Vec<_> = (0..4).map(|_| a.send(pairs[0].rtp())).collect();
         plane.command(MediaCommand::UpdateLeg {
             leg: LegId(1),
             params: Box::new(a.params()),
@@ -86,15 +86,15 @@ pub(crate) fn another_peer_takes_the_place_of_a_settled_one(path: PathKind) {
     });
     plane.settle(1);
     // The one before is a stranger now.
-    a.send(pairs[0].rtp);
+    a.send(pairs[0].rtp());
     // The leg keeps its SSRC towards the other side.
     for _ in 0..100 {
-        let sent = c.send(pairs[0].rtp);
+        let sent = c.send(pairs[0].rtp());
         let (packet, _) = b.receive().expect("the new peer is heard");
         assert_eq!(packet[12..], sent);
-        let sent = b.send(pairs[1].rtp);
+        let sent = b.send(pairs[1].rtp());
         let (packet, source) = c.receive().expect("the new peer is sent to");
-        assert_eq!((&packet[12..], source), (&sent[..], pairs[0].rtp));
+        assert_eq!((&packet[12..], source), (&sent[..], pairs[0].rtp()));
     }
     let stats = plane.close(1);
     assert_eq!((stats.received, stats.dropped.total()), (200, 1));

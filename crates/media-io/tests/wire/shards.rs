@@ -61,8 +61,8 @@ pub(crate) fn legs_of_two_shards_are_joined_again_and_again(path: PathKind) {
         std::thread::yield_now();
     }
     for pair in pairs {
-        UdpSocket::bind(pair.rtp).unwrap();
-        UdpSocket::bind(pair.rtcp).unwrap();
+        UdpSocket::bind(pair.rtp()).unwrap();
+        UdpSocket::bind(pair.rtcp()).unwrap();
     }
 }
 
@@ -77,12 +77,12 @@ pub(crate) fn what_comes_while_a_leg_moves_goes_after_it(path: PathKind) {
     for _ in 0..300 {
         // The first leg goes to the second one's shard, and is back at home when opened again.
         for _ in 0..4 {
-            a.send(pairs[0].rtp);
+            a.send(pairs[0].rtp());
             sent += 1;
         }
         plane.join(2, 1);
         for _ in 0..4 {
-            a.send(pairs[0].rtp);
+            a.send(pairs[0].rtp());
             sent += 1;
         }
         plane.join(1, 2);
@@ -123,7 +123,7 @@ pub(crate) fn a_fault_ends_its_leg_and_no_other(path: PathKind) {
     plane.settle(3);
     parties[0]
         .socket
-        .send_to(PLANTED_FAULT, pairs[0].rtp)
+        .send_to(PLANTED_FAULT, pairs[0].rtp())
         .unwrap();
     let error = plane.event(|event| match event {
         MediaEvent::Failed {

@@ -237,7 +237,7 @@ fn payload_types_are_those_of_each_side() {
 fn no_plain_packet_crosses_an_srtp_leg() {
     // Our key is signalled, theirs is not yet.
     let b = LegParams {
-        outbound: Some(srtp(1)),
+        outbound: Some(Box::new(srtp(1))),
         remotes: vec![],
         ..plain(2)
     };
@@ -248,7 +248,7 @@ fn no_plain_packet_crosses_an_srtp_leg() {
     world.update(
         B,
         LegParams {
-            outbound: Some(srtp(1)),
+            outbound: Some(Box::new(srtp(1))),
             ..plain(2)
         },
     );

@@ -19,11 +19,11 @@ fn legs() -> (LegParams, LegParams) {
         })
     };
     let conversion = |from, arriving, to, payload_type| {
-        Some(Conversion {
+        Some(Box::new(Conversion {
             from: vec![(arriving, from)],
             to,
             payload_type,
-        })
+        }))
     };
     let a = LegParams {
         pt_map: PtMap::empty(),

@@ -1,13 +1,8 @@
 use super::*;
 
-const MOVED: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
-    5555,
-);
-const STRANGER: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 66)),
-    4000,
-);
+const MOVED: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 5555);
+const STRANGER: SocketAddr =
+    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 66)), 4000);
 
 /// Sends 20 ms packets of leg 1 from `source` for `millis`; when was the first one carried?
 fn heard_after(world: &mut World, source: SocketAddr, first: u64, millis: u64) -> Option<u64> {

@@ -79,8 +79,8 @@ fn forward(args: &DeviceArgs, ends: &Ends) -> Result<()> {
     let began = Instant::now();
     let bare = Bare::start(config(args), args.calls, [ends.a, ends.b])?;
     let call = |[a, b]: &[PortPair; 2]| Call {
-        a: a.rtp,
-        b: b.rtp,
+        a: a.rtp(),
+        b: b.rtp(),
         key_a: None,
         key_b: None,
     };
@@ -189,8 +189,8 @@ impl Device {
                 self.arrived(other)?;
             }
             calls.push(Call {
-                a: a.rtp,
-                b: b.rtp,
+                a: a.rtp(),
+                b: b.rtp(),
                 key_a,
                 key_b,
             });
@@ -228,7 +228,7 @@ impl Device {
             }
         }
         for shelf in pairs.values_mut() {
-            shelf.sort_by_key(|pair| std::cmp::Reverse(pair.rtp));
+            shelf.sort_by_key(|pair| std::cmp::Reverse(pair.rtp()));
         }
         Ok(pairs)
     }
@@ -277,7 +277,7 @@ fn params(
             rtcp,
             inbound: inbound.map(srtp),
         }],
-        outbound: outbound.map(srtp),
+        outbound: outbound.map(srtp).map(Box::new),
         pt_map: PtMap::empty().with(0, 0).with(101, 101),
         silence_after: Some(Duration::from_secs(30)),
         ..LegParams::new(0x5000_0000 | leg.0 as u32)

@@ -95,9 +95,9 @@ impl Pair {
 
     pub(super) fn local(&self, rtcp: bool) -> SocketAddr {
         if rtcp {
-            self.ports.rtcp
+            self.ports.rtcp()
         } else {
-            self.ports.rtp
+            self.ports.rtp()
         }
     }
 
@@ -241,8 +241,8 @@ impl Pairs {
                 id: PortPairId(u32::from(self.shard.0) << 24 | self.numbers & 0x00ff_ffff),
                 shard: self.shard,
                 interface,
-                rtp: SocketAddr::new(address, port),
-                rtcp: SocketAddr::new(address, port + 1),
+                address,
+                port,
             };
             self.numbers = self.numbers.wrapping_add(1);
             for half in [&rtp, &rtcp] {
@@ -298,7 +298,7 @@ impl Pairs {
     fn place(&mut self, ports: &PortPair) -> Option<&mut u32> {
         let mut ranges = self.ranges.iter_mut();
         let served = ranges.find(|served| served.range.interface.id == ports.interface)?;
-        let place = ports.rtp.port().checked_sub(served.first)? / 2;
+        let place = ports.rtp().port().checked_sub(served.first)? / 2;
         served.slots.get_mut(usize::from(place))
     }
 }
