@@ -45,6 +45,6 @@ pub use crypto::{CryptoAttribute, LocalCrypto, MasterKey, Mki, Suite};
 pub use description::{Limits, SessionDescription};
 pub use direction::{Direction, HoldDialect};
 pub use error::{AnswerError, OfferError, SdpError, Unusable};
-pub use local::{Layout, LocalMedia, Origin, RefusedMedia};
+pub use local::{Layout, LocalMedia, LocalSide, Origin, RefusedMedia};
 pub use offer::{PendingOffer, offer_for, offer_from_codecs};
 pub use word::Word;

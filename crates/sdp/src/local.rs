@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crate::audio::Profile;
 use crate::crypto::LocalCrypto;
@@ -75,8 +77,15 @@ pub struct Layout {
 
 /// Our side of one leg: constant for its life but for [`Origin`] and [`Layout`], which
 /// [`offer_for`](crate::offer_for) and [`answer_for`](crate::answer_for) keep up to date.
+///
+/// Clones are one until one of them is changed: what was told, what was agreed and what comes next
+/// are as a rule the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalMedia {
+pub struct LocalMedia(Arc<LocalSide>);
+
+/// What a [`LocalMedia`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalSide {
     /// Where we want RTP: address and port as the peer sees them.
     pub addr: SocketAddr,
     /// Where we want RTCP when it is not multiplexed: same address, this port.
@@ -97,7 +106,7 @@ impl LocalMedia {
     /// A plain RTP leg with RTCP on the next port.
     #[must_use]
     pub fn plain(addr: SocketAddr, session_id: u64) -> Self {
-        Self {
+        Self::from(LocalSide {
             addr,
             rtcp_port: addr.port().saturating_add(1),
             rtcp_mux: false,
@@ -105,17 +114,36 @@ impl LocalMedia {
             profile: Profile::Avp,
             origin: Origin::new(session_id, addr.ip()),
             layout: Layout::default(),
-        }
+        })
     }
 
     /// An SRTP leg with RTCP on the next port or multiplexed.
     #[must_use]
     pub fn secure(addr: SocketAddr, session_id: u64, cryptos: Vec<LocalCrypto>) -> Self {
-        Self {
-            rtcp_mux: true,
-            cryptos,
-            profile: Profile::Savp,
-            ..Self::plain(addr, session_id)
-        }
+        let mut local = Self::plain(addr, session_id);
+        local.rtcp_mux = true;
+        local.cryptos = cryptos;
+        local.profile = Profile::Savp;
+        local
+    }
+}
+
+impl From<LocalSide> for LocalMedia {
+    fn from(side: LocalSide) -> Self {
+        Self(Arc::new(side))
+    }
+}
+
+impl Deref for LocalMedia {
+    type Target = LocalSide;
+
+    fn deref(&self) -> &LocalSide {
+        &self.0
+    }
+}
+
+impl DerefMut for LocalMedia {
+    fn deref_mut(&mut self) -> &mut LocalSide {
+        Arc::make_mut(&mut self.0)
     }
 }

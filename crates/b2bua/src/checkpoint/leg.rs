@@ -6,7 +6,8 @@ use std::time::Duration;
 use e164::E164Number;
 use media_relay::{LegCheckpoint, LegId, MediaCommand, PortPair, PortPairId, ShardId};
 use sdp::{
-    Direction, Layout, LocalCrypto, LocalMedia, MasterKey, Origin, Profile, RefusedMedia, Suite,
+    Direction, Layout, LocalCrypto, LocalMedia, LocalSide, MasterKey, Origin, Profile,
+    RefusedMedia, Suite,
 };
 use serde::{Deserialize, Serialize};
 use sip_msg::wire::TrunkName;
@@ -276,7 +277,7 @@ impl LocalValue {
         });
         let refused = self.refused.iter().cloned();
         let refused = refused.map(|(media, proto, fmt)| RefusedMedia { media, proto, fmt });
-        Some(LocalMedia {
+        Some(LocalMedia::from(LocalSide {
             addr: self.addr,
             rtcp_port: self.rtcp_port,
             rtcp_mux: self.rtcp_mux,
@@ -291,7 +292,7 @@ impl LocalValue {
                 audio: self.audio,
                 refused: refused.collect(),
             },
-        })
+        }))
     }
 }
 

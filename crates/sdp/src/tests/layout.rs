@@ -60,10 +60,8 @@ fn rtcp_is_where_the_peer_says() {
     assert_eq!(audio(other), "[2001:db8::1]:53");
     let offer = sdp("m=audio 4000 RTP/AVP 0\na=rtcp:4010\na=rtcp-mux\n");
     let other = offer.audio().unwrap();
-    let mut local = LocalMedia {
-        rtcp_mux: true,
-        ..plain()
-    };
+    let mut local = plain();
+    local.rtcp_mux = true;
     let (answer, leg) = answer_for(&offer, other, &mut local, &Policy::default()).unwrap();
     assert!(text(&answer).contains("a=rtcp-mux\r\n"));
     assert_eq!(leg.remote.rtcp, leg.remote.addr);
