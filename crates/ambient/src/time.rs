@@ -70,42 +70,59 @@ impl Sub<Duration> for Moment {
 /// A point in civil time, in microseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 ///
 /// Displays as RFC 3339 in UTC with milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WallTime(u64);
+/// An `Option` of it takes no more room.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(
+    /// One more than the microseconds.
+    NonZeroU64,
+);
 
 /// Seconds from the NTP era (1900) to the Unix epoch (1970), RFC 5905 figure 4.
 const NTP_OFFSET: u64 = 2_208_988_800;
 
 impl WallTime {
     /// The Unix epoch.
-    pub const UNIX_EPOCH: Self = Self(0);
+    pub const UNIX_EPOCH: Self = Self::from_unix_micros(0);
 
     /// The time `micros` microseconds after the Unix epoch.
     pub const fn from_unix_micros(micros: u64) -> Self {
-        Self(micros)
+        Self(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the Unix epoch.
     pub const fn as_unix_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The 64-bit NTP timestamp (seconds in the upper half, 2^-32 seconds in the lower) an RTCP
     /// sender report carries, RFC 3550 §6.4.1. Wraps in 2036 as NTP itself does.
     pub const fn ntp(self) -> u64 {
-        let seconds = self.0 / 1_000_000 + NTP_OFFSET;
-        let fraction = ((self.0 % 1_000_000) << 32) / 1_000_000;
+        let seconds = self.as_unix_micros() / 1_000_000 + NTP_OFFSET;
+        let fraction = ((self.as_unix_micros() % 1_000_000) << 32) / 1_000_000;
         (seconds << 32) | fraction
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is the later one.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Default for WallTime {
+    fn default() -> Self {
+        Self::UNIX_EPOCH
+    }
+}
+
+impl fmt::Debug for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.as_unix_micros();
+        f.debug_tuple("WallTime").field(&micros).finish()
+    }
 }
 
 impl Add<Duration> for WallTime {
@@ -120,7 +137,7 @@ impl Sub<Duration> for WallTime {
     type Output = Self;
 
     fn sub(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_sub(micros(rhs)))
+        Self::from_unix_micros(self.as_unix_micros().saturating_sub(micros(rhs)))
     }
 }
 
@@ -147,7 +164,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0 / 1_000;
+        let millis = self.as_unix_micros() / 1_000;
         let seconds = millis / 1_000;
         let (year, month, day) = civil(seconds / 86_400);
         write!(

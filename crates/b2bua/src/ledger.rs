@@ -266,7 +266,7 @@ mod tests {
         let mut record = CallRecord::begin(Begin {
             call: CallKey(call),
             from_trunk: TrunkName::from("pbx"),
-            call_id: String::new(),
+            call_id: "".into(),
             from_address: "192.0.2.1:5060".parse().unwrap(),
             called: Number::new("+14255550123"),
             calling: None,

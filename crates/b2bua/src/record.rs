@@ -36,7 +36,7 @@ pub struct CallRecord {
     #[serde(with = "trunk_name")]
     pub from_trunk: TrunkName,
     /// `Call-ID` of the A leg.
-    pub call_id: String,
+    pub call_id: Box<str>,
     /// Where the A leg's INVITE came from.
     pub from_address: SocketAddr,
     /// The called number as received.
@@ -74,7 +74,7 @@ pub struct CallRecord {
     #[serde(with = "failure_class")]
     pub failure: Option<FailureClass>,
     /// The route that matched.
-    pub route: Option<String>,
+    pub route: Option<Box<str>>,
     /// SHA-256 of the routing snapshot that decided.
     pub snapshot: [u8; 32],
     /// What was asked of routing; `None` of a call that never came to be routed.
@@ -245,7 +245,7 @@ pub struct Begin {
     /// The trunk it came from.
     pub from_trunk: TrunkName,
     /// `Call-ID` of the A leg.
-    pub call_id: String,
+    pub call_id: Box<str>,
     /// Where the INVITE came from.
     pub from_address: SocketAddr,
     /// The called number as received.

@@ -53,7 +53,7 @@ pub struct AttemptPlan {
     /// User of the From URI; `None` for a withheld number.
     pub from: Option<String>,
     /// What a minute costs there, where that is known.
-    pub cost_per_minute: Option<Cost>,
+    pub cost_per_minute: Option<Box<Cost>>,
     /// The header fields of the INVITE that say who calls whom, where whoever tells it has made
     /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -182,7 +182,7 @@ impl From<&Attempt> for AttemptPlan {
             peer: attempt.peer,
             request_uri: attempt.request_uri.as_str().to_owned(),
             from: attempt.from_user.clone(),
-            cost_per_minute: attempt.tariff.as_ref().map(Cost::from),
+            cost_per_minute: attempt.tariff.as_ref().map(Cost::from).map(Box::new),
             headers: Vec::new(),
         }
     }

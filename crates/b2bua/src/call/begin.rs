@@ -235,7 +235,7 @@ fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePla
     head.record.question = Some(question);
     match decision.outcome {
         Outcome::Route(plan) => {
-            head.record.route = Some(plan.route.to_string());
+            head.record.route = Some((&*plan.route).into());
             Ok(RoutePlan {
                 attempts: core.located(plan.attempts),
                 ..plan
@@ -250,7 +250,7 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
     Begin {
         call,
         from_trunk: arrived.trunk.name.clone(),
-        call_id: invite.headers.call_id().unwrap_or_default().to_owned(),
+        call_id: invite.headers.call_id().unwrap_or_default().into(),
         from_address: arrived.arrival.remote,
         called: Number::new(&screen::called_number(&invite.uri)),
         calling: screen::claimed(invite).map(|number| Number::new(&number)),

@@ -92,9 +92,10 @@ impl Talking {
             own.exchange = exchange;
             return true;
         };
-        let Some((told, offer)) = offer else {
+        let Some(offer) = offer else {
             return true;
         };
+        let (told, offer) = *offer;
         let Ok(answer) = SessionDescription::parse(&ack.body) else {
             return false;
         };
@@ -102,7 +103,7 @@ impl Talking {
         let heard = Heard::of(&ack.body);
         let taken = own
             .session
-            .take_answer(*offer, told, &answer, heard, conveying);
+            .take_answer(offer, told, &answer, heard, conveying);
         if taken.is_ok() {
             own.media.local = own.session.negotiated.local.clone();
             across.recode = across.outruns(own);
@@ -128,10 +129,7 @@ impl Talking {
         let own = self.leg_mut(side);
         let exchange = std::mem::replace(&mut own.exchange, Exchange::Idle);
         let Exchange::Offering {
-            offer,
-            body,
-            conveying,
-            ..
+            offer, conveying, ..
         } = exchange
         else {
             return true;
@@ -141,9 +139,10 @@ impl Talking {
             upkeep::refreshed(core, head.key, own, response);
             let heard = Heard::of(&response.body);
             let answer = SessionDescription::parse(&response.body).ok();
+            let (told, offer) = *offer;
             let taken = answer.map(|answer| {
                 own.session
-                    .take_answer(*offer, body, &answer, heard, conveying)
+                    .take_answer(offer, told, &answer, heard, conveying)
             });
             match taken {
                 Some(Ok(())) => self.update_media(core),
@@ -261,8 +260,7 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg, refresh: bo
     own.exchange = match asked {
         Ok(client) => Exchange::Offering {
             client,
-            offer: Box::new(offer),
-            body,
+            offer: Box::new((body, offer)),
             conveying: wanted,
         },
         // The user agent knows of an INVITE of the party that we have not seen yet; what comes of
@@ -283,7 +281,7 @@ fn offer_again(own: &mut Leg, across: &Leg) -> Result<Agreed, Refusal> {
     let told = own.told_of(across);
     let offered = own.session.offer(&mut own.media.local, told, &policy);
     let (body, offer) = offered.map_err(|_| StatusCode::SERVER_INTERNAL_ERROR)?;
-    let waiting = Some((body.clone(), Box::new(offer)));
+    let waiting = Some(Box::new((body.clone(), offer)));
     Ok(Agreed {
         body,
         exchange: Some(Exchange::AwaitAck { offer: waiting }),

@@ -58,13 +58,12 @@ pub(crate) enum Exchange {
     Idle,
     /// A 2xx of ours waits for its ACK, which must bring an answer if the 2xx was an offer.
     AwaitAck {
-        offer: Option<(Bytes, Box<PendingOffer>)>,
+        offer: Option<Box<(Bytes, PendingOffer)>>,
     },
     /// A re-INVITE of ours waits for its final response.
     Offering {
         client: ClientKey,
-        offer: Box<PendingOffer>,
-        body: Bytes,
+        offer: Box<(Bytes, PendingOffer)>,
         conveying: Direction,
     },
     /// The re-INVITE met one of the party's (491); the user agent says when to try again.

@@ -8,7 +8,7 @@ fn record() -> CallRecord {
     let mut record = CallRecord::begin(Begin {
         call: CallKey(7),
         from_trunk: TrunkName::from("carrier"),
-        call_id: "a@192.0.2.1".to_owned(),
+        call_id: "a@192.0.2.1".into(),
         from_address: "192.0.2.1:5060".parse().unwrap(),
         called: Number::new("+14255550123"),
         calling: None,

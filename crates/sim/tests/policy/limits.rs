@@ -132,7 +132,7 @@ fn a_route_looks_at_header_fields_and_says_who_calls() {
         .iter()
         .map(|record| record.route.clone())
         .collect();
-    let expected = ["sales", "to the telephone network"].map(|name| Some(name.to_owned()));
+    let expected = ["sales", "to the telephone network"].map(|name| Some(name.into()));
     assert_eq!(routes, expected);
 }
 

@@ -21,8 +21,8 @@ const VERSION: u16 = 1;
 pub struct DialogCheckpoint {
     version: u16,
     call_id: String,
-    local_tag: String,
-    remote_tag: String,
+    local_tag: Box<str>,
+    remote_tag: Box<str>,
     local_uri: String,
     remote_uri: String,
     remote_target: String,
@@ -43,9 +43,9 @@ pub struct DialogCheckpoint {
     takes_streams: bool,
     #[serde(default = "shows_credentials")]
     shows_credentials: bool,
-    local_contact: Option<String>,
-    local_field: String,
-    remote_field: String,
+    local_contact: Option<Box<str>>,
+    local_field: Box<str>,
+    remote_field: Box<str>,
 }
 
 /// Why a checkpoint cannot be taken up.

@@ -78,9 +78,9 @@ pub struct Dialog {
     /// The Call-ID.
     pub call_id: String,
     /// Our tag.
-    pub local_tag: String,
+    pub local_tag: Box<str>,
     /// The peer's tag; empty for a peer of RFC 2543 that sends none.
-    pub remote_tag: String,
+    pub remote_tag: Box<str>,
     /// The peer's Contact, octet for octet: the Request-URI of our requests.
     pub remote_target: Uri,
     /// The proxies our requests visit, in this order.
@@ -98,11 +98,11 @@ pub struct Dialog {
     /// Where our requests go.
     pub settings: Arc<DialogSettings>,
     /// Our Contact as last sent; repeated in every target refresh request of ours.
-    pub local_contact: Option<String>,
+    pub local_contact: Option<Box<str>>,
     /// From of our requests, tag included.
-    pub(crate) local_field: String,
+    pub(crate) local_field: Box<str>,
     /// To of our requests, tag included.
-    pub(crate) remote_field: String,
+    pub(crate) remote_field: Box<str>,
 }
 
 impl Dialog {
@@ -132,8 +132,8 @@ impl Dialog {
         response.headers.to().ok()?;
         Some(Self {
             call_id: request.headers.call_id().ok()?.to_owned(),
-            local_tag: request.headers.from_tag()?,
-            remote_tag: response.headers.to_tag().unwrap_or_default(),
+            local_tag: request.headers.from_tag()?.into(),
+            remote_tag: response.headers.to_tag().unwrap_or_default().into(),
             remote_target: contact(&response.headers).unwrap_or_else(|| request.uri.detached()),
             route_set: reversed(response.headers.record_routes().unwrap_or_default()),
             local_seq: request.headers.cseq().ok()?.seq,
@@ -159,8 +159,8 @@ impl Dialog {
         response.headers.to().ok()?;
         Some(Self {
             call_id: request.headers.call_id().ok()?.to_owned(),
-            local_tag: response.headers.to_tag()?,
-            remote_tag: request.headers.from_tag().unwrap_or_default(),
+            local_tag: response.headers.to_tag()?.into(),
+            remote_tag: request.headers.from_tag().unwrap_or_default().into(),
             remote_target: contact(&request.headers).unwrap_or_else(|| from.uri.detached()),
             route_set: detached(request.headers.record_routes().unwrap_or_default()),
             local_seq: 0,
@@ -198,10 +198,9 @@ fn contact(headers: &Headers) -> Option<Uri> {
     contacts.first().map(|contact| contact.uri.detached())
 }
 
-fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
-    headers
-        .get(name)
-        .map(|value| String::from_utf8_lossy(value).into_owned())
+fn text(headers: &Headers, name: &HeaderName) -> Option<Box<str>> {
+    let value = String::from_utf8_lossy(headers.get(name)?);
+    Some(value.into())
 }
 
 fn reversed(mut routes: Vec<NameAddr>) -> Vec<NameAddr> {

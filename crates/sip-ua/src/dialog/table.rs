@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ambient::Table;
+use ambient::{Table, Words};
 use sip_msg::Headers;
 use sip_msg::wire::TrunkName;
-use smallvec::SmallVec;
 
 use super::{Dialog, DialogSettings};
 use crate::keys::{ClientKey, DialogKey, ServerKey};
@@ -21,8 +20,8 @@ pub(crate) struct DialogId {
 
 impl DialogId {
     fn names(&self, dialog: &Dialog) -> bool {
-        self.local_tag == dialog.local_tag
-            && self.remote_tag == dialog.remote_tag
+        *self.local_tag == *dialog.local_tag
+            && *self.remote_tag == *dialog.remote_tag
             && self.call_id == dialog.call_id
     }
 
@@ -95,23 +94,27 @@ impl DialogEntry {
 }
 
 /// The table of dialogs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Dialogs {
     entries: Table<DialogKey, Box<DialogEntry>>,
-    /// Dialogs by a fingerprint of our tag, which no peer chooses; those with the same are compared.
-    ids: Table<u64, SmallVec<[DialogKey; 1]>>,
+    /// Dialogs by our tag.
+    tags: Words<DialogKey>,
     /// What dialogs of one trunk have in common.
     settings: BTreeMap<TrunkName, Arc<DialogSettings>>,
     minted: u64,
 }
 
-/// FNV-1a. Tags are ours and random, so nobody can make many of them meet.
-fn fingerprint(tag: &str) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    tag.bytes().fold(0xcbf2_9ce4_8422_2325, step)
-}
-
 impl Dialogs {
+    /// None yet; the secret hides where a tag lies in the table.
+    pub(crate) fn new(secret: u64) -> Self {
+        Self {
+            entries: Table::default(),
+            tags: Words::new(secret),
+            settings: BTreeMap::new(),
+            minted: 0,
+        }
+    }
+
     pub(crate) fn insert(&mut self, mut entry: DialogEntry) -> DialogKey {
         self.minted += 1;
         let key = DialogKey(self.minted);
@@ -123,29 +126,23 @@ impl Dialogs {
                 self.settings.insert(trunk, Arc::clone(fresh));
             }
         }
-        self.ids
-            .or_default(fingerprint(&entry.dialog.local_tag))
-            .push(key);
+        self.tags.insert(&*entry.dialog.local_tag, key);
         self.entries.insert(key, Box::new(entry));
         key
     }
 
     pub(crate) fn remove(&mut self, key: DialogKey) -> Option<Box<DialogEntry>> {
         let entry = self.entries.remove(&key)?;
-        let tag = fingerprint(&entry.dialog.local_tag);
-        if let Some(alike) = self.ids.get_mut(&tag) {
-            alike.retain(|other| *other != key);
-            if alike.is_empty() {
-                self.ids.remove(&tag);
-            }
-        }
+        self.tags.remove(&*entry.dialog.local_tag, key);
         Some(entry)
     }
 
     pub(crate) fn find(&self, id: &DialogId) -> Option<DialogKey> {
-        let alike = self.ids.get(&fingerprint(&id.local_tag))?;
-        let mut keys = alike.iter().copied();
-        keys.find(|key| self.entries.get(key).is_some_and(|e| id.names(&e.dialog)))
+        let is = |key| {
+            let entry = self.entries.get(&key);
+            entry.is_some_and(|entry| id.names(&entry.dialog))
+        };
+        self.tags.find(&*id.local_tag, is)
     }
 
     pub(crate) fn get(&self, key: DialogKey) -> Option<&DialogEntry> {

@@ -142,7 +142,7 @@ fn a_peer_of_rfc_2543_answers_without_a_tag() {
     else {
         panic!()
     };
-    assert_eq!(bench.ua.dialog(dialog).unwrap().remote_tag, "");
+    assert_eq!(&*bench.ua.dialog(dialog).unwrap().remote_tag, "");
     bench.ua.ack(bench.now(), dialog, None).unwrap();
     assert_eq!(bench.sent_lines(), ["ACK"]);
 }

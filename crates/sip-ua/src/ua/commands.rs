@@ -289,7 +289,7 @@ impl UserAgent {
             entry.held_bye = Some(key);
         }
         if let Some(contact) = request.headers.get_str(&HeaderName::Contact) {
-            entry.dialog.local_contact = Some(contact.to_owned());
+            entry.dialog.local_contact = Some(contact.into());
         }
     }
 
@@ -308,8 +308,8 @@ impl UserAgent {
             headers.push(HeaderName::Route, route);
         }
         headers.push(HeaderName::MaxForwards, MAX_FORWARDS);
-        headers.push(HeaderName::From, &dialog.local_field);
-        headers.push(HeaderName::To, &dialog.remote_field);
+        headers.push(HeaderName::From, &*dialog.local_field);
+        headers.push(HeaderName::To, &*dialog.remote_field);
         headers.push(HeaderName::CallId, &dialog.call_id);
         headers.push(HeaderName::CSeq, format!("{seq} {method}"));
         if let Some(contact) = own_contact(dialog, method) {
@@ -332,9 +332,9 @@ impl UserAgent {
 }
 
 /// Contact of a target refresh request (RFC 3261 §12.2.1.1).
-fn own_contact<'d>(dialog: &'d Dialog, method: &Method) -> Option<&'d String> {
+fn own_contact<'d>(dialog: &'d Dialog, method: &Method) -> Option<&'d str> {
     let refreshes = is_target_refresh(method);
-    dialog.local_contact.as_ref().filter(|_| refreshes)
+    dialog.local_contact.as_deref().filter(|_| refreshes)
 }
 
 /// The methods whose Contact replaces the remote target.

@@ -95,7 +95,7 @@ impl UserAgent {
             rng,
             clients: Clients::new(secret),
             servers: Servers::new(secret),
-            dialogs: Dialogs::default(),
+            dialogs: Dialogs::new(secret),
             waiting: Waiting::default(),
             deadlines: Deadlines::new(),
             transmits: Table::default(),

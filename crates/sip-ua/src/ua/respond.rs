@@ -240,7 +240,7 @@ impl UserAgent {
                 entry.dialog.state = DialogState::Confirmed;
             }
             if let Some(contact) = response.headers.get_str(&HeaderName::Contact) {
-                entry.dialog.local_contact = Some(contact.to_owned());
+                entry.dialog.local_contact = Some(contact.into());
             }
         }
         Ok(Some(dialog))

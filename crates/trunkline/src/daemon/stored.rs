@@ -20,7 +20,7 @@ pub fn call(record: &CallRecord, trunks: &Profiles) -> Call {
         to_trunk: record.to_trunk().map(TrunkName::to_string),
         called: record.called.reveal().to_owned(),
         calling: reveal(record.calling.as_ref()),
-        route: record.route.clone(),
+        route: record.route.as_deref().map(str::to_owned),
         snapshot: record_json::hex(&record.snapshot),
         status: record.status,
         cause: record.cause,

@@ -128,7 +128,7 @@ async fn compare(world: &mut World, outcomes: &mut [Outcome]) {
     let collect = async {
         while outcomes
             .iter()
-            .any(|outcome| !records.contains_key(&outcome.call_id))
+            .any(|outcome| !records.contains_key(&*outcome.call_id))
         {
             let Some(record) = world.records.recv().await else {
                 return;
@@ -138,14 +138,14 @@ async fn compare(world: &mut World, outcomes: &mut [Outcome]) {
     };
     let complete = tokio::time::timeout(PATIENCE, collect).await.is_ok();
     for outcome in outcomes {
-        let Some(record) = records.get(&outcome.call_id) else {
+        let Some(record) = records.get(&*outcome.call_id) else {
             if !complete {
                 outcome.passed = false;
                 outcome.result.push_str("; no call record");
             }
             continue;
         };
-        outcome.route = record.route.clone();
+        outcome.route = record.route.as_deref().map(str::to_owned);
         if let Some(plot) = MIXED.iter().find(|plot| plot.name == outcome.name) {
             let explained = mixed::explain(&world.routes, PBX_TRUNK, plot.caller, plot.dialled);
             let foretold = Foretold::new(plot.dialled, &explained, record);
