@@ -384,19 +384,6 @@ pub struct TrunkProfile {
     pub registrar: Option<RegistrarPolicy>,
 }
 
-/// The items of a header field's value, separated by commas.
-fn listed<'t>(items: impl Iterator<Item = &'t str>) -> String {
-    // A usual `Allow` in one piece.
-    let mut list = String::with_capacity(96);
-    for item in items {
-        if !list.is_empty() {
-            list.push_str(", ");
-        }
-        list.push_str(item);
-    }
-    list
-}
-
 impl TrunkProfile {
     /// Whether a call may have parties of both trunks: never those of two customers (W-01).
     #[must_use]
@@ -434,7 +421,7 @@ impl TrunkProfile {
         let refer = self.transfer.refer.then_some(&Method::Refer);
         let register = self.registrar.is_some().then_some(&Method::Register);
         let methods = others.chain(refer).chain(register);
-        listed(methods.map(Method::as_str))
+        headers::listed(methods.map(Method::as_str))
     }
 
     /// Value of the `Supported` header field; `None` when there is nothing to say.
@@ -443,7 +430,7 @@ impl TrunkProfile {
         let replaces = self.transfer.replaces.then_some(OPTION_REPLACES);
         let others = self.supported.iter().map(|tag| &**tag);
         let reliable = (self.early.reliable != Reliable::Never).then_some(OPTION_100REL);
-        let tags = listed(replaces.into_iter().chain(others).chain(reliable));
+        let tags = headers::listed(replaces.into_iter().chain(others).chain(reliable));
         (!tags.is_empty()).then_some(tags)
     }
 

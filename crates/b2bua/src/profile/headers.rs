@@ -224,6 +224,19 @@ fn starts_with(name: &HeaderName, prefix: &str) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
+/// The items of a header field's value, separated by commas.
+pub(super) fn listed<'t>(items: impl Iterator<Item = &'t str>) -> String {
+    // A usual `Allow` in one piece.
+    let mut list = String::with_capacity(96);
+    for item in items {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(item);
+    }
+    list
+}
+
 /// How header fields of one trunk are treated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderProfile {

@@ -4,15 +4,18 @@ use sip_msg::wire::TrunkName;
 use sip_msg::{Message, Method};
 
 use super::bench::{Bench, brief, field, names, outgoing};
-use crate::UaEvent;
 use crate::auth::{Algorithm, Credentials, Password};
 use crate::dialog::DialogCheckpoint;
+use crate::{Limits, UaConfig, UaEvent};
 
 const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"carrier.example\", nonce=\"abc\", \
                          algorithm=SHA-256, qop=\"auth\"\n";
 
 fn bench() -> Bench {
-    let mut bench = Bench::new();
+    known_to_the_carrier(Bench::new())
+}
+
+fn known_to_the_carrier(mut bench: Bench) -> Bench {
     let credentials = Credentials {
         realm: Some("carrier.example".to_owned()),
         username: "acme".to_owned(),
@@ -31,6 +34,26 @@ fn request(bench: &mut Bench) -> Message {
     sent.retain(|message| brief(message) != "ACK");
     assert_eq!(sent.len(), 1, "{sent:?}");
     sent.remove(0)
+}
+
+#[test]
+fn what_was_challenged_does_not_count_as_under_way() {
+    let limits = Limits {
+        transactions: 2,
+        ..Limits::default()
+    };
+    let config = UaConfig {
+        limits,
+        ..UaConfig::default()
+    };
+    let mut bench = known_to_the_carrier(Bench::with(config));
+    bench.send(Method::Invite);
+    let first = request(&mut bench);
+    bench.answer_with(&first, 407, "t1", CHALLENGE);
+    assert_eq!(bench.sent_lines(), ["ACK", "INVITE"]);
+    bench.send(Method::Invite);
+    assert_eq!(bench.sent_lines(), ["INVITE"], "two are, the third was");
+    assert!(bench.events().is_empty());
 }
 
 #[test]

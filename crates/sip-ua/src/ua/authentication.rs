@@ -114,6 +114,7 @@ impl UserAgent {
             })),
         };
         self.clients.insert(other, left);
+        self.clients.answer(other);
         self.schedule_client(other);
     }
 }
