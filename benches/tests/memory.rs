@@ -12,8 +12,8 @@ use trunkline_benches::gateway::Gateway;
 const CALLS: i64 = 1_000;
 /// Octets of a call a minute after it was set up, and as it was set up, with the transactions that
 /// wait for retransmissions.
-const HELD: i64 = 8_900;
-const FRESH: i64 = 20_200;
+const HELD: i64 = 6_400;
+const FRESH: i64 = 11_000;
 
 #[test]
 fn a_call_that_is_up_keeps_little() {

@@ -255,3 +255,17 @@ impl Session {
 pub(crate) fn default_codecs() -> Vec<Codec> {
     Codec::defaults()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_known_again_after_a_restart_and_from_earlier_checkpoints() {
+        let description = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\n";
+        let heard = Heard::of(description);
+        assert_eq!(Heard::restore(&heard.to_vec()), heard);
+        assert_eq!(Heard::restore(description), heard);
+        assert_ne!(Heard::of(b"v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\n"), heard);
+    }
+}
