@@ -266,8 +266,10 @@ impl Index {
 
     /// The call that a Call-ID belongs to, on either side; of several, the last.
     pub(crate) fn call_named(&self, call_id: &str) -> Option<CallKey> {
-        let named = |entry: &Box<CallEntry>| entry.call_ids.iter().any(|id| **id == *call_id);
-        let is = |call| self.calls.get(&call).is_some_and(named);
+        let is = |call| {
+            let mut names = self.calls.get(&call).into_iter();
+            names.any(|entry| entry.call_ids.iter().any(|id| **id == *call_id))
+        };
         self.call_ids.find(call_id, is)
     }
 

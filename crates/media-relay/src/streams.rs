@@ -52,6 +52,10 @@ pub(crate) type Others = [Option<Stream>; MAX_STREAMS - 1];
 
 /// Room for streams, taken before it is needed: none may be asked for while a packet waits.
 #[derive(Debug, Default)]
+#[allow(
+    clippy::vec_box,
+    reason = "a leg takes one as it is: another box would be an allocation on the packet path"
+)]
 pub(crate) struct Spares(Vec<Box<Others>>);
 
 impl Spares {
