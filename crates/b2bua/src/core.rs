@@ -27,9 +27,9 @@ use crate::index::{Index, Owner};
 use crate::io::Output;
 use crate::key::{CallKey, Side};
 use crate::ledger::Ledger;
-use crate::limits::{Gate, Permit};
+use crate::limits::Gate;
 use crate::metrics::Counts;
-use crate::ports::{PortLease, PortPool};
+use crate::ports::PortPool;
 use crate::profile::{DrainPolicy, MediaInterface, Profiles, TrunkProfile};
 use crate::registrar::{self, Registrar};
 use crate::registration::Registrations;
@@ -172,17 +172,6 @@ impl Core {
         for timer in Timer::ALL {
             self.disarm(call, timer);
         }
-    }
-
-    /// Takes a leg into the tables.
-    pub(crate) fn own_leg(
-        &mut self,
-        leg: LegId,
-        owner: (CallKey, Side),
-        lease: PortLease,
-        permit: Permit,
-    ) {
-        self.index.own_leg(leg, owner, lease, permit);
     }
 
     /// Closes a leg: its place within the limits is free at once, its ports when the shard has

@@ -160,6 +160,7 @@ impl Index {
         }
     }
 
+    /// Takes a leg into the tables.
     pub(crate) fn own_leg(
         &mut self,
         leg: LegId,

@@ -46,8 +46,8 @@ impl PtMap {
             return self;
         }
         if let Map::Few { known, pairs, .. } = &mut self.0 {
-            let at = pairs.iter().take((*known).into());
-            let at = at.clone().position(|(told, _)| *told == from);
+            let mut told = pairs.iter().take((*known).into());
+            let at = told.position(|(told, _)| *told == from);
             if let Some(free) = pairs.get_mut(at.unwrap_or((*known).into())) {
                 *free = (from, to);
                 *known += u8::from(at.is_none());

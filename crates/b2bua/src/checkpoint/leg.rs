@@ -153,7 +153,7 @@ impl LegValue {
             let call_id = known.call_id.clone();
             core.index.own_call_id(&call_id, call);
         }
-        core.own_leg(id, (call, side), lease, permit);
+        core.index.own_leg(id, (call, side), lease, permit);
         self.carry_on_again(core, id);
         let (ssrc, cname) = (self.media.ssrc, self.media.cname.as_str().into());
         let media = LegMedia {

@@ -69,7 +69,7 @@ impl LegMedia {
             ssrc,
             cname,
         };
-        core.own_leg(id, (call, side), lease, permit);
+        core.index.own_leg(id, (call, side), lease, permit);
         let params = Box::new(media.unanswered(trunk));
         core.media(MediaCommand::OpenLeg {
             leg: id,

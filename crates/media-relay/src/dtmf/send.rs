@@ -79,7 +79,7 @@ impl Sender {
         let ptime_ms = ptime_ms.max(1);
         if digits.current.is_none() {
             let Some((digit, total_ms)) = digits.waiting.pop_front() else {
-                (self.digits, self.next) = (None, None);
+                self.next = None;
                 return None;
             };
             digits.current = Some(Sending {
