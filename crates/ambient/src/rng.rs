@@ -48,9 +48,7 @@ impl TokenRng {
 
     /// A Via branch: the magic cookie and 100 random bits, 27 characters.
     pub fn branch(&mut self) -> String {
-        let mut branch = String::from(BRANCH_COOKIE);
-        branch.push_str(&self.token(20));
-        branch
+        [BRANCH_COOKIE, &self.token(20)].concat()
     }
 
     /// A Call-ID of 160 random bits without a host part, 32 characters (RFC 3261 §8.1.1.4).

@@ -237,7 +237,7 @@ impl Core {
             let contact = trunk.contact_over(user.as_deref(), came_over);
             response
                 .headers
-                .push(HeaderName::Contact, format!("<{contact}>"));
+                .push(HeaderName::Contact, contact.bracketed());
         }
         for field in reply.headers.iter() {
             response.headers.push_field(field);

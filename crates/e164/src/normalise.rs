@@ -209,7 +209,7 @@ impl Written {
         };
         let mut written = Self {
             plus,
-            digits: String::new(),
+            digits: String::with_capacity(text.len()),
             bracketed_zero: None,
         };
         while let Some(first) = rest.chars().next() {

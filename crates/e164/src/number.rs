@@ -88,7 +88,7 @@ impl E164Number {
     /// The number as it goes on the wire: `+` and all digits.
     #[must_use]
     pub fn to_wire(&self) -> String {
-        format!("+{}", self.digits())
+        ["+", self.digits()].concat()
     }
 }
 

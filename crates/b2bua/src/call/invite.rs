@@ -43,12 +43,12 @@ pub(crate) fn invite(
     let headers = &mut request.headers;
     headers.push(HeaderName::MaxForwards, hops.saturating_sub(1).to_string());
     let tag = core.tokens.tag();
-    headers.push(HeaderName::From, format!("{caller};tag={tag}"));
-    headers.push(HeaderName::To, format!("<{}>", to_party(attempt)));
+    headers.push(HeaderName::From, [&caller, ";tag=", &tag].concat());
+    headers.push(HeaderName::To, to_party(attempt).bracketed());
     headers.push(HeaderName::CallId, core.tokens.call_id());
     headers.push(HeaderName::CSeq, "1 INVITE");
     let contact = to.contact_over(attempt.from_user.as_deref(), leaves_over(to, attempt));
-    headers.push(HeaderName::Contact, format!("<{contact}>"));
+    headers.push(HeaderName::Contact, contact.bracketed());
     for (name, value) in to.capability_headers(&core.software) {
         headers.push(name, value);
     }

@@ -135,7 +135,7 @@ impl Known<'_> {
             .and_then(|from| carry_display_name(&from, headers, to));
         match name {
             Some(name) => format!("\"{name}\" <{uri}>"),
-            None => format!("<{uri}>"),
+            None => uri.bracketed(),
         }
     }
 
@@ -144,7 +144,7 @@ impl Known<'_> {
         let headers = self.source.headers();
         let policy = &to.identity;
         let withheld = is_withheld(headers, to) && !self.emergency;
-        let own = |number: &str| format!("<{}>", phone(number, None, &to.advertised.host));
+        let own = |number: &str| phone(number, None, &to.advertised.host).bracketed();
         let from = self.number.filter(|_| !withheld).map(own);
         let asserted = match &policy.asserted {
             Assertion::Strip if !self.emergency => Vec::new(),
@@ -227,7 +227,7 @@ impl Known<'_> {
 
 /// A URI of ours for a number, with `user=phone` where it is a global one (RFC 3261 §19.1.6).
 fn phone(number: &str, verstat: Option<&str>, host: &str) -> Uri {
-    let user = format!("{number}{}", verstat.unwrap_or_default());
+    let user = [number, verstat.unwrap_or_default()].concat();
     let uri = Uri::sip(Some(&user), host, None);
     if number.starts_with('+') {
         uri.with_param("user", Some("phone"))

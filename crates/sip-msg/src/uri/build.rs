@@ -6,6 +6,8 @@ use std::net::Ipv6Addr;
 use super::{Host, Scheme, Uri};
 use crate::lex;
 
+/// Octets besides the parts that a URI is made of: separators, a port, a parameter.
+const ROOM: usize = 32;
 /// What stands in for a host that cannot be written in a URI: a name that never resolves
 /// (RFC 6761 §6.4).
 const NO_HOST: &str = "invalid";
@@ -31,8 +33,17 @@ impl Uri {
             .filter(|uri| uri.user() == Some(number))
     }
 
+    /// As a header field has it: `<` and `>` around it.
+    #[must_use]
+    pub fn bracketed(&self) -> String {
+        ["<", self.as_str(), ">"].concat()
+    }
+
     fn with_scheme(scheme: &str, user: Option<&str>, host: &str, port: Option<u16>) -> Self {
-        let mut text = format!("{scheme}:");
+        let user_length = user.map_or(0, str::len);
+        let mut text = String::with_capacity(scheme.len() + user_length + host.len() + ROOM);
+        text.push_str(scheme);
+        text.push(':');
         if let Some(user) = user.filter(|user| !user.is_empty()) {
             escape(&mut text, user, is_user_byte);
             text.push('@');
@@ -113,7 +124,7 @@ impl Uri {
         if !matches!(self.scheme(), Scheme::Sip | Scheme::Sips) {
             return self.clone();
         }
-        let mut text = String::with_capacity(self.text.len() + 32);
+        let mut text = String::with_capacity(self.text.len() + ROOM);
         text.push_str(self.part(0..self.parts.user));
         rest(&mut text, self);
         Self::built(text)

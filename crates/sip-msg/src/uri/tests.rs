@@ -147,4 +147,8 @@ fn what_is_built_is_well_formed() {
         "sip:bob@h.example;lr;Transport=tcp"
     );
     assert_eq!(Uri::sip(None, "h\r\nx", None).as_str(), "sip:invalid");
+    assert_eq!(
+        Uri::sip(None, "h.example", None).bracketed(),
+        "<sip:h.example>"
+    );
 }
