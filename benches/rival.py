@@ -54,7 +54,7 @@ def install(program, *packages):
 
 
 def trunkline():
-    """The binary under test: TRUNKLINE_BIN, or what packages hold, built now."""
+    """The binary under test: TRUNKLINE_BIN, or what is to be installed, built now."""
     given = os.environ.get("TRUNKLINE_BIN")
     if given:
         return os.path.abspath(given)
