@@ -450,7 +450,7 @@ impl Core {
 
 fn sent_by(trunk: &TrunkProfile) -> SentBy {
     SentBy {
-        host: trunk.advertised.host.to_string(),
+        host: Arc::clone(&trunk.advertised.host),
         port: Some(trunk.advertised.port),
     }
 }

@@ -409,8 +409,8 @@ impl TrunkProfile {
         let mut others = self.also_at.iter().copied();
         let other = others.find(|(known, _)| *known == transport && transport != self.transport);
         let (transport, port) = other.unwrap_or(own);
-        Uri::sip(user, &self.advertised.host, Some(port))
-            .with_param("transport", Some(transport.uri_token()))
+        let transport = [("transport", transport.uri_token())];
+        Uri::sip_with(user, &self.advertised.host, Some(port), &transport)
     }
 
     /// Value of the `Allow` header field. REFER is there if transfers are taken, REGISTER if

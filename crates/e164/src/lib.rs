@@ -20,7 +20,7 @@ mod tests;
 
 pub use countries::Country;
 pub use kinds::{NumberClass, NumberType, country_of_numbers, prepare};
-pub use normalise::Normalised;
+pub use normalise::{Normalised, may_be_emergency};
 pub use number::{E164Number, NumberError};
 pub use plan::{NumberPlan, PlanError, WrittenAs};
 pub use rewrite::{Rewrite, RewriteError};

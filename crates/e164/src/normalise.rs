@@ -59,6 +59,14 @@ impl fmt::Debug for Normalised {
     }
 }
 
+/// Whether any plan could read `raw` as an emergency number: these are short, so most numbers can be
+/// told from them by their length alone.
+#[must_use]
+pub fn may_be_emergency(raw: &str) -> bool {
+    let number = raw.bytes().take_while(|&byte| byte != b';');
+    number.filter(u8::is_ascii_digit).count() <= SHORT_CODE
+}
+
 impl NumberPlan {
     /// Reads a number as this trunk writes it: the user part of a SIP URI, a `tel:` URI with or
     /// without `;phone-context` (RFC 3966), national and international dialling, `+`, visual

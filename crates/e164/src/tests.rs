@@ -121,6 +121,9 @@ fn the_country_table_is_consistent() {
             "{country:?}"
         );
         assert!(!country.international_prefixes.is_empty(), "{country:?}");
+        for number in country.emergency {
+            assert!(crate::may_be_emergency(number), "{country:?}: {number}");
+        }
         let same = crate::countries::COUNTRIES
             .iter()
             .filter(|other| other.iso == country.iso);
@@ -145,6 +148,17 @@ proptest! {
             if let Some(read) = read.e164() {
                 prop_assert!(read == &number || number.country_code() == plan.country().unwrap().code, "{} {}", written, read.to_wire());
             }
+        }
+    }
+
+    /// What is told at a glance is never what help is called by.
+    #[test]
+    fn no_emergency_number_is_passed_over(
+        country in prop::sample::select(vec!["US", "DE", "ZA"]),
+        raw in "( |tel:|\\+)?(1-?1-?2|9.11|10/111|\\(110\\)|[0-9]{1,8})(;ext=[0-9]{1,9}|;phone-context=.{0,9})?",
+    ) {
+        if let Normalised::Emergency(_) = plan(country).normalise(&raw) {
+            prop_assert!(crate::may_be_emergency(&raw));
         }
     }
 

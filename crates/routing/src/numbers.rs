@@ -119,17 +119,13 @@ impl<'a> Numbers<'a> {
     /// The Request-URI of an INVITE to a peer of `trunk`.
     pub(crate) fn request_uri(&self, trunk: &TrunkDoc, doc: &PeerDoc, to_user: &str) -> Uri {
         let user = format!("{to_user}{}", self.params(trunk));
-        let mut uri = Uri::sip(Some(&user), &doc.host, doc.port);
         let telephone = to_user
             .bytes()
             .all(|b| b.is_ascii_digit() || b"+*#".contains(&b));
-        if trunk.user_phone && telephone {
-            uri = uri.with_param("user", "phone");
-        }
-        if trunk.transport_param {
-            uri = uri.with_param("transport", doc.transport.uri_token());
-        }
-        uri
+        let phone = (trunk.user_phone && telephone).then_some(("user", "phone"));
+        let transport = (trunk.transport_param).then(|| ("transport", doc.transport.uri_token()));
+        let params: Vec<_> = phone.into_iter().chain(transport).collect();
+        Uri::sip_with(Some(&user), &doc.host, doc.port, &params)
     }
 
     /// The parameters that go with the called number to `trunk`.
@@ -228,15 +224,24 @@ fn emergency(
     if matches!(number, Normalised::Emergency(_)) {
         return Some(number.clone());
     }
+    if !may_be_emergency(snapshot, raw) {
+        return None;
+    }
     let digits = raw.strip_prefix('+').unwrap_or(raw);
-    let listed = snapshot
-        .emergency
-        .numbers
-        .iter()
-        .any(|known| known == digits);
+    let listed = is_listed(snapshot, digits);
     let known = matches!(origin.numbers.normalise(digits), Normalised::Emergency(_));
     // +112… may be a number of North America; +112 alone is none.
     (listed || (known && number.e164().is_none())).then(|| Normalised::Emergency(digits.to_owned()))
+}
+
+/// What a number can be told by, without a closer look, to be none that help is called by.
+fn may_be_emergency(snapshot: &Snapshot, raw: &str) -> bool {
+    e164::may_be_emergency(raw) || is_listed(snapshot, raw.strip_prefix('+').unwrap_or(raw))
+}
+
+fn is_listed(snapshot: &Snapshot, digits: &str) -> bool {
+    let mut listed = snapshot.emergency.numbers.iter();
+    listed.any(|known| known == digits)
 }
 
 /// The routing number of a ported number, where the trunk of origin is believed that it was looked
@@ -318,7 +323,11 @@ impl Snapshot {
         else {
             return false;
         };
-        let (number, _) = read(self, origin, &Subscriber::parse(called), NumberOf::Called);
+        let subscriber = Subscriber::parse(called);
+        if !may_be_emergency(self, subscriber.number()) {
+            return false;
+        }
+        let (number, _) = read(self, origin, &subscriber, NumberOf::Called);
         matches!(number, Normalised::Emergency(_))
     }
 }

@@ -1,6 +1,7 @@
 //! What real peers send and the grammar does not allow, made grammatical before it is parsed.
 
 use crate::error::SdpError;
+use crate::print::Digits;
 
 /// The body with one grammatical line for each line of the input: bare LF accepted, Latin-1 octets
 /// turned into UTF-8, `o=` reduced to the grammar, malformed `b=` and empty lines dropped.
@@ -57,12 +58,14 @@ fn push_origin(out: &mut Vec<u8>, value: &str) {
             if numeric(version) && is_token(net) && is_token(address_type) =>
         {
             let user = if user.is_empty() { "-" } else { &user };
-            let version = version.parse().unwrap_or(u64::MAX);
-            format!("o={user} {id} {version} {net} {address_type} {address}\r\n")
+            let version = Digits::of(version.parse().unwrap_or(u64::MAX));
+            [user, id, version.as_str(), net, address_type, address].join(" ")
         }
-        _ => "o=- 0 0 IN IP4 0.0.0.0\r\n".to_owned(),
+        _ => "- 0 0 IN IP4 0.0.0.0".to_owned(),
     };
-    out.extend_from_slice(line.as_bytes());
+    for part in ["o=", &line, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 fn is_token(text: &str) -> bool {

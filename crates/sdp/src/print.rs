@@ -1,5 +1,7 @@
 //! Our own descriptions as octets, without a detour over `fmt`.
 
+use std::net::IpAddr;
+
 use sdp_types::{Attribute, Connection, Media, Session};
 
 /// Writes a description of the kind that we make ourselves, octet for octet as the library does;
@@ -113,17 +115,47 @@ fn text(out: &mut Vec<u8>, text: &str) {
 }
 
 fn number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (digits.len(), number);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
+    out.extend_from_slice(Digits::of(number).as_str().as_bytes());
+}
+
+/// A number in decimal digits.
+pub(crate) struct Digits {
+    digits: [u8; 20],
+    first: usize,
+}
+
+impl Digits {
+    pub(crate) fn of(number: u64) -> Self {
+        let mut digits = [0; 20];
+        let (mut first, mut rest) = (digits.len(), number);
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return Self { digits, first };
+            }
         }
     }
-    out.extend_from_slice(&digits[at..]);
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.digits[self.first..]).unwrap_or_default()
+    }
+}
+
+/// An address as `o=` and `c=` have it.
+pub(crate) fn address(address: IpAddr) -> String {
+    let IpAddr::V4(v4) = address else {
+        return address.to_string();
+    };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in v4.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        text.push_str(Digits::of(octet.into()).as_str());
+    }
+    text
 }
 
 #[cfg(test)]
@@ -172,6 +204,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn addresses_are_written_as_they_are(v4: u32, v6: u128) {
+            for ip in [IpAddr::from(v4.to_be_bytes()), IpAddr::from(v6.to_be_bytes())] {
+                prop_assert_eq!(address(ip), ip.to_string());
+            }
+        }
+
+        #[test]
         fn the_library_writes_the_same(
             user in prop::option::of(word()),
             id: u64,
@@ -180,7 +219,7 @@ mod tests {
             times in prop::collection::vec((0u64..9, any::<u64>()), 0..3),
             medias in prop::collection::vec(media(), 0..3),
         ) {
-            let address = std::net::IpAddr::from([192, 0, 2, 1]);
+            let address = IpAddr::from([192, 0, 2, 1]);
             let mut origin = Origin::with_ip_addr(id, version, address);
             origin.username = user;
             let mut session = Session::new(origin, name);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use sdp_types::{Attribute, Connection, Media, Origin as OriginLine, Session, Time};
+use sdp_types::{Attribute, Connection, Media, NetType, Origin as OriginLine, Session, Time};
 use zeroize::Zeroize as _;
 
 use crate::audio::{Format, Profile};
@@ -10,6 +10,7 @@ use crate::crypto::LocalCrypto;
 use crate::description::{SessionDescription, written};
 use crate::direction::Direction;
 use crate::local::{LocalMedia, RefusedMedia};
+use crate::print::{Digits, address};
 
 /// The parts of an audio media description that differ from one description to the next.
 pub(crate) struct Content<'a> {
@@ -26,14 +27,25 @@ pub(crate) struct Content<'a> {
 
 /// Writes a description and accounts for it in `local.origin`.
 pub(crate) fn write(local: &mut LocalMedia, content: &Content<'_>) -> SessionDescription {
-    let origin = OriginLine::with_ip_addr(local.origin.session_id, 0, local.origin.addr);
+    let origin = OriginLine {
+        username: None,
+        sess_id: local.origin.session_id.to_string(),
+        sess_version: 0,
+        nettype: NetType::In,
+        addrtype: local.origin.addr.into(),
+        unicast_address: address(local.origin.addr),
+    };
     let mut session = Session::new(origin, "-");
-    let address = match (content.null_address, local.addr.ip()) {
-        (false, address) => address,
+    let ip = match (content.null_address, local.addr.ip()) {
+        (false, ip) => ip,
         (true, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
         (true, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    session.connection = Some(Connection::from_ip_addr(address));
+    session.connection = Some(Connection {
+        nettype: NetType::In,
+        addrtype: ip.into(),
+        connection_address: address(ip),
+    });
     session.times.push(Time::new(0, 0));
     session
         .medias
@@ -81,7 +93,8 @@ fn audio(local: &LocalMedia, content: &Content<'_>) -> Media {
     for format in content.formats {
         push("rtpmap", Some(rtpmap(format)));
         if let Some(fmtp) = &format.fmtp {
-            push("fmtp", Some(format!("{} {fmtp}", format.pt)));
+            let pt = Digits::of(format.pt.into());
+            push("fmtp", Some([pt.as_str(), " ", fmtp].concat()));
         }
     }
     if let Some(ms) = content.ptime {
@@ -111,10 +124,13 @@ fn rtpmap(format: &Format) -> String {
         channels,
         ..
     } = format;
+    let (pt, clock) = (Digits::of((*pt).into()), Digits::of((*clock).into()));
+    let (pt, clock) = (pt.as_str(), clock.as_str());
     if *channels == 1 {
-        format!("{pt} {encoding}/{clock}")
+        [pt, " ", encoding, "/", clock].concat()
     } else {
-        format!("{pt} {encoding}/{clock}/{channels}")
+        let channels = Digits::of((*channels).into());
+        [pt, " ", encoding, "/", clock, "/", channels.as_str()].concat()
     }
 }
 

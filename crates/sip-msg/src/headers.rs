@@ -13,7 +13,7 @@ const INLINE: usize = 2;
 const USUAL: usize = 16;
 
 /// Octets of names and values that room is made for at once in a message of our own.
-const USUAL_TEXT: usize = 512;
+const USUAL_TEXT: usize = 768;
 
 /// The header fields of a message: order, names as written and values byte for byte.
 ///

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::{HeaderName, Headers, Method, NameAddr, StatusCode, Uri};
@@ -235,17 +237,18 @@ impl From<Response> for Message {
 }
 
 /// A To value with a tag; left as it is if it has one or cannot be read.
-fn tagged(to: &[u8], tag: Option<&str>) -> Vec<u8> {
-    let mut value = to.to_vec();
-    if let Some(tag) = tag
-        && let Ok(addr) = NameAddr::parse(value.clone())
-        && addr.tag().is_none()
-        && crate::lex::token(tag.as_bytes()).is_some()
-    {
-        value.extend_from_slice(b";tag=");
-        value.extend_from_slice(tag.as_bytes());
+fn tagged<'t>(to: &'t [u8], tag: Option<&str>) -> Cow<'t, [u8]> {
+    let Some(tag) = tag.filter(|tag| crate::lex::token(tag.as_bytes()).is_some()) else {
+        return to.into();
+    };
+    let has_one = match NameAddr::tag_in(to) {
+        Some(found) => found.is_some() || NameAddr::check(to).is_err(),
+        None => !NameAddr::parse(to.to_vec()).is_ok_and(|to| to.tag().is_none()),
+    };
+    match has_one {
+        true => to.into(),
+        false => [to, b";tag=", tag.as_bytes()].concat().into(),
     }
-    value
 }
 
 fn describe_body(headers: &mut Headers, content_type: &str, body: &Bytes) {

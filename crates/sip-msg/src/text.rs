@@ -81,6 +81,9 @@ impl fmt::Debug for Text {
 
 /// `bytes` as text; what is not UTF-8 is read as Latin-1, which RFC 2543 elements still send.
 pub(crate) fn decode(bytes: Bytes) -> Text {
+    if bytes.is_ascii() {
+        return Text::new(bytes).unwrap_or_default();
+    }
     match Text::new(bytes.clone()) {
         Some(text) => text,
         None => bytes
@@ -88,5 +91,17 @@ pub(crate) fn decode(bytes: Bytes) -> Text {
             .map(|&byte| char::from(byte))
             .collect::<String>()
             .into(),
+    }
+}
+
+/// Appends the digits of `number`, without a detour over `fmt`.
+pub(crate) fn push_number(text: &mut String, number: u16) {
+    let mut divisor = 10_000;
+    while divisor > 1 && number < divisor {
+        divisor /= 10;
+    }
+    while divisor > 0 {
+        text.push(char::from(b"0123456789"[usize::from(number / divisor % 10)]));
+        divisor /= 10;
     }
 }

@@ -221,13 +221,15 @@ impl Via {
             port,
             params,
         } = Spans::scan(&text)?;
-        let transport = decode(text.slice(transport));
+        let known = str::from_utf8(&text[transport.clone()]).ok();
         Ok(Self {
-            transport: TransportKind::from_uri_token(&transport)
-                .map_or(ViaTransport::Other(transport), ViaTransport::Known),
+            transport: known.and_then(TransportKind::from_uri_token).map_or_else(
+                || ViaTransport::Other(decode(text.slice(transport))),
+                ViaTransport::Known,
+            ),
             host: decode(text.slice(host)),
             port,
-            params: Params::parse(text.slice(params))?,
+            params: Params::checked(text.slice(params)),
         })
     }
 

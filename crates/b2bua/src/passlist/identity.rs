@@ -145,15 +145,13 @@ impl Known<'_> {
         let policy = &to.identity;
         let withheld = is_withheld(headers, to) && !self.emergency;
         let own = |number: &str| phone(number, None, &to.advertised.host).bracketed();
-        let from = self.number.filter(|_| !withheld).map(own);
+        let from = || self.number.filter(|_| !withheld).map(own).into_iter().collect();
         let asserted = match &policy.asserted {
             Assertion::Strip if !self.emergency => Vec::new(),
             Assertion::Replace(number) if !self.emergency => vec![own(&(self.write)(number))],
-            Assertion::From => from.clone().into_iter().collect(),
+            Assertion::From => from(),
             Assertion::Keep | Assertion::Strip | Assertion::Replace(_) if withheld => Vec::new(),
-            Assertion::Keep | Assertion::Strip | Assertion::Replace(_) if self.replaced => {
-                from.clone().into_iter().collect()
-            }
+            Assertion::Keep | Assertion::Strip | Assertion::Replace(_) if self.replaced => from(),
             Assertion::Keep | Assertion::Strip | Assertion::Replace(_) => {
                 self.kept(&HeaderName::PAssertedIdentity, to)
             }
@@ -161,9 +159,9 @@ impl Known<'_> {
         let preferred = match &policy.preferred {
             Preference::Strip => Vec::new(),
             Preference::Replace(number) => vec![own(&(self.write)(number))],
-            Preference::From => from.into_iter().collect(),
+            Preference::From => from(),
             Preference::Keep if withheld => Vec::new(),
-            Preference::Keep if self.replaced => from.into_iter().collect(),
+            Preference::Keep if self.replaced => from(),
             Preference::Keep => self.kept(&HeaderName::PPreferredIdentity, to),
         };
         for value in asserted {
@@ -228,12 +226,11 @@ impl Known<'_> {
 /// A URI of ours for a number, with `user=phone` where it is a global one (RFC 3261 §19.1.6).
 fn phone(number: &str, verstat: Option<&str>, host: &str) -> Uri {
     let user = [number, verstat.unwrap_or_default()].concat();
-    let uri = Uri::sip(Some(&user), host, None);
-    if number.starts_with('+') {
-        uri.with_param("user", Some("phone"))
-    } else {
-        uri
-    }
+    let params: &[_] = match number.starts_with('+') {
+        true => &[("user", "phone")],
+        false => &[],
+    };
+    Uri::sip_with(Some(&user), host, None, params)
 }
 
 /// What `to` is told of the caller's wish for privacy.

@@ -55,6 +55,12 @@ pub(super) fn may_hold_secrets(message: &[u8]) -> bool {
         }
         at += GO;
     }
+    // What is left is looked at with what stands before it, so that it is one go more.
+    if let Some(octets) = message.last_chunk()
+        && !is_odd(octets)
+    {
+        at = message.len() - AHEAD;
+    }
     holds_a_beginning(message, at..message.len())
 }
 

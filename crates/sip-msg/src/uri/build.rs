@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
-use super::{Host, Scheme, Uri};
+use super::{Host, MAX_URI, Parts, Scheme, Uri, offset};
 use crate::lex;
+use crate::text::push_number;
 
 /// Octets besides the parts that a URI is made of: separators, a port, a parameter.
 const ROOM: usize = 32;
@@ -18,12 +19,23 @@ impl Uri {
     /// The user part is escaped where it must be. An IPv6 address gets its brackets if it has
     /// none. A host that is none becomes `invalid`.
     pub fn sip(user: Option<&str>, host: &str, port: Option<u16>) -> Self {
-        Self::with_scheme("sip", user, host, port)
+        Self::with_scheme(Scheme::Sip, user, host, port, &[])
+    }
+
+    /// A `sip:` URI, made as [`Uri::sip`], with parameters, each of another name. Names and values
+    /// are escaped where they must be; an empty name is left out.
+    pub fn sip_with(
+        user: Option<&str>,
+        host: &str,
+        port: Option<u16>,
+        params: &[(&str, &str)],
+    ) -> Self {
+        Self::with_scheme(Scheme::Sip, user, host, port, params)
     }
 
     /// A `sips:` URI, made as [`Uri::sip`].
     pub fn sips(user: Option<&str>, host: &str, port: Option<u16>) -> Self {
-        Self::with_scheme("sips", user, host, port)
+        Self::with_scheme(Scheme::Sips, user, host, port, &[])
     }
 
     /// A `tel:` URI; `None` if `number` has other characters than RFC 3966 §3 allows.
@@ -39,21 +51,56 @@ impl Uri {
         ["<", self.as_str(), ">"].concat()
     }
 
-    fn with_scheme(scheme: &str, user: Option<&str>, host: &str, port: Option<u16>) -> Self {
+    fn with_scheme(
+        scheme: Scheme,
+        user: Option<&str>,
+        host: &str,
+        port: Option<u16>,
+        params: &[(&str, &str)],
+    ) -> Self {
+        let written = if scheme == Scheme::Sips { "sips:" } else { "sip:" };
         let user_length = user.map_or(0, str::len);
-        let mut text = String::with_capacity(scheme.len() + user_length + host.len() + ROOM);
-        text.push_str(scheme);
-        text.push(':');
+        let mut text = String::with_capacity(written.len() + user_length + host.len() + ROOM);
+        text.push_str(written);
+        let user_at = text.len();
+        let mut user_end = user_at;
         if let Some(user) = user.filter(|user| !user.is_empty()) {
             escape(&mut text, user, is_user_byte);
+            user_end = text.len();
             text.push('@');
         }
+        let host_at = text.len();
         push_host(&mut text, host);
+        let host_end = text.len();
         if let Some(port) = port {
             text.push(':');
-            text.push_str(&port.to_string());
+            push_number(&mut text, port);
         }
-        Self::built(text)
+        let params_at = text.len();
+        for (name, value) in params.iter().filter(|(name, _)| !name.is_empty()) {
+            text.push(';');
+            escape(&mut text, name, lex::is_uri_param_byte);
+            text.push('=');
+            escape(&mut text, value, lex::is_uri_param_byte);
+        }
+        if text.len() > MAX_URI {
+            return Self::sip(None, NO_HOST, None);
+        }
+        // Where everything is was seen while it was written: it need not be read again.
+        let parts = Parts {
+            scheme,
+            user: offset(user_at),
+            user_end: offset(user_end),
+            host: offset(host_at),
+            host_end: offset(host_end),
+            port,
+            params: offset(params_at),
+            headers: offset(text.len()),
+        };
+        Self {
+            text: text.into(),
+            parts,
+        }
     }
 
     /// This URI with another user part; `sip:` and `sips:` only, others are returned unchanged.
@@ -77,7 +124,7 @@ impl Uri {
             push_host(text, host);
             if let Some(port) = port {
                 text.push(':');
-                text.push_str(&port.to_string());
+                push_number(text, port);
             }
             text.push_str(uri.part(uri.parts.params..uri.end()));
         })
@@ -145,7 +192,7 @@ impl Uri {
     }
 
     fn end(&self) -> u32 {
-        super::offset(self.text.len())
+        offset(self.text.len())
     }
 
     /// A URI longer than any that is read could be built of parts that are each short enough; it
@@ -164,6 +211,9 @@ fn is_user_byte(byte: u8) -> bool {
 /// Writes `part`, keeping the escapes it has.
 fn escape(text: &mut String, part: &str, legal: impl Fn(u8) -> bool) {
     let bytes = part.as_bytes();
+    if bytes.iter().all(|&byte| byte != b'%' && legal(byte)) {
+        return text.push_str(part);
+    }
     for (at, &byte) in bytes.iter().enumerate() {
         let escaped = byte == b'%'
             && bytes
@@ -178,7 +228,9 @@ fn escape(text: &mut String, part: &str, legal: impl Fn(u8) -> bool) {
 }
 
 fn push_host(text: &mut String, host: &str) {
-    if host.parse::<Ipv6Addr>().is_ok() {
+    if !host.is_empty() && host.bytes().all(lex::is_host_byte) {
+        text.push_str(host);
+    } else if host.parse::<Ipv6Addr>().is_ok() {
         text.push('[');
         text.push_str(host);
         text.push(']');

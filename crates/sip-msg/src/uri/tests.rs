@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn uri(text: &str) -> Uri {
@@ -126,6 +128,26 @@ fn equivalence_is_that_of_rfc_3261() {
     ] {
         assert!(!uri(one).equivalent(&uri(two)), "{one} {two}");
         assert!(!uri(two).equivalent(&uri(one)), "{two} {one}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_built_is_read_the_same(
+        user in prop::option::of("[a+0-9@:;#% é]{0,9}|%[0-9a-g]{2}[a-c]?"),
+        host in prop_oneof![
+            Just("h.example"), Just("192.0.2.1"), Just("2001:db8::1"), Just("[2001:db8::1]"),
+            Just("a b"), Just(""), Just("h:1"), Just("[h]"),
+        ],
+        port: Option<u16>,
+        params in prop::collection::vec(("[a-c;=%]{0,3}", "[a-c;=%é]{0,3}"), 0..3),
+    ) {
+        let params: Vec<_> = params.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let plain = Uri::sip(user.as_deref(), host, port);
+        for built in [plain, Uri::sip_with(user.as_deref(), host, port, &params)] {
+            let read = uri(built.as_str());
+            prop_assert_eq!(format!("{:?}", read.parts), format!("{:?}", built.parts));
+        }
     }
 }
 

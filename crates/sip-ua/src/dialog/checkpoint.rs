@@ -86,7 +86,7 @@ impl DialogCheckpoint {
             secure: dialog.secure,
             initiated: dialog.role == Role::Uac,
             trunk: dialog.settings.trunk.as_str().to_owned(),
-            sent_by_host: dialog.settings.sent_by.host.clone(),
+            sent_by_host: dialog.settings.sent_by.host.to_string(),
             sent_by_port: dialog.settings.sent_by.port,
             pinned_hop: dialog.settings.pinned_hop.as_ref().map(text),
             named_peer: dialog.settings.named_peer.as_ref().map(text),
@@ -113,7 +113,7 @@ impl DialogCheckpoint {
             settings: Arc::new(DialogSettings {
                 trunk: TrunkName::from(self.trunk),
                 sent_by: SentBy {
-                    host: self.sent_by_host,
+                    host: self.sent_by_host.into(),
                     port: self.sent_by_port,
                 },
                 pinned_hop: self.pinned_hop.as_deref().map(uri).transpose()?,

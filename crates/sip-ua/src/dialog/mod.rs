@@ -20,7 +20,7 @@ pub(crate) use table::{DialogEntry, DialogId, Dialogs, HeardReliable};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SentBy {
     /// A domain name or an address; an IPv6 address with its brackets.
-    pub host: String,
+    pub host: Arc<str>,
     /// The port; the transport's default if `None`.
     pub port: Option<u16>,
 }

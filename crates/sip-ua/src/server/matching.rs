@@ -24,17 +24,17 @@ impl RequestFacts {
     /// `None` if a mandatory header field is missing or malformed, or CSeq names another method.
     pub(crate) fn of(request: &Request) -> Option<Self> {
         let headers = &request.headers;
-        let (from, to) = (headers.from().ok()?, headers.to().ok()?);
+        let both = headers.contains(&HeaderName::From) && headers.contains(&HeaderName::To);
         let cseq = headers.cseq().ok()?;
-        if cseq.method != request.method {
+        if !both || cseq.method != request.method {
             return None;
         }
         Some(Self {
             via: headers.top_via().ok()?,
             call_id: headers.call_id().ok()?.to_owned(),
             cseq,
-            from_tag: from.tag().unwrap_or_default().to_owned(),
-            to_tag: to.tag().map(str::to_owned),
+            from_tag: headers.from_tag().unwrap_or_default(),
+            to_tag: headers.to_tag(),
         })
     }
 

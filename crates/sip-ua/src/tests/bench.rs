@@ -173,7 +173,7 @@ pub(super) fn settings() -> DialogSettings {
     DialogSettings {
         trunk: TrunkName::from("carrier"),
         sent_by: SentBy {
-            host: "192.0.2.1".to_owned(),
+            host: "192.0.2.1".into(),
             port: Some(5060),
         },
         pinned_hop: None,

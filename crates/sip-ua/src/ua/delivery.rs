@@ -290,10 +290,15 @@ fn via(transport: TransportKind, sent_by: &SentBy, branch: &str) -> String {
     } else {
         ";rport"
     };
-    format!(
-        "SIP/2.0/{} {sent_by};branch={branch}{rport}",
-        transport.via_token()
-    )
+    let (token, host) = (transport.via_token(), &*sent_by.host);
+    match sent_by.port {
+        None => ["SIP/2.0/", token, " ", host, ";branch=", branch, rport].concat(),
+        Some(port) => {
+            let port = port.to_string();
+            let to_port = ["SIP/2.0/", token, " ", host, ":", &port];
+            [&to_port.concat(), ";branch=", branch, rport].concat()
+        }
+    }
 }
 
 /// `request` as it goes to `hop`, and its Via.
