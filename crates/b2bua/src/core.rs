@@ -231,7 +231,7 @@ impl Core {
             response.reason = phrase;
         }
         for (name, value) in trunk.capability_headers(&self.software) {
-            response.headers.push(name, value);
+            response.headers.push(name, &*value);
         }
         if let Some(user) = reply.contact {
             let contact = trunk.contact_over(user.as_deref(), came_over);
@@ -325,7 +325,7 @@ impl Core {
                     .iter()
                     .flat_map(|trunk| trunk.capability_headers(&software))
                 {
-                    request.headers.push(name, value);
+                    request.headers.push(name, &*value);
                 }
             });
         match sent {

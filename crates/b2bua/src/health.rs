@@ -389,7 +389,8 @@ impl TrunkMonitor {
         };
         let contact = trunk.contact_over(None, transport);
         let mut headers = vec![(HeaderName::Contact, format!("<{contact}>"))];
-        headers.extend(trunk.capability_headers(&self.software));
+        let capabilities = trunk.capability_headers(&self.software).into_iter();
+        headers.extend(capabilities.map(|(name, value)| (name, value.into_owned())));
         headers.push((HeaderName::Accept, "application/sdp".to_owned()));
         if let Some(policy) = draining {
             headers.push((HeaderName::RetryAfter, policy.retry_after.to_string()));

@@ -5,6 +5,7 @@
 
 mod auth;
 mod context;
+mod derived;
 mod dtmf;
 mod early;
 mod headers;
@@ -19,6 +20,7 @@ mod session;
 mod transfer;
 mod trunks;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use media_relay::{LatchPolicy, ShardId};
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{HeaderName, Method, TransportKind, Uri};
 
+use self::derived::Derived;
 use crate::bans::BanPolicy;
 use crate::limits::TrunkLimits;
 
@@ -382,6 +385,8 @@ pub struct TrunkProfile {
     pub register: Option<Registering>,
     /// How the trunk registers here, if it does.
     pub registrar: Option<RegistrarPolicy>,
+    /// What follows from the rest, once [`Profiles::new`] has taken it.
+    derived: Derived,
 }
 
 impl TrunkProfile {
@@ -448,16 +453,31 @@ impl TrunkProfile {
     /// `Allow`, `Supported` and `X-MS-SBC`: what every request and response of ours that opens or
     /// confirms a dialog, and every answer to OPTIONS, carries.
     #[must_use]
-    pub fn capability_headers(&self, software: &str) -> Vec<(HeaderName, String)> {
-        let mut headers = vec![(HeaderName::Allow, self.allow_value())];
-        headers.extend(
-            self.supported_value()
-                .map(|value| (HeaderName::Supported, value)),
-        );
-        if self.x_ms_sbc {
-            headers.push((HeaderName::XMsSbc, x_ms_sbc_value(software)));
-        }
+    pub fn capability_headers(&self, software: &str) -> Vec<(HeaderName, Cow<'_, str>)> {
+        let (allow, supported) = match self.derived.parts() {
+            Some(known) => (
+                Cow::from(&known.allow),
+                known.supported.as_ref().map(Cow::from),
+            ),
+            None => (
+                Cow::from(self.allow_value()),
+                self.supported_value().map(Cow::from),
+            ),
+        };
+        let x_ms_sbc = self.x_ms_sbc.then(|| x_ms_sbc_value(software).into());
+        let mut headers = Vec::with_capacity(3);
+        headers.push((HeaderName::Allow, allow));
+        headers.extend(supported.map(|value| (HeaderName::Supported, value)));
+        headers.extend(x_ms_sbc.map(|value| (HeaderName::XMsSbc, value)));
         headers
+    }
+
+    /// The SDP policy towards the trunk.
+    pub(crate) fn sdp_policy(&self) -> Cow<'_, sdp::Policy> {
+        match self.derived.parts() {
+            Some(known) => Cow::Borrowed(&known.policy),
+            None => Cow::Owned(crate::leg::policy(self)),
+        }
     }
 
     /// Whether `host` is one by which the trunk knows this gateway.

@@ -385,7 +385,7 @@ impl Registrations {
         );
         headers.push(HeaderName::Expires, seconds.to_string());
         for (name, value) in profile.capability_headers(&self.software) {
-            headers.push(name, value);
+            headers.push(name, &*value);
         }
         registration.seq = registration.seq.wrapping_add(SEQS) % (1 << 30);
         request

@@ -126,7 +126,7 @@ impl Core {
                 headers.push(HeaderName::Event, format!("refer;id={id}"));
                 headers.push(HeaderName::SubscriptionState, state);
                 for (name, value) in capabilities {
-                    headers.push(name, value);
+                    headers.push(name, &*value);
                 }
                 request.set_body(SIPFRAG, Bytes::from(said));
             });

@@ -160,7 +160,13 @@ impl NameAddr {
             None => memchr::memchr(b';', rest).unwrap_or(rest.len()),
         };
         let params = str::from_utf8(&rest[params..]).ok()?;
-        Some(crate::params::value_in(params, "tag"))
+        if params.is_empty() {
+            return Some(None);
+        }
+        Some(match crate::params::lone_value_in(params, "tag") {
+            Some(tag) => Some(tag),
+            None => crate::params::value_in(params, "tag"),
+        })
     }
 
     /// The `tag` parameter.

@@ -133,15 +133,27 @@ impl Params {
 
 fn pairs(mut rest: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     std::iter::from_fn(move || {
-        rest = rest.trim_start().strip_prefix(';')?;
+        rest = trimmed(rest).strip_prefix(';')?;
         let end = lex::find_outside(rest.as_bytes(), b';').unwrap_or(rest.len());
         let (param, behind) = rest.split_at(end);
         rest = behind;
         Some(match param.split_once('=') {
-            Some((name, value)) => (name.trim(), Some(unquoted(value.trim()))),
-            None => (param.trim(), None),
+            Some((name, value)) => (trimmed(name), Some(unquoted(trimmed(value)))),
+            None => (trimmed(param), None),
         })
     })
+}
+
+/// The value of `name` where `text` begins with it, written without blanks and quotes, as nearly
+/// everybody writes a tag.
+pub(crate) fn lone_value_in<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let rest = text.strip_prefix(';')?;
+    let (found, rest) = rest.split_at_checked(name.len())?;
+    let value = rest.strip_prefix('=')?;
+    let end = value.bytes().position(|byte| !lex::is_token_byte(byte));
+    let end = end.unwrap_or(value.len());
+    let ends = matches!(value.as_bytes().get(end), None | Some(b';'));
+    (ends && found.eq_ignore_ascii_case(name)).then(|| &value[..end])
 }
 
 /// The value of the first parameter `name` in the text of parameters.
@@ -149,6 +161,14 @@ pub(crate) fn value_in<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let mut pairs = pairs(text);
     let found = pairs.find(|(found, _)| found.eq_ignore_ascii_case(name));
     found.and_then(|(_, value)| value)
+}
+
+/// `text` without white space around it, of which there seldom is any.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
 }
 
 fn take(text: &[u8], class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {

@@ -101,7 +101,9 @@ pub(crate) fn push_number(text: &mut String, number: u16) {
         divisor /= 10;
     }
     while divisor > 0 {
-        text.push(char::from(b"0123456789"[usize::from(number / divisor % 10)]));
+        text.push(char::from(
+            b"0123456789"[usize::from(number / divisor % 10)],
+        ));
         divisor /= 10;
     }
 }

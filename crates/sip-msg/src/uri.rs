@@ -151,20 +151,15 @@ impl Parts {
     fn scan_sip(scheme: Scheme, text: &[u8], start: usize) -> Result<Self, UriError> {
         let (mut user_end, mut host) = (start, start);
         if let Some(at) = memchr::memchr(b'@', &text[start..]) {
-            let userinfo = &text[start..start + at];
-            let user = memchr::memchr(b':', userinfo).unwrap_or(userinfo.len());
-            if user == 0 || !userinfo.iter().all(|&byte| lex::is_user_byte(byte)) {
-                return Err(UriError::User);
-            }
-            check_escapes(userinfo)?;
-            user_end = start + user;
+            user_end = start + user_length(&text[start..start + at])?;
             host = start + at + 1;
         }
         let host_end = host + host_length(&text[host..])?;
         let (port, behind_port) = scan_port(text, host_end)?;
-        let headers = match memchr::memchr(b'?', &text[behind_port..]) {
-            Some(at) => behind_port + at,
-            None => text.len(),
+        let behind = &text[behind_port..];
+        let headers = match behind.is_empty() {
+            true => text.len(),
+            false => memchr::memchr(b'?', behind).map_or(text.len(), |at| behind_port + at),
         };
         check_params(&text[behind_port..headers])?;
         if let [_, headers @ ..] = &text[headers..] {
@@ -228,6 +223,28 @@ fn offset(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
 }
 
+/// The length of the user that `userinfo` begins with; a password may follow it.
+fn user_length(userinfo: &[u8]) -> Result<usize, UriError> {
+    let (mut colon, mut escaped) = (None, false);
+    for (at, &byte) in userinfo.iter().enumerate() {
+        if !lex::is_user_byte(byte) {
+            return Err(UriError::User);
+        }
+        if byte == b':' {
+            colon = colon.or(Some(at));
+        }
+        escaped |= byte == b'%';
+    }
+    let length = colon.unwrap_or(userinfo.len());
+    if length == 0 {
+        return Err(UriError::User);
+    }
+    if escaped {
+        check_escapes(userinfo)?;
+    }
+    Ok(length)
+}
+
 /// The length of the host `text` begins with.
 pub(crate) fn host_length(text: &[u8]) -> Result<usize, UriError> {
     if text.first() == Some(&b'[') {
@@ -268,17 +285,26 @@ fn check_params(text: &[u8]) -> Result<(), UriError> {
         // What follows the host is neither a port nor a parameter.
         return Err(UriError::Host);
     }
-    for param in params.split(|&byte| byte == b';') {
-        let name = param
-            .iter()
-            .position(|&byte| byte == b'=')
-            .unwrap_or(param.len());
-        let legal = |&byte: &u8| lex::is_uri_param_byte(byte) || byte == b'=';
-        if name == 0 || !param.iter().all(legal) {
-            return Err(UriError::Parameter);
+    let (mut name, mut in_value, mut escaped) = (0, false, false);
+    for &byte in params {
+        match byte {
+            b';' if name == 0 => return Err(UriError::Parameter),
+            b';' => (name, in_value) = (0, false),
+            b'=' => in_value = true,
+            _ if !lex::is_uri_param_byte(byte) => return Err(UriError::Parameter),
+            _ => {
+                name += usize::from(!in_value);
+                escaped |= byte == b'%';
+            }
         }
     }
-    check_escapes(params)
+    if name == 0 {
+        return Err(UriError::Parameter);
+    }
+    match escaped {
+        true => check_escapes(params),
+        false => Ok(()),
+    }
 }
 
 fn check_escapes(text: &[u8]) -> Result<(), UriError> {

@@ -21,7 +21,7 @@ use crate::core::{Core, Reply};
 use crate::failure::{AttemptFailure, Cause};
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Exchange, Heard, Leg, Session, agreed, policy};
+use crate::leg::{Exchange, Heard, Leg, Session, agreed};
 use crate::passlist::{self, Taken};
 use crate::profile::HoldMusic;
 
@@ -117,7 +117,7 @@ impl Setup {
 
     /// What the caller is told in the 2xx.
     fn answer_caller(&mut self, head: &Head, fork: &Fork) -> Result<ToldCaller, Unanswerable> {
-        let policy = policy(&head.trunk);
+        let policy = head.trunk.sdp_policy();
         let other = agreed(&fork.negotiated, fork.negotiated.remote.direction);
         match (&self.offer, std::mem::take(&mut self.early.session)) {
             (_, EarlySession::Agreed(early)) => Ok(ToldCaller::Before(Box::new(early))),

@@ -1,5 +1,6 @@
 //! One attempt to reach a called party: a B leg that is not answered yet.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use crate::core::Core;
 use crate::failure::{AttemptFailure, Verdict};
 use crate::index::Owner;
 use crate::key::{CallKey, Side};
-use crate::leg::{Flows, Heard, LegMedia, default_codecs, policy};
+use crate::leg::{Flows, Heard, LegMedia, default_codecs};
 use crate::limits::{Refused, Share};
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -113,9 +114,10 @@ impl Trying {
         let prefer = Some(origin.shard);
         let media = LegMedia::open(core, &trunk, (head.key, origin.side), prefer, permit);
         let mut media = media.ok_or(AttemptFailure::NoMediaPort)?;
-        let mut sdp_policy = policy(&trunk);
+        let mut sdp_policy = trunk.sdp_policy();
         if !origin.converted {
-            sdp_policy = sdp_policy.narrowed_to(&policy(origin.trunk));
+            let narrowed = sdp_policy.narrowed_to(&origin.trunk.sdp_policy());
+            sdp_policy = Cow::Owned(narrowed);
         }
         let offer = match origin.audio {
             Some(caller) => offer_for(caller, &mut media.local, &sdp_policy),

@@ -18,7 +18,7 @@ use super::{Call, Head, Timer, screen};
 use crate::core::{Core, Reply, SDP};
 use crate::failure::FailureClass;
 use crate::key::{CallKey, Side};
-use crate::leg::{LegMedia, policy};
+use crate::leg::LegMedia;
 use crate::limits::Share;
 use crate::passlist;
 use crate::profile::TrunkProfile;
@@ -208,7 +208,7 @@ fn offer_of(trunk: &TrunkProfile, invite: &Request) -> Result<Option<SessionDesc
     let status = |code| StatusCode::new(code).unwrap_or(StatusCode::BAD_REQUEST);
     let offer = SessionDescription::parse(&invite.body)
         .map_err(|error| protocol(status(error.status())))?;
-    sdp::answerable(&offer, trunk.srtp, &policy(trunk))
+    sdp::answerable(&offer, trunk.srtp, &trunk.sdp_policy())
         .map_err(|error| protocol(status(error.status())))?;
     Ok(Some(offer))
 }

@@ -9,7 +9,6 @@ use super::setup::Setup;
 use super::{Head, Phase};
 use crate::core::Core;
 use crate::failure;
-use crate::leg::policy;
 use crate::passlist::is_dispensable;
 
 /// What the next INVITE says otherwise.
@@ -68,7 +67,7 @@ impl Concession {
             return None;
         }
         let sent = &trying.request.headers;
-        let converting = || Self::converting(response, spoken?, &policy(&trying.trunk));
+        let converting = || Self::converting(response, spoken?, &trying.trunk.sdp_policy());
         Self::to(response, sent, |tag| trying.trunk.supports(tag)).or_else(converting)
     }
 

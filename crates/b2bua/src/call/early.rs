@@ -15,7 +15,7 @@ use super::setup::Setup;
 use super::{Head, Phase, Timer};
 use crate::core::{Core, Reply};
 use crate::key::Side;
-use crate::leg::{Flows, Heard, agreed, policy};
+use crate::leg::{Flows, Heard, agreed};
 use crate::passlist::{self, Taken};
 use crate::profile::{EarlyPolicy, TrunkProfile, Trust};
 
@@ -269,7 +269,7 @@ impl Setup {
     /// Tells the caller the session that `other`, what is across, makes of its offer; without an
     /// offer of its own it is made one.
     pub(super) fn agree(&mut self, head: &Head, other: &Audio) {
-        let policy = policy(&head.trunk);
+        let policy = head.trunk.sdp_policy();
         let reliable = self.is_reliable(head);
         let local = &mut self.media.local;
         match &self.offer {
@@ -330,7 +330,7 @@ impl Setup {
         let other = agreed(other, other.remote.direction);
         let refusal = |code| StatusCode::new(code).unwrap_or(StatusCode::NOT_ACCEPTABLE_HERE);
         let offer = SessionDescription::parse(body).map_err(|error| refusal(error.status()))?;
-        let policy = policy(&head.trunk);
+        let policy = head.trunk.sdp_policy();
         let (answer, negotiated) = answer_for(&offer, &other, &mut self.media.local, &policy)
             .map_err(|error| refusal(error.status()))?;
         let told = Bytes::from(answer.to_bytes());

@@ -50,7 +50,7 @@ pub(crate) fn invite(
     let contact = to.contact_over(attempt.from_user.as_deref(), leaves_over(to, attempt));
     headers.push(HeaderName::Contact, contact.bracketed());
     for (name, value) in to.capability_headers(&core.software) {
-        headers.push(name, value);
+        headers.push(name, &*value);
     }
     super::refresh::propose(&to.session, headers);
     passlist::carry_invite(&taken, &request.uri, to, headers);

@@ -14,7 +14,7 @@ use super::talking::Talking;
 use super::{Head, upkeep};
 use crate::core::{Core, Reply, SDP};
 use crate::key::Side;
-use crate::leg::{Exchange, Heard, Leg, policy};
+use crate::leg::{Exchange, Heard, Leg};
 
 /// What a request of the party that asks for a session comes to.
 struct Agreed {
@@ -243,12 +243,12 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg, refresh: bo
     }
     let offered = if own.needs(across) && !own.was_refused(wanted) {
         own.recode = false;
-        let policy = policy(&own.trunk);
+        let policy = own.trunk.sdp_policy();
         let told = own.told_of(across);
         own.session.offer(&mut own.media.local, told, &policy).ok()
     } else if refresh {
         wanted = own.session.conveyed;
-        own.session.offer_again(&policy(&own.trunk))
+        own.session.offer_again(&own.trunk.sdp_policy())
     } else {
         None
     };
@@ -277,7 +277,7 @@ fn convey(core: &mut Core, head: &Head, own: &mut Leg, across: &Leg, refresh: bo
 
 /// An offer of ours in the 2xx to a re-INVITE without one: all we agreed on so far.
 fn offer_again(own: &mut Leg, across: &Leg) -> Result<Agreed, Refusal> {
-    let policy = policy(&own.trunk);
+    let policy = own.trunk.sdp_policy();
     let told = own.told_of(across);
     let offered = own.session.offer(&mut own.media.local, told, &policy);
     let (body, offer) = offered.map_err(|_| StatusCode::SERVER_INTERNAL_ERROR)?;
@@ -303,7 +303,7 @@ fn answer(own: &mut Leg, across: &Leg, request: &Request) -> Result<Agreed, Refu
     if changed {
         let offer = SessionDescription::parse(&request.body);
         let offer = offer.map_err(|error| status(error.status()))?;
-        let policy = policy(&own.trunk);
+        let policy = own.trunk.sdp_policy();
         let told = own.told_of(across);
         own.session
             .answer(&offer, heard, &mut own.media.local, &told, &policy)

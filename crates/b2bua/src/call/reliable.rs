@@ -14,7 +14,7 @@ use crate::core::{Core, Reply};
 use crate::failure::FailureClass;
 use crate::index::Owner;
 use crate::key::Side;
-use crate::leg::{Heard, policy};
+use crate::leg::Heard;
 use crate::profile::{OPTION_100REL, Reliable, TrunkProfile};
 
 /// Provisional responses that wait for a PRACK; the oldest that says least goes when one more
@@ -213,8 +213,9 @@ impl Setup {
             }
         };
         let mut local = fork.negotiated.local.clone();
-        let (answer, negotiated) = answer_for(&offer, &other, &mut local, &policy(&trying.trunk))
-            .map_err(|error| refusal(error.status()))?;
+        let (answer, negotiated) =
+            answer_for(&offer, &other, &mut local, &trying.trunk.sdp_policy())
+                .map_err(|error| refusal(error.status()))?;
         let told = Bytes::from(answer.to_bytes());
         fork.told = told.clone();
         fork.heard = Heard::of(&update.body);

@@ -229,7 +229,7 @@ pub(super) fn ask(
     let capabilities = own.trunk.capability_headers(&core.software);
     let write = |request: &mut Request| {
         for (name, value) in capabilities {
-            request.headers.push(name, value);
+            request.headers.push(name, &*value);
         }
         upkeep.write_request(&policy, &mut request.headers);
         describe(request);

@@ -25,7 +25,7 @@ pub(super) fn options(
     headers.push(HeaderName::CSeq, "1 OPTIONS");
     headers.push(HeaderName::Contact, format!("<{}>", trunk.contact(None)));
     for (name, value) in trunk.capability_headers(software) {
-        headers.push(name, value);
+        headers.push(name, &*value);
     }
     headers.push(HeaderName::Accept, "application/sdp");
     headers.push(HeaderName::UserAgent, software);

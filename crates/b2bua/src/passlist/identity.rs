@@ -145,7 +145,13 @@ impl Known<'_> {
         let policy = &to.identity;
         let withheld = is_withheld(headers, to) && !self.emergency;
         let own = |number: &str| phone(number, None, &to.advertised.host).bracketed();
-        let from = || self.number.filter(|_| !withheld).map(own).into_iter().collect();
+        let from = || {
+            self.number
+                .filter(|_| !withheld)
+                .map(own)
+                .into_iter()
+                .collect()
+        };
         let asserted = match &policy.asserted {
             Assertion::Strip if !self.emergency => Vec::new(),
             Assertion::Replace(number) if !self.emergency => vec![own(&(self.write)(number))],

@@ -10,6 +10,7 @@ use sdp::HoldDialect;
 use sip_msg::wire::{ListenerId, TrunkName};
 use sip_msg::{Method, TransportKind, Uri};
 
+use super::derived::Derived;
 use super::{
     Advertised, ContextProfile, DatagramPolicy, DtmfPolicy, Early, FlowPolicy, HeaderProfile,
     HoldPolicy, IdentityProfile, MediaPolicy, OptionsPing, PeerProfile, Preset, ReasonMap,
@@ -139,6 +140,7 @@ impl TrunkProfile {
             auth: TrunkAuth::default(),
             register: None,
             registrar: None,
+            derived: Derived::default(),
         }
     }
 
@@ -233,6 +235,7 @@ impl TrunkProfile {
             auth: TrunkAuth::default(),
             register: None,
             registrar: None,
+            derived: Derived::default(),
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::GateLimits;
 
 fn advertised() -> Advertised {
     Advertised {
@@ -85,12 +86,13 @@ fn a_contact_follows_the_transport_where_that_is_listened_to() {
 
 #[test]
 fn capabilities_say_what_is_done_and_no_more() {
-    let headers = acs().capability_headers("Trunkline/0.1.0");
+    let trunk = acs();
+    let headers = trunk.capability_headers("Trunkline/0.1.0");
     let find = |name: &HeaderName| {
         headers
             .iter()
             .find(|(other, _)| other == name)
-            .map(|(_, value)| value.as_str())
+            .map(|(_, value)| &**value)
     };
     assert_eq!(
         find(&HeaderName::Allow),
@@ -149,4 +151,24 @@ fn a_trunk_that_may_register_here_is_told_so() {
     assert!(!trunk.allow_value().contains("REGISTER"));
     trunk.registrar = Some(RegistrarPolicy::default());
     assert!(trunk.allow_value().ends_with(", REGISTER"));
+}
+
+#[test]
+fn what_follows_from_a_profile_is_as_if_it_was_worked_out_anew() {
+    let mut trunk = acs();
+    let name = trunk.name.clone();
+    let taken = |trunk: &TrunkProfile| {
+        let profiles = Profiles::new([trunk.clone()], GateLimits::default());
+        Arc::clone(profiles.trunk(&name).unwrap())
+    };
+    let same = |one: &TrunkProfile, other: &TrunkProfile| {
+        one.capability_headers("T/1") == other.capability_headers("T/1")
+            && one.sdp_policy() == other.sdp_policy()
+    };
+    let before = taken(&trunk);
+    assert!(same(&before, &trunk));
+    trunk = TrunkProfile::clone(&before);
+    trunk.allow_methods.push(Method::Info);
+    trunk.codecs = vec!["PCMA".into()];
+    assert!(!same(&before, &trunk) && same(&taken(&trunk), &trunk));
 }

@@ -7,6 +7,7 @@ use media_relay::Clip;
 use sip_msg::wire::{ListenerId, TrunkName};
 
 use super::TrunkProfile;
+use super::derived::Derived;
 use crate::cloud::CloudProfile;
 use crate::limits::GateLimits;
 
@@ -31,7 +32,10 @@ impl Profiles {
     pub fn new(trunks: impl IntoIterator<Item = TrunkProfile>, limits: GateLimits) -> Self {
         let trunks: BTreeMap<_, _> = trunks
             .into_iter()
-            .map(|t| (t.name.clone(), Arc::new(t)))
+            .map(|mut t| {
+                t.derived = Derived::of(&t);
+                (t.name.clone(), Arc::new(t))
+            })
             .collect();
         let mut by_listener: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for trunk in trunks.values() {

@@ -58,7 +58,11 @@ impl Uri {
         port: Option<u16>,
         params: &[(&str, &str)],
     ) -> Self {
-        let written = if scheme == Scheme::Sips { "sips:" } else { "sip:" };
+        let written = if scheme == Scheme::Sips {
+            "sips:"
+        } else {
+            "sip:"
+        };
         let user_length = user.map_or(0, str::len);
         let mut text = String::with_capacity(written.len() + user_length + host.len() + ROOM);
         text.push_str(written);

@@ -16,7 +16,7 @@ use crate::call::{Call, End, Head, Phase, Upkeep};
 use crate::core::{Core, Reply};
 use crate::failure::{Cause, FailureClass};
 use crate::key::{CallKey, Side};
-use crate::leg::{Exchange, Heard, Leg, LegMedia, Session, policy};
+use crate::leg::{Exchange, Heard, Leg, LegMedia, Session};
 use crate::profile::{HoldMusic, TrunkProfile};
 use crate::record::TransferKind;
 
@@ -145,7 +145,7 @@ impl Talking {
         let media = LegMedia::open(core, trunk, (head.key, side), prefer, permit);
         let mut media = media.ok_or(plain(StatusCode::SERVICE_UNAVAILABLE))?;
         let audio = stays.session.said(stays.session.intends);
-        let answered = answer_for(&offer, &audio, &mut media.local, &policy(trunk));
+        let answered = answer_for(&offer, &audio, &mut media.local, &trunk.sdp_policy());
         let Ok((answer, negotiated)) = answered else {
             media.close(core);
             return Err(unusable);
