@@ -1,11 +1,12 @@
 //! Whether a route takes a call, and the first reason why it does not.
 
+use ambient::WallTime;
 use e164::NumberClass;
 use sip_msg::wire::TrunkName;
 
 use crate::compile::{Route, Snapshot};
 use crate::document::NumberConditions;
-use crate::facts::{Facts, Question};
+use crate::facts::Question;
 use crate::list::Owner;
 use crate::numbers::Numbers;
 use crate::pattern::{Pattern, glob};
@@ -102,7 +103,7 @@ impl HeaderTest {
 /// The pattern the called number matches, or why the route does not match.
 pub(crate) fn matches<'a>(
     snapshot: &Snapshot,
-    facts: &Facts,
+    wall: WallTime,
     question: &Question,
     route: &'a Route,
     numbers: &Numbers<'_>,
@@ -131,7 +132,7 @@ pub(crate) fn matches<'a>(
     }
     let holds = |index: &u32| {
         let schedule = snapshot.schedules.get(*index as usize);
-        schedule.is_some_and(|schedule| schedule.holds(facts.wall))
+        schedule.is_some_and(|schedule| schedule.holds(wall))
     };
     if !route.during.is_empty() && !route.during.iter().any(holds) {
         return Err(PassedOver::During(route.doc.during.clone()));

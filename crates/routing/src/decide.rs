@@ -1,5 +1,6 @@
 //! The decision itself.
 
+use ambient::WallTime;
 use sip_msg::StatusCode;
 use sip_msg::wire::TrunkName;
 
@@ -19,14 +20,14 @@ use crate::targets::{Targets, follow};
 /// Decides one call. Takes time with the number of routes that can match, not with all of them.
 #[must_use]
 pub fn decide(snapshot: &Snapshot, facts: &Facts, question: &Question) -> Decision {
-    run(snapshot, facts, question, false)
+    find(snapshot, facts.wall, question).decide(facts)
 }
 
 /// Decides one call as [`decide`] does, and says of every route before the one that matches why it
 /// does not.
 #[must_use]
 pub fn explain(snapshot: &Snapshot, facts: &Facts, question: &Question) -> Decision {
-    run(snapshot, facts, question, true)
+    look(snapshot, facts.wall, question, true).decide(facts)
 }
 
 /// What the facts of a call are about. Facts about other trunks and limits may be left out;
@@ -45,22 +46,47 @@ pub struct Concerned<'a> {
 /// time of day alone.
 #[must_use]
 pub fn concerned<'a>(snapshot: &'a Snapshot, facts: &Facts, question: &Question) -> Concerned<'a> {
-    let found = || {
-        let origin = snapshot.trunks.get(&question.trunk)?;
-        if question.called.len() > LONGEST_NUMBER {
-            return None;
-        }
-        let numbers = Numbers::read(snapshot, origin, question, &mut Vec::new());
-        if numbers.emergency && !snapshot.emergency.to.is_empty() {
-            return Some(Concerned {
-                trunks: Cow::Borrowed(&snapshot.emergency.to),
-                limits: Vec::new(),
-                cloud: false,
-            });
-        }
-        let mut routes = candidates(snapshot, &numbers, false);
-        let taker =
-            routes.find(|route| matches(snapshot, facts, question, route, &numbers).is_ok())?;
+    find(snapshot, facts.wall, question).concerned()
+}
+
+/// A call whose numbers are read and whose route is found. Nothing is left but to follow that by
+/// the facts of the moment.
+pub struct Found<'a> {
+    snapshot: &'a Snapshot,
+    way: Way<'a>,
+    steps: Vec<Step>,
+}
+
+enum Way<'a> {
+    /// No route takes the call.
+    None(StatusCode, RejectReason),
+    /// A call for help, for which there is an order of its own.
+    Emergency(Numbers<'a>),
+    /// The first route that matches.
+    Route(&'a Route, Numbers<'a>),
+}
+
+/// Finds the route of a call that comes at `wall`: [`Found::decide`] gives what [`decide`] would.
+#[must_use]
+pub fn find<'a>(snapshot: &'a Snapshot, wall: WallTime, question: &Question) -> Found<'a> {
+    look(snapshot, wall, question, false)
+}
+
+impl<'a> Found<'a> {
+    /// The trunks and limits whose facts [`Found::decide`] looks at.
+    #[must_use]
+    pub fn concerned(&self) -> Concerned<'a> {
+        let snapshot = self.snapshot;
+        let (taker, origin) = match &self.way {
+            Way::None(..) => return Concerned::default(),
+            Way::Emergency(_) => {
+                return Concerned {
+                    trunks: Cow::Borrowed(&snapshot.emergency.to),
+                    ..Concerned::default()
+                };
+            }
+            Way::Route(taker, numbers) => (*taker, numbers.origin),
+        };
         let targets = taker.doc.to.as_slice();
         let cloud = targets.iter().any(|name| name.as_str() == CLOUD_CALLING);
         let trunks = if cloud {
@@ -79,13 +105,26 @@ pub fn concerned<'a>(snapshot: &'a Snapshot, facts: &Facts, question: &Question)
         let mut limits: Vec<_> = limits.map(|limit| &limit.name).collect();
         limits.sort_unstable();
         limits.dedup();
-        Some(Concerned {
+        Concerned {
             trunks,
             limits,
             cloud,
-        })
-    };
-    found().unwrap_or_default()
+        }
+    }
+
+    /// Follows the route by the facts.
+    #[must_use]
+    pub fn decide(self, facts: &Facts) -> Decision {
+        let (snapshot, steps) = (self.snapshot, self.steps);
+        match self.way {
+            Way::None(status, reason) => Decision::refuse(status, reason, steps),
+            Way::Emergency(numbers) => {
+                let targets = Targets::of_emergency(snapshot);
+                follow(snapshot, facts, &targets, &numbers, steps)
+            }
+            Way::Route(route, numbers) => refuse_or_follow(snapshot, facts, route, &numbers, steps),
+        }
+    }
 }
 
 /// Routes that may take the call, in document order; with `all`, every one.
@@ -104,32 +143,46 @@ fn candidates<'a>(
         .filter_map(|index| snapshot.routes.get(index as usize))
 }
 
-fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> Decision {
+fn look<'a>(snapshot: &'a Snapshot, wall: WallTime, question: &Question, all: bool) -> Found<'a> {
     let mut steps = Vec::new();
+    let way = way(snapshot, wall, question, all, &mut steps);
+    Found {
+        snapshot,
+        way,
+        steps,
+    }
+}
+
+fn way<'a>(
+    snapshot: &'a Snapshot,
+    wall: WallTime,
+    question: &Question,
+    all: bool,
+    steps: &mut Vec<Step>,
+) -> Way<'a> {
     let Some(origin) = snapshot.trunks.get(&question.trunk) else {
-        return Decision::refuse(StatusCode::FORBIDDEN, RejectReason::UnknownOrigin, steps);
+        return Way::None(StatusCode::FORBIDDEN, RejectReason::UnknownOrigin);
     };
     if question.called.len() > LONGEST_NUMBER {
-        return Decision::refuse(StatusCode::NOT_FOUND, RejectReason::NumberTooLong, steps);
+        return Way::None(StatusCode::NOT_FOUND, RejectReason::NumberTooLong);
     }
-    let numbers = Numbers::read(snapshot, origin, question, &mut steps);
+    let numbers = Numbers::read(snapshot, origin, question, steps);
     if numbers.emergency {
         let own_order = !snapshot.emergency.to.is_empty();
         steps.push(Step::Emergency { own_order });
         if own_order {
-            let targets = Targets::of_emergency(snapshot);
-            return follow(snapshot, facts, &targets, &numbers, steps);
+            return Way::Emergency(numbers);
         }
     }
     for route in candidates(snapshot, &numbers, all) {
-        match matches(snapshot, facts, question, route, &numbers) {
+        match matches(snapshot, wall, question, route, &numbers) {
             Ok(pattern) => {
                 steps.push(Step::Matched {
                     route: route.name.clone(),
                     called: numbers.called_text.clone(),
                     pattern: pattern.map(|pattern| pattern.as_str().to_owned()),
                 });
-                return refuse_or_follow(snapshot, facts, route, &numbers, steps);
+                return Way::Route(route, numbers);
             }
             Err(why) => steps.push(Step::PassedOver {
                 route: route.name.clone(),
@@ -138,7 +191,7 @@ fn run(snapshot: &Snapshot, facts: &Facts, question: &Question, all: bool) -> De
         }
     }
     steps.push(Step::NoRoute);
-    Decision::refuse(StatusCode::NOT_FOUND, RejectReason::NoRoute, steps)
+    Way::None(StatusCode::NOT_FOUND, RejectReason::NoRoute)
 }
 
 /// What the route that matches comes to.

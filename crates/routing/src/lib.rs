@@ -35,7 +35,7 @@ mod tests;
 
 pub use cloud::{CLOUD_CALLING, CloudCall, CloudDoc, NotCarried};
 pub use compile::{Snapshot, Warning, WarningKind};
-pub use decide::{Concerned, concerned, decide, explain};
+pub use decide::{Concerned, Found, concerned, decide, explain, find};
 pub use document::{
     Document, EmergencyDoc, NumberConditions, NumberOf, NumberRule, PeerDoc, Pick, Portability,
     RouteDoc, TrunkDoc, TrunkGroup, Way,

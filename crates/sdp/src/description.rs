@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use sdp_types::Session;
+use sdp_types::{Attribute, Session};
 use zeroize::Zeroize as _;
 
 use crate::audio::Audio;
@@ -38,6 +38,8 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct SessionDescription {
     session: Session,
+    /// How it is written, where we wrote it.
+    text: Option<Vec<u8>>,
     /// What of it can be carried, found when it is asked for: of our own it seldom is.
     carried: OnceLock<Carried>,
 }
@@ -100,13 +102,21 @@ impl SessionDescription {
         } else {
             Session::parse(&text).map_err(|error| grammar_error(&error))
         };
-        text.zeroize();
-        Ok(Self::from_session(parsed?))
+        if parsed.as_ref().map_or(true, holds_keys) {
+            text.zeroize();
+        }
+        Ok(Self {
+            session: parsed?,
+            text: None,
+            carried: OnceLock::new(),
+        })
     }
 
-    pub(crate) fn from_session(session: Session) -> Self {
+    /// One of ours, with the octets it is written in.
+    pub(crate) fn of_ours(session: Session, text: Vec<u8>) -> Self {
         Self {
             session,
+            text: Some(text),
             carried: OnceLock::new(),
         }
     }
@@ -118,6 +128,9 @@ impl SessionDescription {
     /// The body as written on the wire, CRLF line ends.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        if let Some(text) = &self.text {
+            return text.clone();
+        }
         let mut out = written(&self.session);
         // It is kept for as long as the call lasts.
         out.shrink_to_fit();
@@ -217,17 +230,35 @@ impl fmt::Debug for SessionDescription {
 
 impl Drop for SessionDescription {
     fn drop(&mut self) {
+        if !holds_keys(&self.session) {
+            return;
+        }
+        self.text.zeroize();
         let medias = self
             .session
             .medias
             .iter_mut()
             .flat_map(|media| &mut media.attributes);
         for attribute in medias.chain(&mut self.session.attributes) {
-            if attribute.attribute.eq_ignore_ascii_case("crypto") {
+            if is_key(attribute) {
                 attribute.value.zeroize();
             }
         }
     }
+}
+
+/// Whether anything of it is a key, or may be (RFC 4566 §5.12, RFC 4567, RFC 4568).
+pub(crate) fn holds_keys(session: &Session) -> bool {
+    let medias = session.medias.iter();
+    let attributes = medias.flat_map(|media| &media.attributes);
+    session.key.is_some()
+        || session.medias.iter().any(|media| media.key.is_some())
+        || attributes.chain(&session.attributes).any(is_key)
+}
+
+fn is_key(attribute: &Attribute) -> bool {
+    let named = |name| attribute.attribute.eq_ignore_ascii_case(name);
+    named("crypto") || named("key-mgmt")
 }
 
 fn grammar_error(error: &sdp_types::ParserError) -> SdpError {

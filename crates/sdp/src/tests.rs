@@ -43,3 +43,17 @@ fn answered(offer: &SessionDescription, direction: Direction) -> (SessionDescrip
     other.direction = direction;
     answer_for(offer, &other, &mut local, &Policy::default()).unwrap()
 }
+
+#[test]
+fn what_was_written_is_what_it_is_kept_as() {
+    for (mut local, version) in [(plain(), 1), (plain(), u64::MAX), (secure(), 1_234_567)] {
+        local.origin.version = version;
+        local.origin.session_id = version;
+        let (offer, _) =
+            offer_from_codecs(&Codec::defaults(), &mut local, &Policy::default()).unwrap();
+        let told = text(&offer);
+        let parsed = SessionDescription::parse(told.as_bytes()).unwrap();
+        assert_eq!((&parsed, parsed.origin_version()), (&offer, version));
+        assert_eq!(text(&parsed), told);
+    }
+}

@@ -7,7 +7,7 @@ use zeroize::Zeroize as _;
 
 use crate::audio::{Format, Profile};
 use crate::crypto::LocalCrypto;
-use crate::description::{SessionDescription, written};
+use crate::description::{SessionDescription, holds_keys, written};
 use crate::direction::Direction;
 use crate::local::{LocalMedia, RefusedMedia};
 use crate::print::{Digits, address};
@@ -52,9 +52,17 @@ pub(crate) fn write(local: &mut LocalMedia, content: &Content<'_>) -> SessionDes
         .extend(local.layout.refused.iter().map(refused));
     let position = local.layout.audio.min(session.medias.len());
     session.medias.insert(position, audio(local, content));
-    local.origin.advance(fingerprint(&session));
+    let mut text = written(&session);
+    local.origin.advance(fingerprint(&text));
     session.origin.sess_version = local.origin.version;
-    SessionDescription::from_session(session)
+    let before = "v=0\r\no=- ".len() + session.origin.sess_id.len() + " ".len();
+    let version = Digits::of(local.origin.version);
+    let (head, tail) = (&text[..before], &text[before + "0".len()..]);
+    let told = [head, version.as_str().as_bytes(), tail].concat();
+    if holds_keys(&session) {
+        text.zeroize();
+    }
+    SessionDescription::of_ours(session, told)
 }
 
 fn refused(line: &RefusedMedia) -> Media {
@@ -134,12 +142,9 @@ fn rtpmap(format: &Format) -> String {
     }
 }
 
-/// FNV-1a over the description as written with version 0.
-fn fingerprint(session: &Session) -> u64 {
-    let mut bytes = written(session);
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+/// FNV-1a over a description as written with version 0.
+fn fingerprint(text: &[u8]) -> u64 {
+    text.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    bytes.zeroize();
-    hash
+    })
 }

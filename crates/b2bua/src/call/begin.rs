@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use routing::{Decision, DecisionRecord, Facts, Outcome, Question, RoutePlan};
+use routing::{Concerned, Decision, DecisionRecord, Facts, Found, Outcome, Question, RoutePlan};
 use sdp::SessionDescription;
 use sip_msg::wire::{Arrival, TrunkName};
 use sip_msg::{HeaderName, Request, Scheme, StatusCode};
@@ -222,15 +222,10 @@ fn decide(core: &mut Core, head: &mut Head, invite: &Request) -> Result<RoutePla
         calling,
         headers: core.asked_headers(invite),
     };
-    let facts = core.facts(None, &question);
-    let decision = routing::decide(&core.snapshot, &facts, &question);
+    let (decision, shadow, facts) = core.decide(None, &question);
     head.record.snapshot = core.snapshot.hash();
     head.record.facts = FactsRecord::from(&facts);
-    let shadow = core.shadow.as_ref();
-    head.record.shadow = shadow.map(|shadow| {
-        let other = routing::decide(shadow, &facts, &question);
-        Box::new(DecisionRecord::from(&other))
-    });
+    head.record.shadow = shadow.map(|other| Box::new(DecisionRecord::from(&other)));
     head.record.decision = Some(Box::new(DecisionRecord::from(&decision)));
     head.record.question = Some(question);
     match decision.outcome {
@@ -259,22 +254,39 @@ fn begun(core: &Core, call: CallKey, arrived: &Arrived) -> Begin {
 }
 
 impl Core {
-    /// What routing may know at this moment about the trunks this call may go to; `own` is a call
-    /// that has been decided before.
-    pub(in crate::call) fn facts(&mut self, own: Option<CallKey>, question: &Question) -> Facts {
+    /// What routing says of a call now, what the configuration beside it would say, and the facts
+    /// both say it by; `own` is a call that has been decided before.
+    pub(in crate::call) fn decide(
+        &mut self,
+        own: Option<CallKey>,
+        question: &Question,
+    ) -> (Decision, Option<Decision>, Facts) {
         let draw = self.tokens.next_u64();
-        self.facts_by(draw, own, question)
+        let (snapshot, shadow) = (Arc::clone(&self.snapshot), self.shadow.clone());
+        let wall = self.now.wall;
+        let found = routing::find(&snapshot, wall, question);
+        let other = shadow.as_deref();
+        let other = other.map(|shadow| routing::find(shadow, wall, question));
+        let mut concerned = vec![found.concerned()];
+        concerned.extend(other.as_ref().map(Found::concerned));
+        let facts = self.facts_about(draw, own, concerned);
+        let other = other.map(|other| other.decide(&facts));
+        (found.decide(&facts), other, facts)
     }
 
-    fn facts_by(&mut self, draw: u64, own: Option<CallKey>, question: &Question) -> Facts {
+    /// What routing may know at this moment about the trunks a call may go to.
+    fn facts_about(
+        &mut self,
+        draw: u64,
+        own: Option<CallKey>,
+        concerned: Vec<Concerned<'_>>,
+    ) -> Facts {
         let mut facts = Facts {
             wall: self.now.wall,
             draw,
             ..Facts::default()
         };
-        let snapshots = [Some(Arc::clone(&self.snapshot)), self.shadow.clone()];
-        for snapshot in snapshots.iter().flatten() {
-            let concerned = routing::concerned(snapshot, &facts, question);
+        for concerned in concerned {
             let rooms = concerned
                 .trunks
                 .iter()
@@ -292,8 +304,16 @@ impl Core {
 
     /// What routing says of a call now, with the facts it says so by.
     pub(crate) fn explain(&mut self, draw: u64, question: &Question) -> (Decision, Facts) {
-        let facts = self.facts_by(draw, None, question);
-        (routing::explain(&self.snapshot, &facts, question), facts)
+        let (snapshot, shadow) = (Arc::clone(&self.snapshot), self.shadow.clone());
+        let facts = Facts {
+            wall: self.now.wall,
+            ..Facts::default()
+        };
+        let both = [Some(&*snapshot), shadow.as_deref()];
+        let both = both.into_iter().flatten();
+        let concerned = both.map(|snapshot| routing::concerned(snapshot, &facts, question));
+        let facts = self.facts_about(draw, None, concerned.collect());
+        (routing::explain(&snapshot, &facts, question), facts)
     }
 
     /// The header fields of a request that routes ask for.

@@ -194,8 +194,7 @@ impl Setup {
             calling,
             headers: core.asked_headers(&self.invite),
         };
-        let facts = core.facts(Some(head.key), &question);
-        let decision = routing::decide(&core.snapshot, &facts, &question);
+        let (decision, ..) = core.decide(Some(head.key), &question);
         let steps = decision.steps.iter().map(ToString::to_string);
         head.record.steps.extend(steps);
         match decision.outcome {

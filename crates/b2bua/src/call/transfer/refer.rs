@@ -202,8 +202,8 @@ impl Core {
             calling,
             headers: Vec::new(),
         };
-        let facts = self.facts(None, &question);
-        match routing::decide(&self.snapshot, &facts, &question).outcome {
+        let (decision, ..) = self.decide(None, &question);
+        match decision.outcome {
             Outcome::Route(mut plan) => {
                 // Whom a party is transferred to is told by its own answer.
                 plan.attempts.retain(|attempt| attempt.cloud.is_none());
