@@ -1,16 +1,16 @@
 //! A session description as a value.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 
-use sdp_types::{Attribute, Session};
+use sdp_types::{Attribute, Origin, Session};
 use zeroize::Zeroize as _;
 
 use crate::audio::Audio;
 use crate::error::{SdpError, Unusable};
 use crate::local::{Layout, RefusedMedia};
 use crate::normalise::normalise;
-use crate::print::print;
 
 /// Bounds of a body we are willing to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,12 @@ impl Default for Limits {
 /// A session description (RFC 8866), received or written by us.
 #[derive(Clone)]
 pub struct SessionDescription {
-    session: Session,
-    /// How it is written, where we wrote it.
+    /// As it was read; of our own, which are asked for nothing as a rule, read when it is asked for.
+    session: OnceLock<Session>,
+    /// As it is written, where we wrote it.
     text: Option<Vec<u8>>,
+    /// It has keys in it.
+    secret: bool,
     /// What of it can be carried, found when it is asked for: of our own it seldom is.
     carried: OnceLock<Carried>,
 }
@@ -67,7 +70,7 @@ impl Carried {
 
 impl PartialEq for SessionDescription {
     fn eq(&self, other: &Self) -> bool {
-        self.session == other.session
+        self.session() == other.session()
     }
 }
 
@@ -102,27 +105,39 @@ impl SessionDescription {
         } else {
             Session::parse(&text).map_err(|error| grammar_error(&error))
         };
-        if parsed.as_ref().map_or(true, holds_keys) {
+        let secret = parsed.as_ref().map_or(true, holds_keys);
+        if secret {
             text.zeroize();
         }
         Ok(Self {
-            session: parsed?,
+            session: parsed?.into(),
             text: None,
+            secret,
             carried: OnceLock::new(),
         })
     }
 
-    /// One of ours, with the octets it is written in.
-    pub(crate) fn of_ours(session: Session, text: Vec<u8>) -> Self {
+    /// One of ours as it is written; whether there are keys in it.
+    pub(crate) fn of_ours(text: Vec<u8>, secret: bool) -> Self {
         Self {
-            session,
+            session: OnceLock::new(),
             text: Some(text),
+            secret,
             carried: OnceLock::new(),
         }
     }
 
+    fn session(&self) -> &Session {
+        self.session.get_or_init(|| {
+            let text = self.text.as_deref().unwrap_or_default();
+            // What we write can be read, or it would be no description: of no media at all.
+            let nothing = |_| Session::new(Origin::with_ip_addr(0, 0, Ipv4Addr::UNSPECIFIED), "-");
+            Session::parse(text).unwrap_or_else(nothing)
+        })
+    }
+
     fn carried(&self) -> &Carried {
-        self.carried.get_or_init(|| Carried::find(&self.session))
+        self.carried.get_or_init(|| Carried::find(self.session()))
     }
 
     /// The body as written on the wire, CRLF line ends.
@@ -131,7 +146,9 @@ impl SessionDescription {
         if let Some(text) = &self.text {
             return text.clone();
         }
-        let mut out = written(&self.session);
+        let mut out = Vec::new();
+        let written = self.session().write(&mut out);
+        written.expect("writing to a vector cannot fail");
         // It is kept for as long as the call lasts.
         out.shrink_to_fit();
         out
@@ -172,13 +189,13 @@ impl SessionDescription {
     /// How many media descriptions there are.
     #[must_use]
     pub fn media_count(&self) -> usize {
-        self.session.medias.len()
+        self.session().medias.len()
     }
 
     /// Whether the media description at `index` has port 0 (RFC 3264 §6: refused or disabled).
     #[must_use]
     pub fn is_disabled(&self, index: usize) -> bool {
-        self.session
+        self.session()
             .medias
             .get(index)
             .is_none_or(|media| media.port == 0)
@@ -187,13 +204,13 @@ impl SessionDescription {
     /// The version of `o=`.
     #[must_use]
     pub fn origin_version(&self) -> u64 {
-        self.session.origin.sess_version
+        self.session().origin.sess_version
     }
 
     /// The order of media descriptions that all later descriptions of the session keep
     /// (RFC 3264 §8), with `carried` as the audio that goes on.
     pub(crate) fn layout(&self, carried: usize) -> Layout {
-        let others = self.session.medias.iter().enumerate();
+        let others = self.session().medias.iter().enumerate();
         let others = others
             .filter(|(index, _)| *index != carried)
             .map(|(_, media)| RefusedMedia {
@@ -208,21 +225,10 @@ impl SessionDescription {
     }
 }
 
-/// A description as octets, with room to spare.
-pub(crate) fn written(session: &Session) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
-    if !print(session, &mut out) {
-        session
-            .write(&mut out)
-            .expect("writing to a vector cannot fail");
-    }
-    out
-}
-
 impl fmt::Debug for SessionDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionDescription")
-            .field("media", &self.session.medias.len())
+            .field("media", &self.session().medias.len())
             .field("audio", &self.carried().audios)
             .finish_non_exhaustive()
     }
@@ -230,16 +236,16 @@ impl fmt::Debug for SessionDescription {
 
 impl Drop for SessionDescription {
     fn drop(&mut self) {
-        if !holds_keys(&self.session) {
+        if !self.secret {
             return;
         }
         self.text.zeroize();
-        let medias = self
-            .session
-            .medias
-            .iter_mut()
-            .flat_map(|media| &mut media.attributes);
-        for attribute in medias.chain(&mut self.session.attributes) {
+        let Some(session) = self.session.get_mut() else {
+            return;
+        };
+        let medias = session.medias.iter_mut();
+        let attributes = medias.flat_map(|media| &mut media.attributes);
+        for attribute in attributes.chain(&mut session.attributes) {
             if is_key(attribute) {
                 attribute.value.zeroize();
             }
@@ -248,7 +254,7 @@ impl Drop for SessionDescription {
 }
 
 /// Whether anything of it is a key, or may be (RFC 4566 §5.12, RFC 4567, RFC 4568).
-pub(crate) fn holds_keys(session: &Session) -> bool {
+fn holds_keys(session: &Session) -> bool {
     let medias = session.medias.iter();
     let attributes = medias.flat_map(|media| &media.attributes);
     session.key.is_some()

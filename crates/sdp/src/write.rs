@@ -2,15 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use sdp_types::{Attribute, Connection, Media, NetType, Origin as OriginLine, Session, Time};
 use zeroize::Zeroize as _;
 
 use crate::audio::{Format, Profile};
 use crate::crypto::LocalCrypto;
-use crate::description::{SessionDescription, holds_keys, written};
+use crate::description::SessionDescription;
 use crate::direction::Direction;
 use crate::local::{LocalMedia, RefusedMedia};
-use crate::print::{Digits, address};
+use crate::print::{Digits, Line};
 
 /// The parts of an audio media description that differ from one description to the next.
 pub(crate) struct Content<'a> {
@@ -25,120 +24,119 @@ pub(crate) struct Content<'a> {
     pub(crate) cryptos: &'a [LocalCrypto],
 }
 
+/// Octets of a usual description of ours, of a format, of a key, and of a line that is refused.
+const USUAL: usize = 160;
+const FORMAT: usize = 64;
+const KEY: usize = 128;
+const REFUSED: usize = 32;
+
 /// Writes a description and accounts for it in `local.origin`.
 pub(crate) fn write(local: &mut LocalMedia, content: &Content<'_>) -> SessionDescription {
-    let origin = OriginLine {
-        username: None,
-        sess_id: local.origin.session_id.to_string(),
-        sess_version: 0,
-        nettype: NetType::In,
-        addrtype: local.origin.addr.into(),
-        unicast_address: address(local.origin.addr),
-    };
-    let mut session = Session::new(origin, "-");
-    let ip = match (content.null_address, local.addr.ip()) {
+    let refused = &local.layout.refused;
+    let others = refused.iter().map(|line| line.fmt.len() + REFUSED);
+    let keys = content.cryptos.len() * KEY;
+    // Room for all of it, so that no key is left behind where it did not fit.
+    let room = USUAL + content.formats.len() * FORMAT + keys + others.sum::<usize>();
+    let mut text = Vec::with_capacity(room);
+    let before = put_session(&mut text, local, content);
+    let position = local.layout.audio.min(refused.len());
+    for line in &refused[..position] {
+        put_refused(&mut text, line);
+    }
+    put_audio(&mut text, local, content);
+    for line in &refused[position..] {
+        put_refused(&mut text, line);
+    }
+    local.origin.advance(fingerprint(&text));
+    let version = Digits::of(local.origin.version);
+    let (head, tail) = (&text[..before], &text[before + VERSION.len()..]);
+    let told = [head, version.as_str().as_bytes(), tail].concat();
+    let secret = !content.cryptos.is_empty();
+    if secret {
+        text.zeroize();
+    }
+    SessionDescription::of_ours(told, secret)
+}
+
+/// The version that a description is compared by.
+const VERSION: &str = "0";
+
+/// Everything before the media; where the version stands.
+fn put_session(text: &mut Vec<u8>, local: &LocalMedia, content: &Content<'_>) -> usize {
+    text.extend_from_slice(b"v=0\r\no=- ");
+    text.number(local.origin.session_id);
+    text.push(b' ');
+    let before = text.len();
+    text.extend_from_slice(VERSION.as_bytes());
+    text.push(b' ');
+    text.address(local.origin.addr);
+    text.extend_from_slice(b"\r\ns=-\r\nc=");
+    text.address(match (content.null_address, local.addr.ip()) {
         (false, ip) => ip,
         (true, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
         (true, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    session.connection = Some(Connection {
-        nettype: NetType::In,
-        addrtype: ip.into(),
-        connection_address: address(ip),
     });
-    session.times.push(Time::new(0, 0));
-    session
-        .medias
-        .extend(local.layout.refused.iter().map(refused));
-    let position = local.layout.audio.min(session.medias.len());
-    session.medias.insert(position, audio(local, content));
-    let mut text = written(&session);
-    local.origin.advance(fingerprint(&text));
-    session.origin.sess_version = local.origin.version;
-    let before = "v=0\r\no=- ".len() + session.origin.sess_id.len() + " ".len();
-    let version = Digits::of(local.origin.version);
-    let (head, tail) = (&text[..before], &text[before + "0".len()..]);
-    let told = [head, version.as_str().as_bytes(), tail].concat();
-    if holds_keys(&session) {
-        text.zeroize();
-    }
-    SessionDescription::of_ours(session, told)
+    text.extend_from_slice(b"\r\nt=0 0\r\n");
+    before
 }
 
-fn refused(line: &RefusedMedia) -> Media {
-    Media {
-        media: line.media.clone(),
-        port: 0,
-        num_ports: None,
-        proto: line.proto.clone(),
-        fmt: line.fmt.clone(),
-        media_title: None,
-        connections: Vec::new(),
-        bandwidths: Vec::new(),
-        key: None,
-        attributes: Vec::new(),
-    }
+fn put_refused(text: &mut Vec<u8>, line: &RefusedMedia) {
+    text.extend_from_slice(b"m=");
+    text.words(&[&line.media, "0", &line.proto, &line.fmt]);
+    text.extend_from_slice(b"\r\n");
 }
 
-fn audio(local: &LocalMedia, content: &Content<'_>) -> Media {
-    let formats: Vec<_> = content
-        .formats
-        .iter()
-        .map(|format| format.pt.to_string())
-        .collect();
-    let mut media = refused(&RefusedMedia {
-        media: "audio".to_owned(),
-        proto: content.profile.as_str().to_owned(),
-        fmt: formats.join(" "),
-    });
-    media.port = local.addr.port();
-    let mut push = |name: &str, value: Option<String>| {
-        media.attributes.push(Attribute {
-            attribute: name.to_owned(),
-            value,
-        });
-    };
+fn put_audio(text: &mut Vec<u8>, local: &LocalMedia, content: &Content<'_>) {
+    text.extend_from_slice(b"m=audio ");
+    text.number(local.addr.port().into());
+    text.push(b' ');
+    text.extend_from_slice(content.profile.as_str().as_bytes());
     for format in content.formats {
-        push("rtpmap", Some(rtpmap(format)));
-        if let Some(fmtp) = &format.fmtp {
-            let pt = Digits::of(format.pt.into());
-            push("fmtp", Some([pt.as_str(), " ", fmtp].concat()));
+        text.push(b' ');
+        text.number(format.pt.into());
+    }
+    text.extend_from_slice(b"\r\n");
+    for format in content.formats {
+        put_format(text, format);
+    }
+    for (name, ms) in [("ptime", content.ptime), ("maxptime", content.maxptime)] {
+        if let Some(ms) = ms {
+            text.attribute(name, Some(Digits::of(ms.into()).as_str()));
         }
     }
-    if let Some(ms) = content.ptime {
-        push("ptime", Some(ms.to_string()));
-    }
-    if let Some(ms) = content.maxptime {
-        push("maxptime", Some(ms.to_string()));
-    }
     if local.addr.port().checked_add(1) != Some(local.rtcp_port) {
-        push("rtcp", Some(local.rtcp_port.to_string()));
+        let port = Digits::of(local.rtcp_port.into());
+        text.attribute("rtcp", Some(port.as_str()));
     }
     if content.rtcp_mux {
-        push("rtcp-mux", None);
+        text.attribute("rtcp-mux", None);
     }
     for crypto in content.cryptos {
-        push("crypto", Some(crypto.to_attribute().to_string()));
+        let mut line = crypto.to_attribute().to_string();
+        text.attribute("crypto", Some(&line));
+        line.zeroize();
     }
-    push(content.direction.as_str(), None);
-    media
+    text.attribute(content.direction.as_str(), None);
 }
 
-fn rtpmap(format: &Format) -> String {
-    let Format {
-        pt,
-        encoding,
-        clock,
-        channels,
-        ..
-    } = format;
-    let (pt, clock) = (Digits::of((*pt).into()), Digits::of((*clock).into()));
-    let (pt, clock) = (pt.as_str(), clock.as_str());
-    if *channels == 1 {
-        [pt, " ", encoding, "/", clock].concat()
-    } else {
-        let channels = Digits::of((*channels).into());
-        [pt, " ", encoding, "/", clock, "/", channels.as_str()].concat()
+fn put_format(text: &mut Vec<u8>, format: &Format) {
+    text.extend_from_slice(b"a=rtpmap:");
+    text.number(format.pt.into());
+    text.push(b' ');
+    text.text(&format.encoding);
+    text.push(b'/');
+    text.number(format.clock.into());
+    if format.channels != 1 {
+        text.push(b'/');
+        text.number(format.channels.into());
+    }
+    text.extend_from_slice(b"\r\n");
+    if let Some(fmtp) = &format.fmtp {
+        text.extend_from_slice(b"a=fmtp:");
+        text.number(format.pt.into());
+        text.push(b' ');
+        text.text(fmtp);
+        text.extend_from_slice(b"\r\n");
     }
 }
 
