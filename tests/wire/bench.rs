@@ -135,3 +135,18 @@ fn calls_over_udp_are_set_up_and_ended() {
 fn calls_towards_tls_are_set_up_and_ended() {
     calls("tls");
 }
+
+#[test]
+fn rates_that_cannot_be_are_refused() {
+    for rate in ["0", "-1", "nan", "inf", "16001", "many"] {
+        let argument = format!("--rate={rate}");
+        let output = Command::new(daemon::binary())
+            .args(["bench", "calls", &argument])
+            .output()
+            .expect("the binary runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{rate}: {told}");
+        let why = "calls a second are a number from 0.1 to 16000";
+        assert!(told.contains(why), "{rate}: {told}");
+    }
+}

@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use sdp_types::{Connection, Media, Session};
-
 use crate::crypto::CryptoAttribute;
 use crate::direction::Direction;
 use crate::error::Unusable;
+use crate::grammar::{Lines, MediaView};
 use crate::word::Word;
 
 /// `a=crypto` lines looked at in one media description; RFC 4568 peers send a handful.
@@ -163,25 +162,23 @@ pub struct Audio {
 }
 
 impl Audio {
-    /// Reads the media description at `index`.
-    pub(crate) fn read(session: &Session, index: usize) -> Result<Self, Unusable> {
-        let media = session.medias.get(index).ok_or(Unusable::NoAudio)?;
-        if !media.media.eq_ignore_ascii_case("audio") {
+    /// Reads a media description.
+    pub(crate) fn read(lines: &Lines, media: MediaView<'_>) -> Result<Self, Unusable> {
+        if !media.media().eq_ignore_ascii_case("audio") {
             return Err(Unusable::NoAudio);
         }
-        if media.port == 0 {
+        if media.port() == 0 {
             return Err(Unusable::PortZero);
         }
-        let profile = Profile::from_proto(&media.proto).ok_or(Unusable::Transport)?;
-        let connection = media.connections.first().or(session.connection.as_ref());
-        let address = unicast(connection.ok_or(Unusable::Address)?)?;
-        let addr = SocketAddr::new(address, media.port);
+        let profile = Profile::from_proto(media.proto()).ok_or(Unusable::Transport)?;
+        let address = unicast(media.address().ok_or(Unusable::Address)?)?;
+        let addr = SocketAddr::new(address, media.port());
         let rtcp_mux = has(media, "rtcp-mux");
         let (formats, unnamed) = read_formats(media);
         if formats.is_empty() && unnamed.is_empty() {
             return Err(Unusable::NoFormat);
         }
-        let written = direction(session, media);
+        let written = direction(lines, media);
         let direction = if address.is_unspecified() {
             written.intersection(Direction::SendOnly)
         } else {
@@ -194,7 +191,7 @@ impl Audio {
                 .map(|format| format.pt)
         };
         Ok(Self {
-            index,
+            index: media.index(),
             addr,
             rtcp: rtcp_address(media, addr),
             rtcp_mux,
@@ -221,42 +218,36 @@ impl Audio {
     }
 }
 
-fn values<'a>(media: &'a Media, name: &'static str) -> impl Iterator<Item = &'a str> {
-    let named = media
-        .attributes
-        .iter()
-        .filter(move |a| a.attribute.eq_ignore_ascii_case(name));
-    named.filter_map(|attribute| attribute.value.as_deref())
-}
-
-fn has(media: &Media, name: &str) -> bool {
+fn values<'a>(media: MediaView<'a>, name: &'static str) -> impl Iterator<Item = &'a str> {
+    let named = move |&(known, _): &(&str, _)| known.eq_ignore_ascii_case(name);
     media
-        .attributes
-        .iter()
-        .any(|a| a.attribute.eq_ignore_ascii_case(name))
+        .attributes()
+        .filter(named)
+        .filter_map(|(_, value)| value)
 }
 
-fn milliseconds(media: &Media, name: &'static str) -> Option<u16> {
+fn has(media: MediaView<'_>, name: &str) -> bool {
+    media
+        .attributes()
+        .any(|(known, _)| known.eq_ignore_ascii_case(name))
+}
+
+fn milliseconds(media: MediaView<'_>, name: &'static str) -> Option<u16> {
     let whole = |text: &str| text.trim().split('.').next()?.parse::<u16>().ok();
     values(media, name)
         .find_map(whole)
         .filter(|ms| (1..=1000).contains(ms))
 }
 
-fn direction(session: &Session, media: &Media) -> Direction {
-    let of = |attributes: &[sdp_types::Attribute]| {
-        attributes
-            .iter()
-            .find_map(|attribute| Direction::from_attribute(&attribute.attribute))
-    };
-    of(&media.attributes)
-        .or_else(|| of(&session.attributes))
+fn direction(lines: &Lines, media: MediaView<'_>) -> Direction {
+    let written = |(name, _): (&str, _)| Direction::from_attribute(name);
+    let own = media.attributes().find_map(written);
+    own.or_else(|| lines.attributes().find_map(written))
         .unwrap_or_default()
 }
 
 /// An address media can be sent to, or the null address of a hold.
-fn unicast(connection: &Connection) -> Result<IpAddr, Unusable> {
-    let text = connection.connection_address.as_str();
+fn unicast(text: &str) -> Result<IpAddr, Unusable> {
     let host = text.split_once('/').map_or(text, |(host, _)| host);
     let address: IpAddr = host.parse().map_err(|_| Unusable::Address)?;
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
@@ -267,7 +258,7 @@ fn unicast(connection: &Connection) -> Result<IpAddr, Unusable> {
 }
 
 /// RFC 3605: `a=rtcp:port [nettype addrtype address]`.
-fn rtcp_address(media: &Media, rtp: SocketAddr) -> SocketAddr {
+fn rtcp_address(media: MediaView<'_>, rtp: SocketAddr) -> SocketAddr {
     let default = SocketAddr::new(rtp.ip(), rtp.port().checked_add(1).unwrap_or(rtp.port()));
     let written = values(media, "rtcp").next().and_then(|value| {
         let mut fields = value.split_ascii_whitespace();
@@ -282,10 +273,10 @@ fn rtcp_address(media: &Media, rtp: SocketAddr) -> SocketAddr {
 }
 
 /// Formats of the `m=` line that have a name, and those that have none.
-fn read_formats(media: &Media) -> (Vec<Format>, Vec<u8>) {
+fn read_formats(media: MediaView<'_>) -> (Vec<Format>, Vec<u8>) {
     let (mut formats, mut unnamed) = (Vec::<Format>::new(), Vec::new());
     let mut seen = [false; 128];
-    for token in media.fmt.split_ascii_whitespace() {
+    for token in media.fmt().split_ascii_whitespace() {
         let Some(pt) = token.parse::<u8>().ok().filter(|&pt| pt < 128) else {
             continue;
         };

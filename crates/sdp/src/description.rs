@@ -1,16 +1,14 @@
 //! A session description as a value.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 
-use sdp_types::{Attribute, Origin, Session};
 use zeroize::Zeroize as _;
 
 use crate::audio::Audio;
 use crate::error::{SdpError, Unusable};
+use crate::grammar::Lines;
 use crate::local::{Layout, RefusedMedia};
-use crate::normalise::normalise;
 
 /// Bounds of a body we are willing to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +36,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct SessionDescription {
     /// As it was read; of our own, which are asked for nothing as a rule, read when it is asked for.
-    session: OnceLock<Session>,
+    lines: OnceLock<Lines>,
     /// As it is written, where we wrote it.
     text: Option<Vec<u8>>,
     /// It has keys in it.
@@ -54,11 +52,11 @@ struct Carried {
 }
 
 impl Carried {
-    fn find(session: &Session) -> Self {
+    fn find(lines: &Lines) -> Self {
         let mut audios = Vec::new();
         let mut unusable = Unusable::NoAudio;
-        for index in 0..session.medias.len() {
-            match Audio::read(session, index) {
+        for media in lines.medias() {
+            match Audio::read(lines, media) {
                 Ok(audio) => audios.push(audio),
                 // The reason reported is that of the line that came nearest to being used.
                 Err(reason) => unusable = unusable.max(reason),
@@ -70,7 +68,7 @@ impl Carried {
 
 impl PartialEq for SessionDescription {
     fn eq(&self, other: &Self) -> bool {
-        self.session() == other.session()
+        self.lines().text() == other.lines().text()
     }
 }
 
@@ -93,26 +91,11 @@ impl SessionDescription {
     /// # Errors
     /// As [`SessionDescription::parse`].
     pub fn parse_within(body: &[u8], limits: &Limits) -> Result<Self, SdpError> {
-        if body.len() > limits.octets {
-            return Err(SdpError::TooLong);
-        }
-        let mut text = normalise(body, limits.lines)?;
-        let media = text
-            .split(|&byte| byte == b'\n')
-            .filter(|line| line.starts_with(b"m="));
-        let parsed = if media.count() > limits.media {
-            Err(SdpError::TooManyMedia)
-        } else {
-            Session::parse(&text).map_err(|error| grammar_error(&error))
-        };
-        let secret = parsed.as_ref().map_or(true, holds_keys);
-        if secret {
-            text.zeroize();
-        }
+        let lines = Lines::read(body, limits)?;
         Ok(Self {
-            session: parsed?.into(),
+            secret: lines.holds_keys(),
+            lines: lines.into(),
             text: None,
-            secret,
             carried: OnceLock::new(),
         })
     }
@@ -120,38 +103,37 @@ impl SessionDescription {
     /// One of ours as it is written; whether there are keys in it.
     pub(crate) fn of_ours(text: Vec<u8>, secret: bool) -> Self {
         Self {
-            session: OnceLock::new(),
+            lines: OnceLock::new(),
             text: Some(text),
             secret,
             carried: OnceLock::new(),
         }
     }
 
-    fn session(&self) -> &Session {
-        self.session.get_or_init(|| {
+    fn lines(&self) -> &Lines {
+        self.lines.get_or_init(|| {
             let text = self.text.as_deref().unwrap_or_default();
             // What we write can be read, or it would be no description: of no media at all.
-            let nothing = |_| Session::new(Origin::with_ip_addr(0, 0, Ipv4Addr::UNSPECIFIED), "-");
-            Session::parse(text).unwrap_or_else(nothing)
+            let unbounded = Limits {
+                octets: text.len(),
+                lines: text.len(),
+                media: text.len(),
+            };
+            Lines::read(text, &unbounded).unwrap_or_else(|_| Lines::none())
         })
     }
 
     fn carried(&self) -> &Carried {
-        self.carried.get_or_init(|| Carried::find(self.session()))
+        self.carried.get_or_init(|| Carried::find(self.lines()))
     }
 
     /// The body as written on the wire, CRLF line ends.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        if let Some(text) = &self.text {
-            return text.clone();
+        match &self.text {
+            Some(text) => text.clone(),
+            None => self.lines().text().as_bytes().to_vec(),
         }
-        let mut out = Vec::new();
-        let written = self.session().write(&mut out);
-        written.expect("writing to a vector cannot fail");
-        // It is kept for as long as the call lasts.
-        out.shrink_to_fit();
-        out
     }
 
     /// The first audio media description that can be carried.
@@ -189,34 +171,33 @@ impl SessionDescription {
     /// How many media descriptions there are.
     #[must_use]
     pub fn media_count(&self) -> usize {
-        self.session().medias.len()
+        self.lines().media_count()
     }
 
     /// Whether the media description at `index` has port 0 (RFC 3264 §6: refused or disabled).
     #[must_use]
     pub fn is_disabled(&self, index: usize) -> bool {
-        self.session()
-            .medias
-            .get(index)
-            .is_none_or(|media| media.port == 0)
+        self.lines()
+            .media(index)
+            .is_none_or(|media| media.port() == 0)
     }
 
     /// The version of `o=`.
     #[must_use]
     pub fn origin_version(&self) -> u64 {
-        self.session().origin.sess_version
+        self.lines().version()
     }
 
     /// The order of media descriptions that all later descriptions of the session keep
     /// (RFC 3264 §8), with `carried` as the audio that goes on.
     pub(crate) fn layout(&self, carried: usize) -> Layout {
-        let others = self.session().medias.iter().enumerate();
+        let others = self.lines().medias().enumerate();
         let others = others
             .filter(|(index, _)| *index != carried)
             .map(|(_, media)| RefusedMedia {
-                media: media.media.clone(),
-                proto: media.proto.clone(),
-                fmt: media.fmt.clone(),
+                media: media.media().to_owned(),
+                proto: media.proto().to_owned(),
+                fmt: media.fmt().to_owned(),
             });
         Layout {
             audio: carried,
@@ -228,7 +209,7 @@ impl SessionDescription {
 impl fmt::Debug for SessionDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionDescription")
-            .field("media", &self.session().medias.len())
+            .field("media", &self.lines().media_count())
             .field("audio", &self.carried().audios)
             .finish_non_exhaustive()
     }
@@ -240,56 +221,8 @@ impl Drop for SessionDescription {
             return;
         }
         self.text.zeroize();
-        let Some(session) = self.session.get_mut() else {
-            return;
-        };
-        let medias = session.medias.iter_mut();
-        let attributes = medias.flat_map(|media| &mut media.attributes);
-        for attribute in attributes.chain(&mut session.attributes) {
-            if is_key(attribute) {
-                attribute.value.zeroize();
-            }
+        if let Some(lines) = self.lines.get_mut() {
+            lines.zeroize();
         }
     }
-}
-
-/// Whether anything of it is a key, or may be (RFC 4566 §5.12, RFC 4567, RFC 4568).
-fn holds_keys(session: &Session) -> bool {
-    let medias = session.medias.iter();
-    let attributes = medias.flat_map(|media| &media.attributes);
-    session.key.is_some()
-        || session.medias.iter().any(|media| media.key.is_some())
-        || attributes.chain(&session.attributes).any(is_key)
-}
-
-fn is_key(attribute: &Attribute) -> bool {
-    let named = |name| attribute.attribute.eq_ignore_ascii_case(name);
-    named("crypto") || named("key-mgmt")
-}
-
-fn grammar_error(error: &sdp_types::ParserError) -> SdpError {
-    use sdp_types::ParserError as E;
-    // The library may add variants; whatever they are, the line cannot be read.
-    #[allow(clippy::wildcard_enum_match_arm)]
-    let (line, rule) = match *error {
-        E::InvalidLineFormat(line, rule)
-        | E::InvalidFieldEncoding(line, rule)
-        | E::InvalidFieldFormat(line, rule)
-        | E::MissingField(line, rule)
-        | E::FieldTrailingData(line, rule) => (line, rule),
-        E::InvalidVersion(line, _) => (line, "version is not 0"),
-        E::NoVersion => (0, "no v= line"),
-        E::MultipleVersions(line)
-        | E::MultipleOrigins(line)
-        | E::MultipleSessionNames(line)
-        | E::MultipleSessionDescription(line)
-        | E::MultipleUris(line)
-        | E::MultipleConnections(line)
-        | E::MultipleTimeZones(line)
-        | E::MultipleMediaTitles(line)
-        | E::MultipleKeys(line) => (line, "line appears twice"),
-        E::RepeatWithoutTime(line) => (line, "r= without t="),
-        _ => (0, "line"),
-    };
-    SdpError::Grammar { line, rule }
 }

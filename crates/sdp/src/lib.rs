@@ -1,9 +1,9 @@
 //! Session descriptions (RFC 8866) and the offer/answer exchange (RFC 3264) of an audio call that
 //! passes through a back-to-back user agent.
 //!
-//! The grammar is the library `sdp-types`; this crate adds what a gateway decides: which media
-//! description is carried, which formats, which key, which direction, and what a peer is told when
-//! nothing fits. Nothing of one leg's description reaches the other: [`offer_for`] and
+//! Descriptions are read in one pass and kept as text (`grammar`). On that stands what a gateway
+//! decides: which media description is carried, which formats, which key, which direction, and what
+//! a peer is told when nothing fits. Nothing of one leg's description reaches the other: [`offer_for`] and
 //! [`answer_for`] take the *meaning* of what the other leg said (formats, direction, packet time)
 //! and write it anew under our own origin, address and key.
 //!
@@ -25,6 +25,7 @@ mod crypto;
 mod description;
 mod direction;
 mod error;
+mod grammar;
 mod local;
 mod normalise;
 mod offer;

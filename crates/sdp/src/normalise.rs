@@ -1,70 +1,57 @@
 //! What real peers send and the grammar does not allow, made grammatical before it is parsed.
 
-use crate::error::SdpError;
 use crate::print::Digits;
 
-/// The body with one grammatical line for each line of the input: bare LF accepted, Latin-1 octets
-/// turned into UTF-8, `o=` reduced to the grammar, malformed `b=` and empty lines dropped.
-pub(crate) fn normalise(body: &[u8], max_lines: usize) -> Result<Vec<u8>, SdpError> {
-    let mut out = Vec::with_capacity(body.len() + 64);
-    for (index, raw) in body.split(|&byte| byte == b'\n').enumerate() {
-        if index > max_lines {
-            return Err(SdpError::TooManyLines);
-        }
-        let line = trim(raw);
-        if line.is_empty() {
-            continue;
-        }
-        let latin;
-        let text = match std::str::from_utf8(line) {
-            Ok(text) => text,
-            Err(_) => {
-                latin = line
-                    .iter()
-                    .map(|&byte| char::from(byte))
-                    .collect::<String>();
-                &latin
-            }
-        };
-        match text.split_at_checked(2) {
-            Some(("o=", value)) => push_origin(&mut out, value),
-            Some(("b=", value)) if !is_bandwidth(value) => {}
-            _ => {
-                out.extend_from_slice(text.as_bytes());
-                out.extend_from_slice(b"\r\n");
-            }
-        }
-    }
-    Ok(out)
+/// What becomes of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It was put behind the text.
+    Line,
+    /// It is left out.
+    Nothing,
 }
 
-fn trim(mut line: &[u8]) -> &[u8] {
-    while let [rest @ .., b'\r' | b' ' | b'\t'] = line {
-        line = rest;
+/// Puts the line `raw` behind `text`, without its end: `o=` reduced to the grammar; empty lines and
+/// malformed `b=` are left out.
+pub(crate) fn put_line(text: &mut String, raw: &str) -> Kept {
+    let line = raw.trim_end_matches(['\r', ' ', '\t']);
+    match line.split_at_checked(2) {
+        _ if line.is_empty() => return Kept::Nothing,
+        Some(("o=", value)) => push_origin(text, value),
+        Some(("b=", value)) if !is_bandwidth(value) => return Kept::Nothing,
+        _ => text.push_str(line),
     }
-    line
+    Kept::Line
 }
 
 /// User names with spaces come from real exchanges; an origin that cannot be read at all is
 /// replaced, since nothing of it is ever used.
-fn push_origin(out: &mut Vec<u8>, value: &str) {
+fn push_origin(text: &mut String, value: &str) {
     let mut fields = value.split_ascii_whitespace().rev();
     let (address, address_type, net) = (fields.next(), fields.next(), fields.next());
     let (version, id) = (fields.next(), fields.next());
-    let user = fields.rev().collect::<Vec<_>>().join("_");
+    let mut user = fields;
     let numeric = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let line = match (id, version, net, address_type, address) {
-        (Some(id), Some(version), Some(net), Some(address_type), Some(address))
-            if numeric(version) && is_token(net) && is_token(address_type) =>
+    let (id, version, net, kind, address) = match (id, version, net, address_type, address) {
+        (Some(id), Some(version), Some(net), Some(kind), Some(address))
+            if numeric(version) && is_token(net) && is_token(kind) =>
         {
-            let user = if user.is_empty() { "-" } else { &user };
-            let version = Digits::of(version.parse().unwrap_or(u64::MAX));
-            [user, id, version.as_str(), net, address_type, address].join(" ")
+            (id, version.parse().unwrap_or(u64::MAX), net, kind, address)
         }
-        _ => "- 0 0 IN IP4 0.0.0.0".to_owned(),
+        _ => return text.push_str("o=- 0 0 IN IP4 0.0.0.0"),
     };
-    for part in ["o=", &line, "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
+    text.push_str("o=");
+    match user.next_back() {
+        None => text.push('-'),
+        Some(first) => text.push_str(first),
+    }
+    while let Some(part) = user.next_back() {
+        text.push('_');
+        text.push_str(part);
+    }
+    for field in [id, Digits::of(version).as_str(), net, kind, address] {
+        text.push(' ');
+        text.push_str(field);
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) use gateway::{GatewayArgs, run as gateway};
 
 /// Calls a second that the cost of a call is measured at.
 const USUAL: f64 = 500.0;
+/// Fewer calls a second would be waited for in vain.
+const LEAST: f64 = 0.1;
 /// The ladder ends here: no port is left for more.
 const MOST: f64 = 16_000.0;
 /// A share of a core's time that others may have.
@@ -35,7 +37,7 @@ const REMEMBERED: Duration = Duration::from_secs(34);
 #[derive(Debug, Args)]
 pub(crate) struct CallsArgs {
     /// Calls a second; without it 500, and then the highest number is looked for
-    #[arg(long)]
+    #[arg(long, value_parser = rate)]
     rate: Option<f64>,
     /// Seconds of each trial
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
@@ -65,6 +67,12 @@ pub(crate) enum Far {
     Udp,
     /// One TLS connection
     Tls,
+}
+
+/// Calls a second, as they can be asked for.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (LEAST..=MOST).contains(rate));
+    rate.ok_or_else(|| format!("calls a second are a number from {LEAST} to {MOST}"))
 }
 
 /// Calls a second that were tried, and whether they were carried.
