@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::crypto::CryptoAttribute;
 use crate::direction::Direction;
 use crate::error::Unusable;
-use crate::grammar::{Lines, MediaView};
+use crate::grammar::{Lines, MediaView, Name};
 use crate::word::Word;
 
 /// `a=crypto` lines looked at in one media description; RFC 4568 peers send a handful.
@@ -173,7 +173,7 @@ impl Audio {
         let profile = Profile::from_proto(media.proto()).ok_or(Unusable::Transport)?;
         let address = unicast(media.address().ok_or(Unusable::Address)?)?;
         let addr = SocketAddr::new(address, media.port());
-        let rtcp_mux = has(media, "rtcp-mux");
+        let rtcp_mux = media.has(Name::RtcpMux);
         let (formats, unnamed) = read_formats(media);
         if formats.is_empty() && unnamed.is_empty() {
             return Err(Unusable::NoFormat);
@@ -200,10 +200,11 @@ impl Audio {
             cn: first(Format::is_comfort_noise),
             formats,
             unnamed,
-            ptime: milliseconds(media, "ptime"),
-            maxptime: milliseconds(media, "maxptime"),
+            ptime: milliseconds(media, Name::Ptime),
+            maxptime: milliseconds(media, Name::Maxptime),
             direction,
-            cryptos: values(media, "crypto")
+            cryptos: media
+                .values(Name::Crypto)
                 .take(MAX_CRYPTOS)
                 .filter_map(CryptoAttribute::parse)
                 .collect(),
@@ -218,32 +219,21 @@ impl Audio {
     }
 }
 
-fn values<'a>(media: MediaView<'a>, name: &'static str) -> impl Iterator<Item = &'a str> {
-    let named = move |&(known, _): &(&str, _)| known.eq_ignore_ascii_case(name);
-    media
-        .attributes()
-        .filter(named)
-        .filter_map(|(_, value)| value)
-}
-
-fn has(media: MediaView<'_>, name: &str) -> bool {
-    media
-        .attributes()
-        .any(|(known, _)| known.eq_ignore_ascii_case(name))
-}
-
-fn milliseconds(media: MediaView<'_>, name: &'static str) -> Option<u16> {
+fn milliseconds(media: MediaView<'_>, name: Name) -> Option<u16> {
     let whole = |text: &str| text.trim().split('.').next()?.parse::<u16>().ok();
-    values(media, name)
+    media
+        .values(name)
         .find_map(whole)
         .filter(|ms| (1..=1000).contains(ms))
 }
 
 fn direction(lines: &Lines, media: MediaView<'_>) -> Direction {
-    let written = |(name, _): (&str, _)| Direction::from_attribute(name);
-    let own = media.attributes().find_map(written);
-    own.or_else(|| lines.attributes().find_map(written))
-        .unwrap_or_default()
+    let own = media.others().find_map(Direction::from_attribute);
+    let of_session = || {
+        let mut others = lines.others_of_session();
+        others.find_map(Direction::from_attribute)
+    };
+    own.or_else(of_session).unwrap_or_default()
 }
 
 /// An address media can be sent to, or the null address of a hold.
@@ -260,7 +250,7 @@ fn unicast(text: &str) -> Result<IpAddr, Unusable> {
 /// RFC 3605: `a=rtcp:port [nettype addrtype address]`.
 fn rtcp_address(media: MediaView<'_>, rtp: SocketAddr) -> SocketAddr {
     let default = SocketAddr::new(rtp.ip(), rtp.port().checked_add(1).unwrap_or(rtp.port()));
-    let written = values(media, "rtcp").next().and_then(|value| {
+    let written = media.values(Name::Rtcp).next().and_then(|value| {
         let mut fields = value.split_ascii_whitespace();
         let port = fields.next()?.parse().ok().filter(|&port| port != 0)?;
         let address = match fields.nth(2) {
@@ -283,12 +273,16 @@ fn read_formats(media: MediaView<'_>) -> (Vec<Format>, Vec<u8>) {
         if std::mem::replace(&mut seen[usize::from(pt)], true) {
             continue;
         }
-        let named = values(media, "rtpmap").find_map(|value| read_rtpmap(value, pt));
+        let named = media
+            .values(Name::Rtpmap)
+            .find_map(|value| read_rtpmap(value, pt));
         let Some((encoding, clock, channels)) = named.or_else(|| static_format(pt)) else {
             unnamed.push(pt);
             continue;
         };
-        let fmtp = values(media, "fmtp").find_map(|value| parameters_of(value, pt));
+        let fmtp = media
+            .values(Name::Fmtp)
+            .find_map(|value| parameters_of(value, pt));
         let format = Format {
             pt,
             encoding,

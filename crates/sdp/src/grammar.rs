@@ -29,9 +29,44 @@ impl Span {
     }
 }
 
+/// The attributes that a gateway asks for by their names, in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    Rtpmap,
+    Fmtp,
+    Ptime,
+    Maxptime,
+    Rtcp,
+    RtcpMux,
+    Crypto,
+    KeyMgmt,
+    /// Directions among them.
+    Other,
+}
+
+impl Name {
+    const SPELT: [(&'static str, Self); 8] = [
+        ("rtpmap", Self::Rtpmap),
+        ("fmtp", Self::Fmtp),
+        ("ptime", Self::Ptime),
+        ("maxptime", Self::Maxptime),
+        ("rtcp", Self::Rtcp),
+        ("rtcp-mux", Self::RtcpMux),
+        ("crypto", Self::Crypto),
+        ("key-mgmt", Self::KeyMgmt),
+    ];
+
+    fn of(name: &str) -> Self {
+        let mut spelt = Self::SPELT.into_iter();
+        let found = spelt.find(|(spelt, _)| spelt.eq_ignore_ascii_case(name));
+        found.map_or(Self::Other, |(_, found)| found)
+    }
+}
+
 /// An `a=` line.
 #[derive(Debug, Clone)]
 struct AttributeLine {
+    known: Name,
     name: Span,
     value: Option<Span>,
 }
@@ -180,9 +215,10 @@ impl Lines {
                     Some((name, of)) => (name, Some(of)),
                     None => (text, None),
                 };
-                let named = |known: &str| name.eq_ignore_ascii_case(known);
-                let secret = named("crypto") || named("key-mgmt");
+                let known = Name::of(name);
+                let secret = matches!(known, Name::Crypto | Name::KeyMgmt);
                 let line = AttributeLine {
+                    known,
                     name: Span::of(name, &self.text),
                     value: of.map(|of| Span::of(of, &self.text)),
                 };
@@ -241,23 +277,25 @@ impl Lines {
         (0..self.medias.len()).filter_map(|index| self.media(index))
     }
 
-    /// The attributes of the session.
-    pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let end = self.medias.first().map(|media| media.attributes);
-        self.attributes_in(0, end)
+    fn attributes(&self, start: usize, end: Option<usize>) -> &[AttributeLine] {
+        let range = start..end.unwrap_or(self.attributes.len());
+        self.attributes.get(range).unwrap_or_default()
     }
 
-    fn attributes_in(
-        &self,
-        start: usize,
-        end: Option<usize>,
-    ) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let range = start..end.unwrap_or(self.attributes.len());
-        let lines = self.attributes.get(range).unwrap_or_default();
-        let part = |span: &Span| self.part(*span);
-        lines
-            .iter()
-            .map(move |line| (part(&line.name), line.value.as_ref().map(part)))
+    /// The attributes of the session.
+    fn own(&self) -> &[AttributeLine] {
+        let end = self.medias.first().map(|media| media.attributes);
+        self.attributes(0, end)
+    }
+
+    fn others<'a>(&'a self, lines: &'a [AttributeLine]) -> impl Iterator<Item = &'a str> {
+        let others = lines.iter().filter(|line| line.known == Name::Other);
+        others.map(|line| self.part(line.name))
+    }
+
+    /// The names of the session's attributes that have none of their own here.
+    pub(crate) fn others_of_session(&self) -> impl Iterator<Item = &str> {
+        self.others(self.own())
     }
 }
 
@@ -289,10 +327,26 @@ impl<'a> MediaView<'a> {
         Some(self.lines.part(span))
     }
 
-    pub(crate) fn attributes(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+    fn attributes(self) -> &'a [AttributeLine] {
         let next = self.lines.medias.get(self.index + 1);
         let end = next.map(|media| media.attributes);
-        self.lines.attributes_in(self.line.attributes, end)
+        self.lines.attributes(self.line.attributes, end)
+    }
+
+    /// The values of its attributes of that name.
+    pub(crate) fn values(self, name: Name) -> impl Iterator<Item = &'a str> {
+        let named = self.attributes().iter().filter(move |a| a.known == name);
+        named.filter_map(move |line| line.value.map(|span| self.lines.part(span)))
+    }
+
+    /// Whether it has an attribute of that name.
+    pub(crate) fn has(self, name: Name) -> bool {
+        self.attributes().iter().any(|line| line.known == name)
+    }
+
+    /// The names of its attributes that have none of their own here.
+    pub(crate) fn others(self) -> impl Iterator<Item = &'a str> {
+        self.lines.others(self.attributes())
     }
 }
 

@@ -33,16 +33,19 @@ struct Meaning {
 }
 
 fn meaning_of_ours(lines: &Lines) -> Meaning {
-    let owned = |(name, value): (&str, Option<&str>)| (name.to_owned(), value.map(str::to_owned));
+    let owned = |line: &AttributeLine| {
+        let value = line.value.map(|value| lines.part(value).to_owned());
+        (lines.part(line.name).to_owned(), value)
+    };
     let medias = lines.medias().map(|media| {
         let address = media.address().unwrap_or("none");
         let texts = [media.media(), media.proto(), media.fmt(), address];
-        let attributes = media.attributes().map(owned).collect();
+        let attributes = media.attributes().iter().map(owned).collect();
         (texts.map(str::to_owned).to_vec(), media.port(), attributes)
     });
     Meaning {
         version: lines.version(),
-        attributes: lines.attributes().map(owned).collect(),
+        attributes: lines.own().iter().map(owned).collect(),
         medias: medias.collect(),
     }
 }
@@ -173,7 +176,7 @@ proptest! {
     fn latin_1_is_read_line_by_line(octets in prop::collection::vec(any::<u8>(), 0..40)) {
         let body = [b"v=0\na=caf\xc3\xa9\na=", &octets[..]].concat();
         if let Ok(lines) = Lines::read(&body, &Limits::default()) {
-            prop_assert_eq!(lines.attributes().next(), Some(("caf\u{e9}", None)));
+            prop_assert_eq!(lines.others_of_session().next(), Some("caf\u{e9}"));
             let again = Lines::read(lines.text().as_bytes(), &Limits::default()).unwrap();
             prop_assert_eq!(again.text(), lines.text());
         }
