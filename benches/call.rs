@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use trunkline_benches::gateway::{Gateway, Meter};
 
+/// Octets that leave nothing of what was there in a core's own caches.
+const COLD: usize = 4 << 20;
+
 fn main() {
     let arguments: Vec<_> = std::env::args()
         .skip(1)
@@ -42,13 +45,14 @@ fn main() {
         // So that what the calls hold is still held when the process ends.
         std::process::exit(0);
     }
-    for up in [0, 10_000] {
+    for (up, in_the_way) in [(0, 0), (10_000, 0), (0, COLD)] {
         let mut gateway = Gateway::new();
         for _ in 0..up {
             gateway.set_up();
         }
         // Long enough for transactions that have ended to leave as fast as new ones come.
         gateway.run(2_000);
+        gateway.in_the_way = vec![0; in_the_way];
         let rounds = (0..5).map(|_| {
             gateway.meter = Meter::default();
             gateway.run(1_000);
@@ -58,7 +62,8 @@ fn main() {
         });
         let (time, allocations, bytes) = rounds.min().unwrap_or_default();
         println!(
-            "a call, {up:>6} others up: {time} ns, {allocations} allocations of {bytes} octets"
+            "a call, {up:>6} others up{}: {time} ns, {allocations} allocations of {bytes} octets",
+            if in_the_way > 0 { ", caches cold" } else { "" }
         );
         assert_eq!(gateway.records, 7_000, "every call had its record");
     }
