@@ -330,7 +330,9 @@ impl Headers {
         self.added.extend_from_slice(name);
         let value_start = self.added.len();
         // Without a branch for each octet, so that the compiler looks at many at once.
-        let plain = value.iter().fold(true, |plain, &byte| plain & (byte >= b' '));
+        let plain = value
+            .iter()
+            .fold(true, |plain, &byte| plain & (byte >= b' '));
         if plain {
             let value = lex::trim(value);
             self.added.extend_from_slice(value);

@@ -71,7 +71,10 @@ pub(crate) enum Far {
 
 /// Calls a second, as they can be asked for.
 fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| (LEAST..=MOST).contains(rate));
+    let rate = text
+        .parse()
+        .ok()
+        .filter(|rate| (LEAST..=MOST).contains(rate));
     rate.ok_or_else(|| format!("calls a second are a number from {LEAST} to {MOST}"))
 }
 
