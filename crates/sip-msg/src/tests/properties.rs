@@ -86,6 +86,26 @@ proptest! {
         prop_assert_eq!(again.to_string(), addr.to_string());
     }
 
+    /// A tag is looked for without reading all of the value; it is the same one.
+    #[test]
+    fn a_tag_found_at_a_glance_is_the_tag(
+        address in prop::sample::select(vec![
+            "<sip:a@b>", "\"x;tag=no\" <sip:a@b;tag=no>", "sip:a@b", "A <sip:[::1]:5060>", "<sip:a@b> ",
+        ]),
+        params in prop::collection::vec(prop::sample::select(vec![
+            ";tag=a.b-c", ";TAG=d", ";tag", ";tag=", ";tag = e", "; tag=f", ";tag=\"g;h\"", ";tags=i", ";x",
+            ";x=\">;tag=j\"", ";tag=[k]", ";x=y ", ";",
+        ]), 0..4),
+    ) {
+        let text = format!("{address}{}", params.concat());
+        if let (Ok(read), Some(found)) = (
+            NameAddr::parse(text.clone()),
+            NameAddr::tag_in(text.as_bytes()),
+        ) {
+            prop_assert_eq!(found, read.tag());
+        }
+    }
+
     #[test]
     fn no_text_makes_a_grammar_panic(text in prop::collection::vec(any::<u8>(), 0..60)) {
         let _ = Uri::parse(text.clone());
