@@ -103,28 +103,38 @@ impl Outbox {
         Ok(())
     }
 
-    /// The next message to write, or why there is none any more. It stays queued until
-    /// [`Outbox::written`], so that a stream that ends meanwhile still reports it. Only one task
-    /// may wait here.
-    pub(crate) async fn next(&self) -> Result<Outgoing, TransportError> {
+    /// The next messages to write, one at least and no more than `room` octets besides, or why there
+    /// are none any more. They stay queued until [`Outbox::written`], so that a stream that ends
+    /// meanwhile still reports them. Only one task may wait here.
+    pub(crate) async fn next(&self, room: usize) -> Result<Vec<Outgoing>, TransportError> {
         loop {
             {
                 let queue = self.lock();
                 if let Some(end) = queue.end {
                     return Err(end);
                 }
-                if let Some(message) = queue.messages.front() {
-                    return Ok(message.clone());
+                let mut octets = 0;
+                let fits = |message: &&Outgoing| {
+                    let first = octets == 0;
+                    octets += message.bytes.len();
+                    first || octets <= room
+                };
+                let next: Vec<_> = queue.messages.iter().take_while(fits).cloned().collect();
+                if !next.is_empty() {
+                    return Ok(next);
                 }
             }
             self.changed.notified().await;
         }
     }
 
-    /// The message that [`Outbox::next`] gave has been written.
-    pub(crate) fn written(&self) {
+    /// The first `count` messages, which [`Outbox::next`] gave, have been written.
+    pub(crate) fn written(&self, count: usize) {
         let mut queue = self.lock();
-        if let Some(message) = queue.messages.pop_front() {
+        for _ in 0..count {
+            let Some(message) = queue.messages.pop_front() else {
+                break;
+            };
             queue.bytes -= message.bytes.len();
             if !queue.proven && queue.unproven.len() < UNPROVEN {
                 queue.unproven.extend(message.id);
@@ -187,9 +197,9 @@ mod tests {
     async fn the_bound_counts_bytes_until_they_are_written() {
         let outbox = Outbox::new(10);
         assert_eq!(outbox.push(Some(TransmitId(1)), message(6)), Ok(()));
-        assert_eq!(outbox.next().await.unwrap().id, Some(TransmitId(1)));
+        assert_eq!(outbox.next(9).await.unwrap()[0].id, Some(TransmitId(1)));
         assert!(!outbox.is_empty());
-        outbox.written();
+        outbox.written(1);
         assert!(outbox.is_empty());
         assert_eq!(outbox.push(Some(TransmitId(2)), message(10)), Ok(()));
         assert_eq!(
@@ -200,7 +210,7 @@ mod tests {
             outbox.push(Some(TransmitId(4)), message(1)),
             Err(Unqueued::Closed)
         );
-        assert_eq!(outbox.next().await.unwrap_err(), TransportError::Stalled);
+        assert_eq!(outbox.next(9).await.unwrap_err(), TransportError::Stalled);
         let ending = outbox.close(TransportError::Closed);
         assert_eq!(ending.error, TransportError::Stalled);
         assert_eq!(ending.unsent, vec![TransmitId(1), TransmitId(2)]);
@@ -212,11 +222,37 @@ mod tests {
         for id in 1..=2 {
             outbox.push(Some(TransmitId(id)), message(6)).unwrap();
         }
-        outbox.next().await.unwrap();
-        outbox.written();
+        outbox.next(6).await.unwrap();
+        outbox.written(1);
         outbox.prove();
         let ending = outbox.close(TransportError::Closed);
         assert_eq!(ending.unsent, vec![TransmitId(2)]);
         assert!(ending.proven);
+    }
+
+    #[tokio::test]
+    async fn what_is_queued_together_is_written_together_as_far_as_there_is_room() {
+        let outbox = Outbox::new(1000);
+        for (id, length) in (1..).zip([300, 6, 6, 6, 6]) {
+            outbox.push(Some(TransmitId(id)), message(length)).unwrap();
+        }
+        let mut given = Vec::new();
+        while !outbox.is_empty() {
+            let next = outbox.next(18).await.unwrap();
+            outbox.written(next.len());
+            given.push(
+                next.iter()
+                    .filter_map(|message| message.id)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let ids = |ids: &[u64]| ids.iter().copied().map(TransmitId).collect::<Vec<_>>();
+        assert_eq!(given, [ids(&[1]), ids(&[2, 3, 4]), ids(&[5])]);
+        let ending = outbox.close(TransportError::Closed);
+        assert_eq!(
+            ending.unsent,
+            ids(&[1, 2, 3, 4, 5]),
+            "the peer said nothing"
+        );
     }
 }

@@ -24,6 +24,10 @@ const PONG: Bytes = Bytes::from_static(b"\r\n");
 /// How much is read at once.
 const READ_BYTES: usize = 4096;
 
+/// Octets of messages that are written at once: what one TLS record holds (RFC 8446 §5.1). A system
+/// call and a record cost more than what is in them.
+const AT_ONCE: usize = 1 << 14;
+
 /// How long the core may take to answer what ends a stream.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
 
@@ -403,26 +407,33 @@ async fn write<W: AsyncWrite + Unpin>(
     loop {
         let ping_at = keep_alive.map(|pause| (last + pause, CloseReason::Idle));
         let next = tokio::select! {
-            next = flow.outbox.next() => next,
+            next = flow.outbox.next(AT_ONCE) => next,
             _ = expiry(ping_at) => {
                 shared.tally.add(Counter::PingsOut);
                 let _ = flow.outbox.push(None, PING);
                 continue;
             }
         };
-        let Ok(message) = next else {
+        let Ok(messages) = next else {
             return CloseReason::Stalled;
         };
+        let octets = match messages.as_slice() {
+            [message] => message.bytes.clone(),
+            several => {
+                let several = several.iter().map(|message| &*message.bytes);
+                several.collect::<Vec<_>>().concat().into()
+            }
+        };
         let written = timeout(shared.limits.stall, async {
-            io.write_all(&message.bytes).await?;
+            io.write_all(&octets).await?;
             io.flush().await
         });
         match written.await {
-            Ok(Ok(())) => flow.outbox.written(),
+            Ok(Ok(())) => flow.outbox.written(messages.len()),
             Ok(Err(_)) => return CloseReason::Broken,
             Err(_) => return CloseReason::Stalled,
         }
-        if message.id.is_some() {
+        for message in messages.iter().filter(|message| message.id.is_some()) {
             shared.tally.add(Counter::MessagesOut);
             flow.passed(&message.bytes);
         }
