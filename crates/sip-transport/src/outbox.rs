@@ -82,9 +82,22 @@ impl Outbox {
         self.queue.lock().expect("no holder of the queue can panic")
     }
 
-    /// Queues a message. When the bound is reached the whole stream is at its end: what it has
-    /// is of no use to a peer that does not read.
+    /// Queues a message and has it written. When the bound is reached the whole stream is at its
+    /// end: what it has is of no use to a peer that does not read.
     pub(crate) fn push(&self, id: Option<TransmitId>, bytes: Bytes) -> Result<(), Unqueued> {
+        self.put(id, bytes)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Has what is queued written.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// As [`Outbox::push`], but the message waits for the next [`Outbox::wake`]: who writes several
+    /// need not be woken for each.
+    pub(crate) fn put(&self, id: Option<TransmitId>, bytes: Bytes) -> Result<(), Unqueued> {
         let mut queue = self.lock();
         if queue.end.is_some() {
             return Err(Unqueued::Closed);
@@ -98,8 +111,6 @@ impl Outbox {
         }
         queue.bytes += bytes.len();
         queue.messages.push_back(Outgoing { id, bytes });
-        drop(queue);
-        self.changed.notify_one();
         Ok(())
     }
 

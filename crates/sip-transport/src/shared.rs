@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, ServerConfig};
@@ -18,7 +18,7 @@ use crate::admission::Admission;
 use crate::config::{TransportLimits, TrunkFlow};
 use crate::counters::{Counter, Tally};
 use crate::dns::Resolver;
-use crate::flow::{Failure, Flows};
+use crate::flow::{Failure, Flows, Stream};
 use crate::lanes::Lanes;
 use crate::network::AllowedNetwork;
 use crate::outage::Outages;
@@ -90,9 +90,17 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) running: watch::Sender<usize>,
     pub(crate) drawn: AtomicU64,
+    /// Streams with messages that wait for the next flush.
+    pub(crate) unwoken: Mutex<Vec<Arc<Stream>>>,
 }
 
 impl Shared {
+    pub(crate) fn unwoken(&self) -> MutexGuard<'_, Vec<Arc<Stream>>> {
+        self.unwoken
+            .lock()
+            .expect("no holder of the streams can panic")
+    }
+
     /// A value between 0 and 255 to spread things by. Nothing depends on its being secret.
     pub(crate) fn draw(&self) -> u8 {
         let count = self.drawn.fetch_add(1, Ordering::Relaxed);

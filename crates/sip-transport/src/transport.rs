@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::hash::RandomState;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -121,6 +121,7 @@ impl Transport {
             runtime,
             running: watch::Sender::new(0),
             drawn: AtomicU64::new(0),
+            unwoken: Mutex::default(),
         });
         for (listener, socket) in bound {
             if let Socket::Stream(socket) = socket {
@@ -137,8 +138,8 @@ impl Transport {
         self.flush();
     }
 
-    /// As [`Transport::transmit`], but a datagram goes with the next [`Transport::flush`]: many
-    /// in one system call.
+    /// As [`Transport::transmit`], but the message goes with the next [`Transport::flush`]: many
+    /// datagrams in one system call, many messages of a stream in one record.
     pub fn queue(&self, transmit: Transmit) {
         let Transmit { id, to, message } = transmit;
         let outcome = match to {
@@ -157,8 +158,11 @@ impl Transport {
         }
     }
 
-    /// Sends the datagrams that were queued.
+    /// Sends what was queued.
     pub fn flush(&self) {
+        for stream in self.shared.unwoken().drain(..) {
+            stream.outbox.wake();
+        }
         for listener in &self.shared.listeners {
             if let Some(flow) = &listener.udp {
                 self.shared.flush_udp(&flow.listener);
@@ -191,7 +195,7 @@ impl Transport {
         if let Some(stream) = self.shared.flows.stream(flow)
             && self.may_carry(&stream, &message, fallback)
         {
-            match stream.outbox.push(Some(id), message.clone()) {
+            match self.put(&stream, id, message.clone()) {
                 Ok(()) => return Ok(()),
                 Err(Unqueued::Full) => return Err(TransportError::Stalled),
                 Err(Unqueued::Closed) => {}
@@ -201,6 +205,16 @@ impl Transport {
             Some(hop) => self.to_hop(id, message, hop),
             None => Err(TransportError::NoFlow),
         }
+    }
+
+    /// Queues a message at a stream, which is woken by the next flush.
+    fn put(&self, stream: &Arc<Stream>, id: TransmitId, message: Bytes) -> Result<(), Unqueued> {
+        stream.outbox.put(Some(id), message)?;
+        let mut unwoken = self.shared.unwoken();
+        if unwoken.last().is_none_or(|last| !Arc::ptr_eq(last, stream)) {
+            unwoken.push(Arc::clone(stream));
+        }
+        Ok(())
     }
 
     /// A connection that a one-way peer opened carries no request of ours.
@@ -242,7 +256,7 @@ impl Transport {
     ) -> Result<(), TransportError> {
         let shared = &self.shared;
         if let Some(stream) = self.peers_own(hop, trunk.flow.flows)
-            && stream.outbox.push(Some(id), message.clone()).is_ok()
+            && self.put(&stream, id, message.clone()).is_ok()
         {
             return Ok(());
         }
@@ -266,7 +280,7 @@ impl Transport {
                     return Err(TransportError::NoFlow);
                 }
             };
-            match stream.outbox.push(Some(id), message.clone()) {
+            match self.put(&stream, id, message.clone()) {
                 Ok(()) => return Ok(()),
                 Err(Unqueued::Full) => {
                     let error = TransportError::Stalled;
