@@ -79,7 +79,7 @@ impl Net {
         DialogSettings {
             trunk: TrunkName::from("carrier"),
             sent_by: SentBy {
-                host: address(side).ip().to_string(),
+                host: address(side).ip().to_string().into(),
                 port: Some(5060),
             },
             pinned_hop: None,
