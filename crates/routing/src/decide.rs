@@ -53,11 +53,11 @@ pub fn concerned<'a>(snapshot: &'a Snapshot, facts: &Facts, question: &Question)
 /// the facts of the moment.
 pub struct Found<'a> {
     snapshot: &'a Snapshot,
-    way: Way<'a>,
+    outlook: Outlook<'a>,
     steps: Vec<Step>,
 }
 
-enum Way<'a> {
+enum Outlook<'a> {
     /// No route takes the call.
     None(StatusCode, RejectReason),
     /// A call for help, for which there is an order of its own.
@@ -77,15 +77,15 @@ impl<'a> Found<'a> {
     #[must_use]
     pub fn concerned(&self) -> Concerned<'a> {
         let snapshot = self.snapshot;
-        let (taker, origin) = match &self.way {
-            Way::None(..) => return Concerned::default(),
-            Way::Emergency(_) => {
+        let (taker, origin) = match &self.outlook {
+            Outlook::None(..) => return Concerned::default(),
+            Outlook::Emergency(_) => {
                 return Concerned {
                     trunks: Cow::Borrowed(&snapshot.emergency.to),
                     ..Concerned::default()
                 };
             }
-            Way::Route(taker, numbers) => (*taker, numbers.origin),
+            Outlook::Route(taker, numbers) => (*taker, numbers.origin),
         };
         let targets = taker.doc.to.as_slice();
         let cloud = targets.iter().any(|name| name.as_str() == CLOUD_CALLING);
@@ -116,13 +116,15 @@ impl<'a> Found<'a> {
     #[must_use]
     pub fn decide(self, facts: &Facts) -> Decision {
         let (snapshot, steps) = (self.snapshot, self.steps);
-        match self.way {
-            Way::None(status, reason) => Decision::refuse(status, reason, steps),
-            Way::Emergency(numbers) => {
+        match self.outlook {
+            Outlook::None(status, reason) => Decision::refuse(status, reason, steps),
+            Outlook::Emergency(numbers) => {
                 let targets = Targets::of_emergency(snapshot);
                 follow(snapshot, facts, &targets, &numbers, steps)
             }
-            Way::Route(route, numbers) => refuse_or_follow(snapshot, facts, route, &numbers, steps),
+            Outlook::Route(route, numbers) => {
+                refuse_or_follow(snapshot, facts, route, &numbers, steps)
+            }
         }
     }
 }
@@ -145,33 +147,33 @@ fn candidates<'a>(
 
 fn look<'a>(snapshot: &'a Snapshot, wall: WallTime, question: &Question, all: bool) -> Found<'a> {
     let mut steps = Vec::new();
-    let way = way(snapshot, wall, question, all, &mut steps);
+    let outlook = outlook(snapshot, wall, question, all, &mut steps);
     Found {
         snapshot,
-        way,
+        outlook,
         steps,
     }
 }
 
-fn way<'a>(
+fn outlook<'a>(
     snapshot: &'a Snapshot,
     wall: WallTime,
     question: &Question,
     all: bool,
     steps: &mut Vec<Step>,
-) -> Way<'a> {
+) -> Outlook<'a> {
     let Some(origin) = snapshot.trunks.get(&question.trunk) else {
-        return Way::None(StatusCode::FORBIDDEN, RejectReason::UnknownOrigin);
+        return Outlook::None(StatusCode::FORBIDDEN, RejectReason::UnknownOrigin);
     };
     if question.called.len() > LONGEST_NUMBER {
-        return Way::None(StatusCode::NOT_FOUND, RejectReason::NumberTooLong);
+        return Outlook::None(StatusCode::NOT_FOUND, RejectReason::NumberTooLong);
     }
     let numbers = Numbers::read(snapshot, origin, question, steps);
     if numbers.emergency {
         let own_order = !snapshot.emergency.to.is_empty();
         steps.push(Step::Emergency { own_order });
         if own_order {
-            return Way::Emergency(numbers);
+            return Outlook::Emergency(numbers);
         }
     }
     for route in candidates(snapshot, &numbers, all) {
@@ -182,7 +184,7 @@ fn way<'a>(
                     called: numbers.called_text.clone(),
                     pattern: pattern.map(|pattern| pattern.as_str().to_owned()),
                 });
-                return Way::Route(route, numbers);
+                return Outlook::Route(route, numbers);
             }
             Err(why) => steps.push(Step::PassedOver {
                 route: route.name.clone(),
@@ -191,7 +193,7 @@ fn way<'a>(
         }
     }
     steps.push(Step::NoRoute);
-    Way::None(StatusCode::NOT_FOUND, RejectReason::NoRoute)
+    Outlook::None(StatusCode::NOT_FOUND, RejectReason::NoRoute)
 }
 
 /// What the route that matches comes to.

@@ -123,7 +123,9 @@ impl<'a> Numbers<'a> {
             .bytes()
             .all(|b| b.is_ascii_digit() || b"+*#".contains(&b));
         let phone = (trunk.user_phone && telephone).then_some(("user", "phone"));
-        let transport = (trunk.transport_param).then(|| ("transport", doc.transport.uri_token()));
+        let transport = trunk
+            .transport_param
+            .then(|| ("transport", doc.transport.uri_token()));
         let params: Vec<_> = phone.into_iter().chain(transport).collect();
         Uri::sip_with(Some(&user), &doc.host, doc.port, &params)
     }
@@ -234,7 +236,7 @@ fn emergency(
     (listed || (known && number.e164().is_none())).then(|| Normalised::Emergency(digits.to_owned()))
 }
 
-/// What a number can be told by, without a closer look, to be none that help is called by.
+/// Whether help could be called by this number: of most, their length alone says that it is not.
 fn may_be_emergency(snapshot: &Snapshot, raw: &str) -> bool {
     e164::may_be_emergency(raw) || is_listed(snapshot, raw.strip_prefix('+').unwrap_or(raw))
 }

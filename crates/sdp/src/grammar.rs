@@ -1,6 +1,7 @@
 //! The lines of a description (RFC 8866 §9), found in one pass and kept as they stand in its text.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use zeroize::Zeroize as _;
 
@@ -86,7 +87,7 @@ struct MediaLine {
 
 /// A description that was read: its normalised text, and where in it everything is that a gateway
 /// asks for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Lines {
     text: String,
     version: u64,
@@ -128,8 +129,9 @@ impl Lines {
             return Err(SdpError::TooLong);
         }
         let mut lines = Self::none();
-        // Room for all of it, so that no key is left behind where it did not fit.
-        lines.text = String::with_capacity(body.len() + body.len() / 4 + 64);
+        // Room for all of it, even if each of the shortest lines gets a CR: no key is left behind
+        // where it did not fit.
+        lines.text = String::with_capacity(body.len() / 3 * 4 + 64);
         let mut body = decoded(body);
         let read = lines.take(&body, limits);
         if let Cow::Owned(copy) = &mut body {
@@ -296,6 +298,13 @@ impl Lines {
     /// The names of the session's attributes that have none of their own here.
     pub(crate) fn others_of_session(&self) -> impl Iterator<Item = &str> {
         self.others(self.own())
+    }
+}
+
+impl fmt::Debug for Lines {
+    // Keys are in the text, so that it does not show.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lines({} octets)", self.text.len())
     }
 }
 

@@ -3,9 +3,9 @@
 //!
 //! Descriptions are read in one pass and kept as text (`grammar`). On that stands what a gateway
 //! decides: which media description is carried, which formats, which key, which direction, and what
-//! a peer is told when nothing fits. Nothing of one leg's description reaches the other: [`offer_for`] and
-//! [`answer_for`] take the *meaning* of what the other leg said (formats, direction, packet time)
-//! and write it anew under our own origin, address and key.
+//! a peer is told when nothing fits. Nothing of one leg's description reaches the other:
+//! [`offer_for`] and [`answer_for`] take the *meaning* of what the other leg said (formats,
+//! direction, packet time) and write it anew under our own origin, address and key.
 //!
 //! ```text
 //! leg A                         this crate                          leg B

@@ -24,20 +24,29 @@ pub(crate) struct Content<'a> {
     pub(crate) cryptos: &'a [LocalCrypto],
 }
 
-/// Octets of a usual description of ours, of a format, of a key, and of a line that is refused.
-const USUAL: usize = 160;
+/// Octets at most of a description without its formats, keys and refused lines, of each of these
+/// without its texts, and of a key.
+const BARE: usize = 384;
 const FORMAT: usize = 64;
-const KEY: usize = 128;
-const REFUSED: usize = 32;
+const REFUSED: usize = 16;
+const KEY: usize = 160;
+
+/// Octets that a description can take: no key is left behind where there was no room.
+fn room(refused: &[RefusedMedia], content: &Content<'_>) -> usize {
+    let format = |format: &Format| {
+        let fmtp = format.fmtp.as_ref().map_or(0, |fmtp| fmtp.len());
+        FORMAT + format.encoding.len() + fmtp
+    };
+    let line = |line: &RefusedMedia| REFUSED + line.media.len() + line.proto.len() + line.fmt.len();
+    let formats: usize = content.formats.iter().map(format).sum();
+    let refused: usize = refused.iter().map(line).sum();
+    BARE + formats + refused + content.cryptos.len() * KEY
+}
 
 /// Writes a description and accounts for it in `local.origin`.
 pub(crate) fn write(local: &mut LocalMedia, content: &Content<'_>) -> SessionDescription {
     let refused = &local.layout.refused;
-    let others = refused.iter().map(|line| line.fmt.len() + REFUSED);
-    let keys = content.cryptos.len() * KEY;
-    // Room for all of it, so that no key is left behind where it did not fit.
-    let room = USUAL + content.formats.len() * FORMAT + keys + others.sum::<usize>();
-    let mut text = Vec::with_capacity(room);
+    let mut text = Vec::with_capacity(room(refused, content));
     let before = put_session(&mut text, local, content);
     let position = local.layout.audio.min(refused.len());
     for line in &refused[..position] {
@@ -145,4 +154,52 @@ fn fingerprint(text: &[u8]) -> u64 {
     text.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{MasterKey, Suite};
+
+    #[test]
+    fn there_is_room_for_the_longest() {
+        let suites = Suite::ALL.iter();
+        let keys = suites.map(|suite| MasterKey::draw(*suite, |key| key.fill(0xff)));
+        let cryptos = LocalCrypto::numbered(keys);
+        let addr = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65534";
+        let mut local = LocalMedia::secure(addr.parse().unwrap(), u64::MAX, cryptos.clone());
+        local.origin.version = u64::MAX;
+        local.rtcp_port = 65533;
+        let long = "x".repeat(300);
+        local.layout.refused = vec![
+            RefusedMedia {
+                media: long.clone(),
+                proto: long.clone(),
+                fmt: long.clone(),
+            };
+            3
+        ];
+        let format = Format {
+            pt: 127,
+            encoding: long.as_str().into(),
+            clock: u32::MAX,
+            channels: u8::MAX,
+            fmtp: Some(long.as_str().into()),
+        };
+        for formats in [&[][..], &vec![format; 9]] {
+            let content = Content {
+                profile: Profile::Savpf,
+                formats,
+                direction: Direction::SendRecv,
+                null_address: false,
+                ptime: Some(u16::MAX),
+                maxptime: Some(u16::MAX),
+                rtcp_mux: true,
+                cryptos: &cryptos,
+            };
+            let room = room(&local.layout.refused, &content);
+            let written = write(&mut local, &content).to_bytes().len();
+            assert!(written <= room, "{written} of {room}");
+        }
+    }
 }

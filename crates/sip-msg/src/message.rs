@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::text::Digits;
 use crate::{HeaderName, Headers, Method, NameAddr, StatusCode, Uri};
 
 /// A request, RFC 3261 §7.1.
@@ -304,18 +305,7 @@ fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {
 }
 
 fn put_number(out: &mut Vec<u8>, number: usize) {
-    const DIGITS: usize = 20;
-    let mut digits = [0; DIGITS];
-    let (mut at, mut rest) = (DIGITS, number);
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789"[rest % 10];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(Digits::of(number).as_str().as_bytes());
 }
 
 /// Method and reason phrase are public fields; nothing in them may end the line.

@@ -94,16 +94,27 @@ pub(crate) fn decode(bytes: Bytes) -> Text {
     }
 }
 
-/// Appends the digits of `number`, without a detour over `fmt`.
-pub(crate) fn push_number(text: &mut String, number: u16) {
-    let mut divisor = 10_000;
-    while divisor > 1 && number < divisor {
-        divisor /= 10;
+/// A number in decimal digits, without a detour over `fmt`.
+pub(crate) struct Digits {
+    digits: [u8; 20],
+    first: usize,
+}
+
+impl Digits {
+    pub(crate) fn of(number: usize) -> Self {
+        let mut digits = [0; 20];
+        let (mut first, mut rest) = (digits.len(), number);
+        loop {
+            first -= 1;
+            digits[first] = b"0123456789"[rest % 10];
+            rest /= 10;
+            if rest == 0 {
+                return Self { digits, first };
+            }
+        }
     }
-    while divisor > 0 {
-        text.push(char::from(
-            b"0123456789"[usize::from(number / divisor % 10)],
-        ));
-        divisor /= 10;
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.digits[self.first..]).unwrap_or_default()
     }
 }

@@ -114,7 +114,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// The next messages to write, one at least and no more than `room` octets besides, or why there
+    /// The next messages to write, as many as fit into `room` octets and one at least, or why there
     /// are none any more. They stay queued until [`Outbox::written`], so that a stream that ends
     /// meanwhile still reports them. Only one task may wait here.
     pub(crate) async fn next(&self, room: usize) -> Result<Vec<Outgoing>, TransportError> {

@@ -17,16 +17,16 @@ use crate::outage::Cause;
 use crate::shared::Shared;
 use crate::shed;
 
+mod writer;
+
+use writer::write;
+
 /// Keep-alive of RFC 5626 §4.4.1, and its answer.
-const PING: Bytes = Bytes::from_static(b"\r\n\r\n");
+pub(super) const PING: Bytes = Bytes::from_static(b"\r\n\r\n");
 const PONG: Bytes = Bytes::from_static(b"\r\n");
 
 /// How much is read at once.
 const READ_BYTES: usize = 4096;
-
-/// Octets of messages that are written at once: what one TLS record holds (RFC 8446 §5.1). A system
-/// call and a record cost more than what is in them.
-const AT_ONCE: usize = 1 << 14;
 
 /// How long the core may take to answer what ends a stream.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
@@ -377,7 +377,7 @@ impl Reader<'_> {
     }
 }
 
-async fn expiry(clock: Option<(Instant, CloseReason)>) -> CloseReason {
+pub(super) async fn expiry(clock: Option<(Instant, CloseReason)>) -> CloseReason {
     match clock {
         Some((at, reason)) => {
             sleep_until(at).await;
@@ -394,50 +394,6 @@ async fn evicted(place: Option<&Place>) -> CloseReason {
             CloseReason::Evicted
         }
         None => std::future::pending().await,
-    }
-}
-
-async fn write<W: AsyncWrite + Unpin>(
-    shared: &Shared,
-    flow: &Stream,
-    io: &mut W,
-    keep_alive: Option<Duration>,
-) -> CloseReason {
-    let mut last = Instant::now();
-    loop {
-        let ping_at = keep_alive.map(|pause| (last + pause, CloseReason::Idle));
-        let next = tokio::select! {
-            next = flow.outbox.next(AT_ONCE) => next,
-            _ = expiry(ping_at) => {
-                shared.tally.add(Counter::PingsOut);
-                let _ = flow.outbox.push(None, PING);
-                continue;
-            }
-        };
-        let Ok(messages) = next else {
-            return CloseReason::Stalled;
-        };
-        let octets = match messages.as_slice() {
-            [message] => message.bytes.clone(),
-            several => {
-                let several = several.iter().map(|message| &*message.bytes);
-                several.collect::<Vec<_>>().concat().into()
-            }
-        };
-        let written = timeout(shared.limits.stall, async {
-            io.write_all(&octets).await?;
-            io.flush().await
-        });
-        match written.await {
-            Ok(Ok(())) => flow.outbox.written(messages.len()),
-            Ok(Err(_)) => return CloseReason::Broken,
-            Err(_) => return CloseReason::Stalled,
-        }
-        for message in messages.iter().filter(|message| message.id.is_some()) {
-            shared.tally.add(Counter::MessagesOut);
-            flow.passed(&message.bytes);
-        }
-        last = Instant::now();
     }
 }
 

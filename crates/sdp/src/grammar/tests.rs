@@ -190,3 +190,11 @@ fn an_error_names_the_line_of_the_body() {
     let refused = Err(SdpError::Grammar { line: 4, rule });
     assert_eq!(read("v=0\n\nb=\nm=audio x RTP/AVP 0\n"), refused);
 }
+
+#[test]
+fn keys_do_not_show() {
+    let body = b"v=0\nm=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET\n";
+    let lines = Lines::read(body, &Limits::default()).unwrap();
+    let media = lines.media(0);
+    assert!(!format!("{lines:?}{media:?}").contains("SECRET"));
+}

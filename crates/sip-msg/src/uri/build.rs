@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use super::{Host, MAX_URI, Parts, Scheme, Uri, offset};
 use crate::lex;
-use crate::text::push_number;
+use crate::text::Digits;
 
 /// Octets besides the parts that a URI is made of: separators, a port, a parameter.
 const ROOM: usize = 32;
@@ -78,7 +78,7 @@ impl Uri {
         let host_end = text.len();
         if let Some(port) = port {
             text.push(':');
-            push_number(&mut text, port);
+            text.push_str(Digits::of(port.into()).as_str());
         }
         let params_at = text.len();
         for (name, value) in params.iter().filter(|(name, _)| !name.is_empty()) {
@@ -128,7 +128,7 @@ impl Uri {
             push_host(text, host);
             if let Some(port) = port {
                 text.push(':');
-                push_number(text, port);
+                text.push_str(Digits::of(port.into()).as_str());
             }
             text.push_str(uri.part(uri.parts.params..uri.end()));
         })

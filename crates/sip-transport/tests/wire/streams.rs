@@ -244,7 +244,7 @@ async fn stopping_writes_what_is_queued_and_closes() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_queued_for_a_stream_goes_at_once_with_the_next_flush() {
     let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut end = End::start(config(vec![], vec![trunk(FlowPolicy::OneWay)]));

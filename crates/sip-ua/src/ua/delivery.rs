@@ -290,15 +290,19 @@ fn via(transport: TransportKind, sent_by: &SentBy, branch: &str) -> String {
     } else {
         ";rport"
     };
-    let (token, host) = (transport.via_token(), &*sent_by.host);
-    match sent_by.port {
-        None => ["SIP/2.0/", token, " ", host, ";branch=", branch, rport].concat(),
-        Some(port) => {
-            let port = port.to_string();
-            let to_port = ["SIP/2.0/", token, " ", host, ":", &port];
-            [&to_port.concat(), ";branch=", branch, rport].concat()
-        }
-    }
+    let port = sent_by.port.map(|port| [":", &port.to_string()].concat());
+    let (token, port) = (transport.via_token(), port.unwrap_or_default());
+    let parts = [
+        "SIP/2.0/",
+        token,
+        " ",
+        &sent_by.host,
+        &port,
+        ";branch=",
+        branch,
+        rport,
+    ];
+    parts.concat()
 }
 
 /// `request` as it goes to `hop`, and its Via.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const WORTH: f64 = 80.0;
 /// The longest turn under load: what a message waits at most before it is read. A call is five
 /// messages one after the other, and nobody hears a twentieth of a second; twice as long would save
-/// half as much again, and be noticed.
+/// half as much again, with timers up to 20 ms late.
 const LONGEST: Duration = Duration::from_millis(10);
 /// The shortest: the kernel's buffers would hold more, its memory caches would not.
 const LEAST: Duration = Duration::from_micros(500);
