@@ -20,7 +20,6 @@ mod session;
 mod transfer;
 mod trunks;
 
-use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use media_relay::{LatchPolicy, ShardId};
 use sip_msg::wire::{ListenerId, TrunkName};
-use sip_msg::{HeaderName, Method, TransportKind, Uri};
+use sip_msg::{Method, TransportKind, Uri};
 
 use self::derived::Derived;
 use crate::bans::BanPolicy;
@@ -418,27 +417,6 @@ impl TrunkProfile {
         Uri::sip_with(user, &self.advertised.host, Some(port), &transport)
     }
 
-    /// Value of the `Allow` header field. REFER is there if transfers are taken, REGISTER if
-    /// the trunk may register here.
-    #[must_use]
-    pub fn allow_value(&self) -> String {
-        let others = self.allow_methods.iter().filter(|m| **m != Method::Refer);
-        let refer = self.transfer.refer.then_some(&Method::Refer);
-        let register = self.registrar.is_some().then_some(&Method::Register);
-        let methods = others.chain(refer).chain(register);
-        headers::listed(methods.map(Method::as_str))
-    }
-
-    /// Value of the `Supported` header field; `None` when there is nothing to say.
-    #[must_use]
-    pub fn supported_value(&self) -> Option<String> {
-        let replaces = self.transfer.replaces.then_some(OPTION_REPLACES);
-        let others = self.supported.iter().map(|tag| &**tag);
-        let reliable = (self.early.reliable != Reliable::Never).then_some(OPTION_100REL);
-        let tags = headers::listed(replaces.into_iter().chain(others).chain(reliable));
-        (!tags.is_empty()).then_some(tags)
-    }
-
     /// Whether the extension of that option tag is done on this trunk (RFC 3261 §8.2.2.3).
     #[must_use]
     pub fn supports(&self, tag: &str) -> bool {
@@ -448,36 +426,6 @@ impl TrunkProfile {
             || self.early.reliable != Reliable::Never && done(OPTION_100REL)
             || self.transfer.replaces && done(OPTION_REPLACES)
             || self.transfer.refer && done(OPTION_NOREFERSUB)
-    }
-
-    /// `Allow`, `Supported` and `X-MS-SBC`: what every request and response of ours that opens or
-    /// confirms a dialog, and every answer to OPTIONS, carries.
-    #[must_use]
-    pub fn capability_headers(&self, software: &str) -> Vec<(HeaderName, Cow<'_, str>)> {
-        let (allow, supported) = match self.derived.parts() {
-            Some(known) => (
-                Cow::from(&known.allow),
-                known.supported.as_ref().map(Cow::from),
-            ),
-            None => (
-                Cow::from(self.allow_value()),
-                self.supported_value().map(Cow::from),
-            ),
-        };
-        let x_ms_sbc = self.x_ms_sbc.then(|| x_ms_sbc_value(software).into());
-        let mut headers = Vec::with_capacity(3);
-        headers.push((HeaderName::Allow, allow));
-        headers.extend(supported.map(|value| (HeaderName::Supported, value)));
-        headers.extend(x_ms_sbc.map(|value| (HeaderName::XMsSbc, value)));
-        headers
-    }
-
-    /// The SDP policy towards the trunk.
-    pub(crate) fn sdp_policy(&self) -> Cow<'_, sdp::Policy> {
-        match self.derived.parts() {
-            Some(known) => Cow::Borrowed(&known.policy),
-            None => Cow::Owned(crate::leg::policy(self)),
-        }
     }
 
     /// Whether `host` is one by which the trunk knows this gateway.
@@ -500,11 +448,6 @@ const OPTION_REPLACES: &str = "replaces";
 const OPTION_NOREFERSUB: &str = "norefersub";
 /// The option tag of reliable provisional responses (RFC 3262 §8.1).
 pub(crate) const OPTION_100REL: &str = "100rel";
-
-/// `<Vendor>/<Product>/<Version>` from a `Product/Version` software name.
-fn x_ms_sbc_value(software: &str) -> String {
-    format!("Trunkline/{software}")
-}
 
 #[cfg(test)]
 mod tests;

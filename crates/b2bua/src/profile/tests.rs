@@ -1,4 +1,6 @@
 use super::*;
+use sip_msg::HeaderName;
+
 use crate::limits::GateLimits;
 
 fn advertised() -> Advertised {
