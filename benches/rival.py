@@ -29,11 +29,17 @@ def say(*words):
     print(*words, file=sys.stderr, flush=True)
 
 
-def install(program, *packages):
+def installed(package):
+    command = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    return subprocess.run(command, capture_output=True, text=True).stdout == "installed"
+
+
+def install(packages):
     """Has Debian install what is not there."""
-    if shutil.which(program):
+    missing = [package for package in packages if not installed(package)]
+    if not missing:
         return
-    say(f"installing {' '.join(packages)} …")
+    say(f"installing {' '.join(missing)} …")
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     quiet = {"stdout": subprocess.DEVNULL, "env": env, "check": True}
     # A policy of 101 keeps the packages from starting their services (invoke-rc.d).
@@ -44,13 +50,13 @@ def install(program, *packages):
         policy.chmod(0o755)
     try:
         subprocess.run(["apt-get", "update", "-qq"], timeout=300, **quiet)
-        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
         subprocess.run(command, timeout=900, **quiet)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        sys.exit(f"{' '.join(missing)} could not be installed: {error}")
     finally:
         if ours:
             policy.unlink()
-    if not shutil.which(program):
-        sys.exit(f"{program} is not in {' '.join(packages)}")
 
 
 def trunkline():
@@ -63,12 +69,14 @@ def trunkline():
     return str(ROOT / "target/install/trunkline")
 
 
-def own_network():
+def own_network(*packages):
     """Starts this script again in a network namespace of its own, where loopback alone is, and
-    where packets may carry loopback addresses on any path (route_localnet)."""
+    where packets may carry loopback addresses on any path (route_localnet); before that, while
+    there is a network, has Debian install what the script runs."""
     if os.environ.get("RIVAL_NAMESPACE") != "1":
         if os.geteuid() != 0:
             sys.exit("this needs root: for a network namespace, priorities and steered packets")
+        install(packages)
         trunkline_bin = trunkline()
         env = dict(os.environ, RIVAL_NAMESPACE="1", TRUNKLINE_BIN=trunkline_bin)
         script = os.path.abspath(sys.argv[0])

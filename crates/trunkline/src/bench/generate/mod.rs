@@ -2,13 +2,14 @@
 //! back.
 //!
 //! One thread that never waits, one socket for all A legs and one for all B legs. Packets of a
-//! flow are as far apart as in a call; the flows are spread over that time evenly. What comes back
-//! is known by the port it comes from, counted by its sequence number, and every n-th packet is
-//! authenticated and compared whole, by webrtc-srtp where it is SRTP.
+//! flow are as far apart as in a call; the flows, two of each call, are spread over that time
+//! evenly. What comes back is known by the port it comes from, counted by its sequence number, and
+//! every n-th packet is authenticated and compared whole, by webrtc-srtp where it is SRTP.
 
 mod flows;
 mod packet;
 mod run;
+mod schedule;
 mod side;
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::flows::{Flows, Heard};
+use super::schedule::Schedule;
 use super::side::Side;
 use crate::bench::histogram::Histogram;
 use crate::bench::machine::Reading;
@@ -14,8 +15,6 @@ use crate::bench::wire::{Ends, Measured, Order, Plan};
 
 /// Packets a second of one flow: 20 ms of sound each.
 const PACE: f64 = 50.0;
-/// Packets of one moment are sent together; moments are so far apart.
-const SLOT: Duration = Duration::from_micros(100);
 /// Rounds of which it is known when they were sent.
 const KEPT: usize = 256;
 /// How long after the last packet its return is awaited.
@@ -34,11 +33,10 @@ pub(super) struct Generator {
 struct Run<'a> {
     order: &'a Order,
     period: Duration,
-    slots: usize,
+    schedule: Schedule,
     counted: Range<u64>,
     /// When each slot of each of the last rounds was sent, in ns from `began`.
     sent_at: Vec<u64>,
-    slot_of: Vec<u32>,
     began: Instant,
     delays: Histogram,
     measured: Measured,
@@ -89,7 +87,7 @@ impl Generator {
                 readings = Some(Reading::take(&order.pids, order.core)?);
             }
             let due = run.period.mul_f64((self.round - first) as f64);
-            for slot in 0..run.slots {
+            for slot in 0..run.schedule.slots() {
                 self.slot(&mut run, slot, due)?;
             }
             self.round += 1;
@@ -112,7 +110,8 @@ impl Generator {
 
     /// Waits until a slot is due, receiving, and sends it.
     fn slot(&mut self, run: &mut Run<'_>, slot: usize, due: Duration) -> Result<()> {
-        let due = due + run.period.mul_f64(slot as f64 / run.slots as f64);
+        let slots = run.schedule.slots();
+        let due = due + run.period.mul_f64(slot as f64 / slots as f64);
         loop {
             self.receive(run)?;
             let now = run.began.elapsed();
@@ -123,25 +122,25 @@ impl Generator {
                 break;
             }
         }
-        let calls = run.calls_of(slot, self.calls);
-        let at = self.round as usize % KEPT * run.slots + slot;
+        let at = self.round as usize % KEPT * slots + slot;
         run.sent_at[at] = run.began.elapsed().as_nanos() as u64;
-        for side in &mut self.sides {
-            side.send(calls.clone(), run.order.plant)?;
-        }
-        if run.counted.contains(&self.round) {
-            run.measured.sent += 2 * calls.len() as u64;
+        for (number, side) in self.sides.iter_mut().enumerate() {
+            let calls = run.schedule.calls(number, slot);
+            if run.counted.contains(&self.round) {
+                run.measured.sent += calls.len() as u64;
+            }
+            side.send(calls, run.order.plant)?;
         }
         Ok(())
     }
 
     /// Takes one batch of each side.
     fn receive(&mut self, run: &mut Run<'_>) -> Result<()> {
-        for (side, flows) in self.sides.iter_mut().zip(&mut self.heard) {
-            let round = self.round;
+        let round = self.round;
+        for (number, (side, flows)) in self.sides.iter_mut().zip(&mut self.heard).enumerate() {
             side.receive(|source, datagram| {
                 let heard = flows.hear(source, datagram)?;
-                run.take(round, heard);
+                run.take(round, 1 - number, heard);
                 Ok(())
             })?;
         }
@@ -154,16 +153,15 @@ impl<'a> Run<'a> {
         let flows = 2.0 * calls as f64;
         let asked = order.rate.unwrap_or(PACE * flows);
         let period = Duration::from_secs_f64(flows / asked);
-        let slots = (period.as_nanos() / SLOT.as_nanos()).clamp(1, calls as u128) as usize;
+        let schedule = Schedule::new(calls, period);
         let rounds = |seconds: f64| (seconds / period.as_secs_f64()).ceil().max(1.0) as u64;
         let warm = round + rounds(order.warm);
-        let mut run = Self {
+        Self {
             order,
             period,
-            slots,
+            schedule,
             counted: warm..warm + rounds(order.seconds),
-            sent_at: vec![0; KEPT * slots],
-            slot_of: vec![0; calls],
+            sent_at: vec![0; KEPT * schedule.slots()],
             began: Instant::now(),
             delays: Histogram::new(),
             measured: Measured {
@@ -171,26 +169,18 @@ impl<'a> Run<'a> {
                 ..Measured::default()
             },
             late: Duration::ZERO,
-        };
-        for slot in 0..slots {
-            let calls = run.calls_of(slot, calls);
-            run.slot_of[calls].fill(slot as u32);
         }
-        run
     }
 
-    fn calls_of(&self, slot: usize, calls: usize) -> Range<usize> {
-        calls * slot / self.slots..calls * (slot + 1) / self.slots
-    }
-
-    /// Counts what was heard while `now` was the round being sent.
-    fn take(&mut self, now: u64, heard: Heard) {
+    /// Counts what was heard of a side while `now` was the round being sent.
+    fn take(&mut self, now: u64, sender: usize, heard: Heard) {
         match heard {
             Heard::Packet { call, round } if self.counted.contains(&round) => {
                 self.measured.received += 1;
                 // Beyond what is kept it is not known when it was sent, only that it was long ago.
                 let sent = if now < round + KEPT as u64 {
-                    self.sent_at[round as usize % KEPT * self.slots + self.slot_of[call] as usize]
+                    let slot = self.schedule.slot(sender, call);
+                    self.sent_at[round as usize % KEPT * self.schedule.slots() + slot]
                 } else {
                     0
                 };
