@@ -243,26 +243,3 @@ async fn stopping_writes_what_is_queued_and_closes() {
         drop(incoming);
     }
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_queued_for_a_stream_goes_at_once_with_the_next_flush() {
-    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut end = End::start(config(vec![], vec![trunk(FlowPolicy::OneWay)]));
-    let to = to_hop(Tcp, peer.local_addr().unwrap(), "peer.example");
-    let first = options("first");
-    end.send(to.clone(), first.clone());
-    let (mut tcp, _) = timeout(PATIENCE, peer.accept()).await.unwrap().unwrap();
-    let mut read = vec![0; first.len()];
-    let reading = tcp.read_exact(&mut read);
-    timeout(PATIENCE, reading).await.unwrap().unwrap();
-
-    let others: Vec<_> = ["one", "two", "three"].map(options).to_vec();
-    for message in &others {
-        end.queue(to.clone(), message.clone());
-    }
-    end.transport.flush();
-    let mut read = vec![0; 4096];
-    let reading = tcp.read(&mut read);
-    let length = timeout(PATIENCE, reading).await.unwrap().unwrap();
-    assert_eq!(read[..length], *others.concat().as_bytes(), "in one piece");
-}

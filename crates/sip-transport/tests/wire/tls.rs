@@ -1,6 +1,8 @@
 //! Mutual TLS: who is accepted, what is shown, and what is counted.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -10,7 +12,7 @@ use sip_transport::{
     ClientAuthentication, Counter, Identities, Identity, TlsClientSettings, TlsServerSettings,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::authority::{Authority, ClientAuth, EmailProtection, Leaf, ServerAuth};
@@ -279,6 +281,56 @@ async fn a_connection_for_one_name_is_not_used_for_another() {
     }
     assert_ne!(flows[0], flows[1]);
     assert_eq!(flows[0], flows[2]);
+}
+
+/// Carries one connection to `server` and back; the TLS records that its client has sent.
+async fn counting_relay(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    const HEADER: usize = 5;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let records = Arc::new(AtomicUsize::new(0));
+    let counted = records.clone();
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let (mut from_client, mut to_client) = client.into_split();
+        let server = TcpStream::connect(server).await.unwrap();
+        let (mut from_server, mut to_server) = server.into_split();
+        tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let mut record = vec![0; HEADER];
+        while from_client.read_exact(&mut record[..HEADER]).await.is_ok() {
+            let length = usize::from(u16::from_be_bytes([record[3], record[4]]));
+            record.resize(HEADER + length, 0);
+            let body = &mut record[HEADER..];
+            from_client.read_exact(body).await.unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+            to_server.write_all(&record).await.unwrap();
+        }
+    });
+    (address, records)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_queued_goes_with_the_next_flush_in_one_record() {
+    let authority = Authority::new();
+    let settings = server(vec![authority.identity(OURS)], authority.roots());
+    let mut server = End::start(config(vec![tls_listener(settings)], vec![]));
+    let (relay, records) = counting_relay(server.address()).await;
+    let trunk = tls_trunk(Some(authority.identity(THEIRS)), authority.roots());
+    let mut client = End::start(config(vec![], vec![trunk]));
+    let to = to_hop(Tls, relay, OURS);
+    client.send(to.clone(), options("first"));
+    server.request().await;
+    let before = records.load(Ordering::Relaxed);
+
+    let calls = ["one", "two", "three"];
+    for call in calls {
+        client.queue(to.clone(), options(call));
+    }
+    client.transport.flush();
+    for call in calls {
+        assert_eq!(call_id(&server.message().await.1), call);
+    }
+    assert_eq!(records.load(Ordering::Relaxed) - before, 1);
 }
 
 #[tokio::test]
