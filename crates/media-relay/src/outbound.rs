@@ -225,7 +225,9 @@ impl Outbound {
     /// Names what a packet will be sealed with.
     pub(crate) fn foresee_sealing(&self, fetch: &mut impl Fetch) {
         if let Some(secure) = &self.srtp {
-            fetch.fetch(&**secure);
+            let (key, stream) = secure.0.hot();
+            fetch.fetch(key);
+            fetch.fetch(stream);
         }
     }
 

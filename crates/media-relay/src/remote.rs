@@ -103,7 +103,9 @@ impl Remote {
     /// Names what a packet will be opened with.
     pub(crate) fn foresee_opening(&self, fetch: &mut impl Fetch) {
         if let Some(srtp) = &self.srtp {
-            fetch.fetch(&**srtp);
+            let (key, stream) = srtp.hot();
+            fetch.fetch(key);
+            fetch.fetch(stream);
         }
     }
 

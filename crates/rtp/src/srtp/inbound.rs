@@ -3,8 +3,8 @@
 use super::parts::Parts;
 use super::streams::Stream;
 use super::{
-    ENCRYPTED, LAST_RTP_INDEX, MasterKey, SessionKey, SrtpError, SrtpState, Streams, WindowError,
-    rtcp_ssrc,
+    ENCRYPTED, LAST_RTP_INDEX, MasterKey, SessionKey, SrtpError, SrtpState, Streams, Suite,
+    WindowError, rtcp_ssrc,
 };
 use crate::{ExtendedSequence, Header};
 
@@ -25,13 +25,14 @@ pub struct Unprotected {
 /// further SSRC is refused rather than the oldest forgotten, for a forgotten stream could be
 /// replayed.
 #[derive(Clone)]
+#[repr(C)] // what each packet asks for side by side
 pub struct SrtpInbound {
-    master: MasterKey,
-    mki_len: u8,
     rtp_key: SessionKey,
-    rtcp_key: SessionKey,
+    suite: Suite,
+    mki_len: u8,
     rtp: Streams,
     rtcp: Streams,
+    master: MasterKey,
 }
 
 impl SrtpInbound {
@@ -49,11 +50,11 @@ impl SrtpInbound {
     /// (RFC 3711 §3.1), which are skipped and not compared.
     pub fn new(key: &MasterKey, mki_len: u8) -> Self {
         Self {
-            master: key.clone(),
-            mki_len,
             rtp_key: SessionKey::rtp(key),
-            rtcp_key: SessionKey::rtcp(key),
+            suite: key.suite(),
+            mki_len,
             rtp: Streams::new(Self::MAX_STREAMS as u8),
+            master: key.clone(),
             rtcp: Streams::new(Self::MAX_STREAMS as u8),
         }
     }
@@ -77,6 +78,12 @@ impl SrtpInbound {
         }
     }
 
+    /// What is read for each RTP packet, for who would have it fetched ahead: the session key and
+    /// the stream heard last.
+    pub fn hot(&self) -> (&impl Sized, &impl Sized) {
+        (&self.rtp_key, self.rtp.last())
+    }
+
     /// Whether this context was made of these parameters.
     pub fn is_keyed_by(&self, key: &MasterKey, mki_len: u8) -> bool {
         self.mki_len == mki_len && self.master == *key
@@ -94,8 +101,7 @@ impl SrtpInbound {
     /// neither the packet nor the context has changed, so that another context may try.
     pub fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<Unprotected, SrtpError> {
         let header = Header::read(packet)?;
-        let suite = self.master.suite();
-        let parts = Parts::of_rtp(suite, packet.len(), self.mki_len, header.len)?;
+        let parts = Parts::of_rtp(self.suite, packet.len(), self.mki_len, header.len)?;
         let known = self.rtp.find(header.ssrc);
         let crowded = known.is_none() && self.rtp.is_full();
         let (start, attempts) = Self::first_guess(known.as_ref(), &header)?;
@@ -133,7 +139,7 @@ impl SrtpInbound {
     /// error changes nothing.
     pub fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<Unprotected, SrtpError> {
         let ssrc = rtcp_ssrc(packet)?;
-        let parts = Parts::of_rtcp(self.master.suite(), packet.len(), self.mki_len)?;
+        let parts = Parts::of_rtcp(self.suite, packet.len(), self.mki_len)?;
         let word = packet[parts.word..]
             .first_chunk()
             .expect("the index lies within the packet");
@@ -142,10 +148,8 @@ impl SrtpInbound {
         let known = self.rtcp.find(ssrc);
         known.map_or(Ok(()), |stream| stream.check(index))?;
         let crowded = known.is_none() && self.rtcp.is_full();
-        if !self
-            .rtcp_key
-            .open_rtcp(packet, &parts, (ssrc, word), !crowded)
-        {
+        let key = SessionKey::rtcp(&self.master);
+        if !key.open_rtcp(packet, &parts, (ssrc, word), !crowded) {
             return Err(SrtpError::BadTag);
         }
         if crowded {

@@ -3,7 +3,8 @@
 //!
 //! One [`SrtpInbound`] and one [`SrtpOutbound`] hold the session keys of a direction and, for each
 //! SSRC, a packet index and a replay list, which for SSRCs that have not been heard for long is cut
-//! to its end. Both are made once and allocate nothing afterwards.
+//! to its end. Both are made once and allocate nothing for an RTP packet. The session key of RTCP,
+//! which comes once in seconds, is derived when a packet does.
 //!
 //! # The discipline of indexes
 //!

@@ -2,7 +2,7 @@
 
 use super::{
     ENCRYPTED, LAST_RTCP_INDEX, LAST_RTP_INDEX, MasterKey, RTCP_INDEX_LEN, SessionKey, SrtpError,
-    SrtpState, StreamState, Streams, WindowError, rtcp_ssrc,
+    SrtpState, StreamState, Streams, Suite, WindowError, rtcp_ssrc,
 };
 use crate::{ExtendedSequence, Header};
 
@@ -10,11 +10,12 @@ use crate::{ExtendedSequence, Header};
 ///
 /// Takes [`SrtpOutbound::MAX_STREAMS`] SSRCs and refuses to use any index twice.
 #[derive(Clone)]
+#[repr(C)] // what each packet asks for side by side
 pub struct SrtpOutbound {
-    master: MasterKey,
     rtp_key: SessionKey,
-    rtcp_key: SessionKey,
+    suite: Suite,
     rtp: Streams,
+    master: MasterKey,
     /// The SRTCP index of the next packet. One count for all SSRCs: simple, and never used twice.
     next_rtcp: u32,
 }
@@ -26,10 +27,10 @@ impl SrtpOutbound {
     /// A context under which nothing was sent yet.
     pub fn new(key: &MasterKey) -> Self {
         Self {
-            master: key.clone(),
             rtp_key: SessionKey::rtp(key),
-            rtcp_key: SessionKey::rtcp(key),
+            suite: key.suite(),
             rtp: Streams::new(Self::MAX_STREAMS as u8),
+            master: key.clone(),
             next_rtcp: 0,
         }
     }
@@ -62,6 +63,12 @@ impl SrtpOutbound {
             rtp: self.rtp.export(),
             rtcp: rtcp.into_iter().collect(),
         }
+    }
+
+    /// What is read for each RTP packet, for who would have it fetched ahead: the session key and
+    /// the stream sent last.
+    pub fn hot(&self) -> (&impl Sized, &impl Sized) {
+        (&self.rtp_key, self.rtp.last())
     }
 
     /// Whether this context was made of these parameters.
@@ -99,7 +106,7 @@ impl SrtpOutbound {
         len: usize,
         index: u64,
     ) -> Result<usize, SrtpError> {
-        let tag_len = self.master.suite().rtp_tag_len();
+        let tag_len = self.suite.rtp_tag_len();
         let total = len.checked_add(tag_len).filter(|total| *total <= buf.len());
         let total = total.ok_or(SrtpError::NoRoom)?;
         let header = Header::read(&buf[..len])?;
@@ -130,7 +137,7 @@ impl SrtpOutbound {
     /// Turns the RTCP packet in the first `len` octets of `buf` into SRTCP under the next index and
     /// returns its length (§3.4). On an error nothing has changed.
     pub fn protect_rtcp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let tag_len = self.master.suite().rtcp_tag_len();
+        let tag_len = self.suite.rtcp_tag_len();
         let total = len
             .checked_add(RTCP_INDEX_LEN + tag_len)
             .filter(|total| *total <= buf.len());
@@ -141,7 +148,8 @@ impl SrtpOutbound {
             return Err(SrtpError::KeyExhausted);
         }
         self.next_rtcp += 1;
-        self.rtcp_key.seal_rtcp(&mut buf[..total], len, ssrc, index);
+        let key = SessionKey::rtcp(&self.master);
+        key.seal_rtcp(&mut buf[..total], len, ssrc, index);
         Ok(total)
     }
 }

@@ -26,12 +26,13 @@ struct End {
 /// every index up to the highest counts as used, so none is accepted twice, and whoever is heard
 /// again goes on from there.
 #[derive(Clone, Debug)]
+#[repr(C)] // what each packet asks for side by side
 pub(super) struct Streams {
+    filled: u8,
+    limit: u8,
     /// The first `filled` count, the one heard last first: packets come in runs of one SSRC.
     full: [Stream; Self::FULL],
-    filled: u8,
     ends: Vec<End>,
-    limit: u8,
 }
 
 impl Stream {
@@ -125,6 +126,11 @@ impl Streams {
             .map(Stream::state)
             .chain(ends)
             .collect()
+    }
+
+    /// The stream heard last.
+    pub(super) fn last(&self) -> &Stream {
+        &self.full[0]
     }
 
     fn listed(&self) -> &[Stream] {
