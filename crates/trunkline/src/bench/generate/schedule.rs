@@ -44,7 +44,7 @@ impl Schedule {
     /// How many slots later a side sends than the first: half a round, and an odd number, so that
     /// where each side has a packet for every other slot they take turns.
     fn phase(&self, side: usize) -> usize {
-        side * (self.slots / 2 | 1) % self.slots
+        side * ((self.slots / 2) | 1) % self.slots
     }
 }
 
