@@ -95,7 +95,7 @@ impl Agent {
 
     fn begin(self: &Arc<Self>, mut request: Request, link: &Arc<Link>, branch: String) -> Exchange {
         self.push_via(&mut request, link, &branch);
-        let bytes = self.transmit(Message::Request(request.clone()), link);
+        let bytes = self.manner.dress(Message::Request(request.clone()));
         let (replies, inbox) = mpsc::unbounded_channel();
         let (heard, watch) = watch::channel(Heard::Nothing);
         let key = ClientKey {
@@ -108,7 +108,9 @@ impl Agent {
             replies,
             heard,
         };
+        // Before it is sent: the answer may be there before this thread goes on.
         locked(&self.clients).insert(key.clone(), entry);
+        self.transmit_bytes(&bytes, link);
         if !link.is_open() {
             self.fail_unheard(link);
         }
