@@ -231,6 +231,7 @@ impl Party {
             recode: false,
             upkeep,
             playing: HoldMusic::None,
+            listening: false,
         }
     }
 }

@@ -40,6 +40,7 @@ impl Caller {
             recode: false,
             upkeep: self.upkeep,
             playing: HoldMusic::None,
+            listening: false,
         }
     }
 }

@@ -175,6 +175,11 @@ impl Talking {
             let refresh = upkeep::refresh(core, head.key, own);
             convey(core, head, own, across, refresh);
         }
+        // An offer of ours went out, or came to nothing.
+        let changed = |leg: &Leg| leg.listens() != leg.listening;
+        if changed(&self.a) || changed(&self.b) {
+            self.update_media(core);
+        }
         core.save(head, self);
     }
 }

@@ -235,8 +235,9 @@ impl Talking {
             let heard = across.session.intends.sends() || music != HoldMusic::None;
             let flows = Flows {
                 send: direction.sends() && heard,
-                receive: direction.receives() && across.session.intends.receives(),
+                receive: own.listens() && across.session.intends.receives(),
             };
+            own.listening = own.listens();
             let remotes = [&own.session.negotiated];
             let across = Some(&across.session.negotiated);
             let params = own.media.answered(&own.trunk, &remotes, across, flows);

@@ -191,6 +191,7 @@ impl LegValue {
             recode: false,
             upkeep: Upkeep::restored(timer, self.updates),
             playing: HoldMusic::None,
+            listening: false,
         })
     }
 }

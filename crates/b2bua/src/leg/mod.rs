@@ -40,6 +40,8 @@ pub(crate) struct Leg {
     pub(crate) upkeep: Upkeep,
     /// What the shard was last told to let the held party hear.
     pub(crate) playing: HoldMusic,
+    /// Whether the shard was last told that the party may be heard.
+    pub(crate) listening: bool,
 }
 
 impl Leg {
@@ -53,6 +55,21 @@ impl Leg {
             | Exchange::Retrying
             | Exchange::Refused { .. } => false,
         }
+    }
+
+    /// Whether the party may be heard: by what was agreed, or by an offer of ours whose answer is
+    /// still to come. What it sends may be here before its answer (RFC 3264 §5.1).
+    pub(crate) fn listens(&self) -> bool {
+        let offered = match &self.exchange {
+            Exchange::Offering { offer, .. } | Exchange::AwaitAck { offer: Some(offer) } => {
+                offer.1.direction().receives()
+            }
+            Exchange::Idle
+            | Exchange::AwaitAck { offer: None }
+            | Exchange::Retrying
+            | Exchange::Refused { .. } => false,
+        };
+        offered || self.session.negotiated.direction.receives()
     }
 
     /// Whether nothing is under way that a checkpoint could not describe.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim::{Dial, Direction, Handle, Script, Sim, World};
+use sim::{Dial, Direction, Handle, Link, Script, Sim, World};
 
 use crate::{APPLICATION, SUBSCRIBER};
 
@@ -99,6 +99,28 @@ fn microsoft_holds_and_resumes() {
         port,
         "media must not move (G-03)"
     );
+    both_hear(&mut sim, [caller, called]);
+    assert_eq!(sim.faults(), Vec::<String>::new());
+}
+
+/// RFC 3264 §5.1: who offers to hear is ready to, from then on.
+#[test]
+fn a_resumed_party_is_heard_before_its_answer_is_here() {
+    let mut slow = Link::good();
+    slow.toward_gateway.delay = Duration::from_millis(300);
+    let mut sim = World::new(28).link("carrier", slow).start();
+    let caller = sim.call("acs", SUBSCRIBER);
+    sim.run_until_quiet();
+    let called = sim.called("carrier");
+    sim.hold(caller);
+    sim.run_until_quiet();
+    sim.resume(caller);
+    sim.run_for(Duration::from_millis(50));
+    assert_eq!(sim.view(called).reinvited, 2, "{}", sim.ladder());
+    sim.talk(called, 10);
+    sim.run_for(Duration::from_millis(220));
+    assert_eq!(sim.heard(caller).numbers.len(), 10, "{}", sim.ladder());
+    sim.run_until_quiet();
     both_hear(&mut sim, [caller, called]);
     assert_eq!(sim.faults(), Vec::<String>::new());
 }

@@ -48,6 +48,7 @@ impl NewParty {
             exchange: Exchange::Idle,
             recode: false,
             playing: HoldMusic::None,
+            listening: false,
         }
     }
 }

@@ -179,6 +179,7 @@ impl Talking {
             exchange: Exchange::AwaitAck { offer: None },
             recode: false,
             playing: HoldMusic::None,
+            listening: false,
         })
     }
 }
