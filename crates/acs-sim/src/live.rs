@@ -313,6 +313,7 @@ impl Live {
             self.core.follow(&remote, self.codec);
             self.remote = remote;
         }
+        self.core.state.send_modify(|state| state.settled = true);
         if self.core.state.borrow().phase < Phase::Confirmed {
             self.confirmed();
         }

@@ -45,6 +45,12 @@ pub async fn becomes(
     Ok(())
 }
 
+/// Whether the party may talk again and the gateway knows that it agreed: before, what the other one
+/// says may not be sent to it (RFC 3264 §8).
+pub fn resumed(call: &CallState) -> bool {
+    !call.held && call.settled
+}
+
 impl Stage {
     /// A call from the carrier to [`APP`]; both ends, confirmed.
     ///

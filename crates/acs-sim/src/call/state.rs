@@ -111,6 +111,9 @@ pub struct CallState {
     pub held: bool,
     /// Re-INVITEs received.
     pub reinvites: u32,
+    /// No 2xx of this party to a re-INVITE waits for its ACK: what it agreed to, the other side
+    /// knows.
+    pub settled: bool,
     /// Session refreshes of our own that were answered.
     pub refreshes: u32,
     /// The other side's tag, once there is a dialog.
@@ -134,6 +137,7 @@ impl CallState {
             holding: false,
             held: false,
             reinvites: 0,
+            settled: true,
             refreshes: 0,
             remote_tag: None,
             cancelled: false,

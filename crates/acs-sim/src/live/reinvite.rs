@@ -151,8 +151,18 @@ impl Live {
     }
 
     pub(super) fn reinvited(&mut self, incoming: &Incoming) {
+        self.core.state.send_modify(|state| {
+            state.reinvites += 1;
+            state.settled = false;
+        });
+        self.answer_reinvite(incoming);
+        if self.unacked.is_none() {
+            self.core.state.send_modify(|state| state.settled = true);
+        }
+    }
+
+    fn answer_reinvite(&mut self, incoming: &Incoming) {
         let agent = Arc::clone(&self.core.agent);
-        self.core.state.send_modify(|state| state.reinvites += 1);
         let body = &incoming.request.body;
         let parsed = sdp::parse(body);
         let described = Described {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
 
 use super::srtp::media;
-use crate::conformance::calls::{AGENT, APP, CALLER, audio, soon, with_media};
+use crate::conformance::calls::{AGENT, APP, CALLER, audio, becomes, resumed, soon, with_media};
 use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Packet, Side};
 use crate::conformance::stage::{SOON, Stage};
 use crate::conformance::{Row, Trial, row};
@@ -228,6 +228,7 @@ async fn control(trial: Trial) -> Result<String> {
             "mux {mux}: {longest:?} without a report"
         );
         soon("resume", caller.resume()).await??;
+        becomes("resume at the carrier", called, resumed).await?;
         audio(caller, called, 10).await?;
         told.push(format!(
             "mux {mux}: {reports} reports, longest gap {longest:.1?}"

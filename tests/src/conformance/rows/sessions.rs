@@ -8,7 +8,9 @@ use acs_sim::{By, CallError, CallOptions, Ending, HoldDialect};
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::sleep;
 
-use crate::conformance::calls::{AGENT, APP, CALLER, audio, becomes, ended, line, soon, uri};
+use crate::conformance::calls::{
+    AGENT, APP, CALLER, audio, becomes, ended, line, resumed, soon, uri,
+};
 use crate::conformance::mutant::{Change, Fate, Memory, Mutant, Passing, Side};
 use crate::conformance::stage::Stage;
 use crate::conformance::{Row, Trial, row};
@@ -304,12 +306,12 @@ async fn carrier_hold(trial: Trial) -> Result<String> {
             becomes(&what, &far, |call| call.held).await?;
         }
         soon(&what, near.resume()).await?.context(what.clone())?;
-        becomes("its end", &far, |call| !call.held).await?;
+        becomes("its end", &far, resumed).await?;
         audio(&near, &far, 5).await.context(what)?;
     }
     soon("hold", near.hold(HoldDialect::Inactive)).await??;
     soon("resume without an offer", near.resume_without_offer()).await??;
-    becomes("resumed without an offer", &far, |call| !call.held).await?;
+    becomes("resumed without an offer", &far, resumed).await?;
     audio(&near, &far, 5)
         .await
         .context("resume without an offer")?;
@@ -339,7 +341,7 @@ async fn microsoft_hold(trial: Trial) -> Result<String> {
             soon("hold", app.hold(HoldDialect::Inactive)).await??;
             becomes("hold at the carrier", &phone, |call| call.held).await?;
             soon("resume", app.resume()).await??;
-            becomes("resume at the carrier", &phone, |call| !call.held).await?;
+            becomes("resume at the carrier", &phone, resumed).await?;
             audio(&app, &phone, 10).await?;
         }
         ensure!(
