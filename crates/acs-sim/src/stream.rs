@@ -109,6 +109,10 @@ pub(crate) async fn run<S>(
         tokio::select! {
             read = reader.read(&mut buffer) => {
                 let Ok(length @ 1..) = read else { break };
+                // Whoever closed the connection hears no more; what was queued before is still sent.
+                if !link.is_open() {
+                    continue;
+                }
                 deadline = Instant::now() + idle;
                 framer.push(&buffer[..length]);
                 if !deliver(&mut framer, &link, &arrived) {
