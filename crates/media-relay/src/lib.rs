@@ -54,6 +54,7 @@ pub use foresee::Fetch;
 pub use pt_map::PtMap;
 pub use quality::{Bursts, Impairment};
 pub use relay::{Arrival, MovingLeg, Relay, RelayConfig, TAILROOM, Transmit, Verdict};
+pub use slots::Slots;
 pub use source::{Source, ToneCodec};
 pub use stats::{DropReason, Dropped, LegStats};
 

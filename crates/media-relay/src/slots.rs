@@ -1,4 +1,4 @@
-//! Which leg uses a pair of ports: what is asked first of every packet.
+//! Which slot a pair of ports has, a leg's or a pair of sockets': what is asked first of every packet.
 
 use crate::PortPairId;
 
@@ -7,25 +7,36 @@ const NONE: u32 = u32::MAX;
 /// Places of the smallest table.
 const LEAST: usize = 16;
 
-/// From pairs of ports to slots of legs: open addressing in a table that is at most half full, so
-/// that a look is a multiplication and, nearly always, one line of memory.
+/// From pairs of ports to numbers below 2^32 − 1: open addressing in a table that is at most half
+/// full, so that a look is a multiplication and, nearly always, one line of memory.
 ///
 /// The pairs are numbered by us, not by peers, so nobody can make them meet.
 #[derive(Debug, Default)]
-pub(crate) struct Slots {
+pub struct Slots {
     /// Pair and slot; a power of two of them, or none.
     places: Vec<(u32, u32)>,
     used: usize,
 }
 
 impl Slots {
-    pub(crate) fn get(&self, ports: PortPairId) -> Option<u32> {
+    /// How many pairs are in it.
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// The slot of a pair.
+    pub fn get(&self, ports: PortPairId) -> Option<u32> {
         let (_, slot) = *self.places.get(self.place_of(ports.0)?)?;
         (slot != NONE).then_some(slot)
     }
 
     /// Puts a pair in that is not there.
-    pub(crate) fn insert(&mut self, ports: PortPairId, slot: u32) {
+    pub fn insert(&mut self, ports: PortPairId, slot: u32) {
         if 2 * (self.used + 1) > self.places.len() {
             self.grow();
         }
@@ -33,14 +44,20 @@ impl Slots {
         self.put(ports.0, slot);
     }
 
-    pub(crate) fn remove(&mut self, ports: PortPairId) {
-        let Some(mut hole) = self.place_of(ports.0) else {
-            return;
-        };
-        if self.places[hole].1 == NONE {
-            return;
+    /// Takes a pair out; its slot, if it was there.
+    pub fn remove(&mut self, ports: PortPairId) -> Option<u32> {
+        let hole = self.place_of(ports.0)?;
+        let (_, slot) = self.places[hole];
+        if slot == NONE {
+            return None;
         }
         self.used -= 1;
+        self.close_up(hole);
+        Some(slot)
+    }
+
+    /// Frees a place.
+    fn close_up(&mut self, mut hole: usize) {
         // Whoever had to step past this place moves up, or it would no longer be found.
         let mut next = hole;
         loop {
@@ -121,13 +138,13 @@ mod tests {
             for (at, (number, shard, insert)) in (0u32..).zip(steps) {
                 let pair = PortPairId(shard << 24 | number);
                 if !insert {
-                    slots.remove(pair);
-                    model.remove(&pair);
+                    prop_assert_eq!(slots.remove(pair), model.remove(&pair));
                 } else if let Entry::Vacant(entry) = model.entry(pair) {
                     slots.insert(pair, at);
                     entry.insert(at);
                 }
                 prop_assert!(2 * model.len() <= slots.places.len());
+                prop_assert_eq!(slots.len(), model.len());
                 for pair in (0..3).flat_map(|shard| (0..40).map(move |n| PortPairId(shard << 24 | n))) {
                     prop_assert_eq!(slots.get(pair), model.get(&pair).copied());
                 }

@@ -5,13 +5,11 @@
 //! settled, and the kernel gives it what comes from the peer and gives the port's own socket the
 //! rest. Strangers are counted and a peer that moves is heard as before.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use media_relay::{Arrival, Fetch, PortPair, PortPairId, ShardId};
+use media_relay::{Arrival, Fetch, PortPair, PortPairId, ShardId, Slots};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
@@ -183,27 +181,6 @@ fn open(local: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Pairs have numbers of our own making: what hashes them need not withstand anybody.
-#[derive(Default)]
-pub(crate) struct OwnNumbers(u64);
-
-impl Hasher for OwnNumbers {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.write_u32((*octet).into());
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 32;
-    }
-}
-
 /// The pairs of a shard, each in a slot that stays its own while it is here.
 pub(crate) struct Pairs {
     shard: ShardId,
@@ -213,7 +190,7 @@ pub(crate) struct Pairs {
     /// The numbers of the pairs, close together.
     ids: Vec<PortPairId>,
     free: Vec<u32>,
-    by_id: HashMap<PortPairId, u32, BuildHasherDefault<OwnNumbers>>,
+    by_id: Slots,
     /// Pairs bound so far: the number of the next one.
     numbers: u32,
 }
@@ -228,7 +205,7 @@ impl Pairs {
             slots: Vec::new(),
             ids: Vec::new(),
             free: Vec::new(),
-            by_id: HashMap::default(),
+            by_id: Slots::default(),
             numbers: 0,
         }
     }
@@ -238,7 +215,7 @@ impl Pairs {
     }
 
     pub(crate) fn slot(&self, ports: PortPairId) -> Option<u32> {
-        self.by_id.get(&ports).copied()
+        self.by_id.get(ports)
     }
 
     /// The number of the pair that is, or was last, in a slot.
@@ -334,7 +311,7 @@ impl Pairs {
 
     /// Takes a pair out.
     pub(crate) fn remove(&mut self, ports: PortPairId) -> Option<(u32, Pair)> {
-        let slot = self.by_id.remove(&ports)?;
+        let slot = self.by_id.remove(ports)?;
         let pair = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
         Some((slot, pair))

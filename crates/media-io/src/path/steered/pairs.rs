@@ -1,17 +1,14 @@
 //! The pairs of ports of a shard whose datagrams are steered to it.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use media_relay::{Fetch, PortPair, PortPairId, ShardId};
+use media_relay::{Fetch, PortPair, PortPairId, ShardId, Slots};
 
 use super::Common;
 use super::reserve::Hold;
 use crate::MediaIoConfig;
 use crate::link::next_hop::HopId;
-use crate::path::pairs::OwnNumbers;
 use crate::ports::Range;
 use crate::sys::steer::Port;
 
@@ -130,7 +127,7 @@ pub(super) struct Pairs {
     /// The numbers of the pairs, close together.
     ids: Vec<PortPairId>,
     free: Vec<u32>,
-    by_id: HashMap<PortPairId, u32, BuildHasherDefault<OwnNumbers>>,
+    by_id: Slots,
     /// Pairs bound so far: the number of the next one.
     numbers: u32,
     /// Where the survey goes on.
@@ -161,7 +158,7 @@ impl Pairs {
             slots: Vec::new(),
             ids: Vec::new(),
             free: Vec::new(),
-            by_id: HashMap::default(),
+            by_id: Slots::default(),
             numbers: 0,
             surveyed: 0,
         }
@@ -172,7 +169,7 @@ impl Pairs {
     }
 
     pub(super) fn slot(&self, ports: PortPairId) -> Option<u32> {
-        self.by_id.get(&ports).copied()
+        self.by_id.get(ports)
     }
 
     pub(super) fn get(&mut self, slot: u32) -> Option<&mut Pair> {
@@ -275,7 +272,7 @@ impl Pairs {
     }
 
     pub(super) fn remove(&mut self, ports: PortPairId) -> Option<Pair> {
-        let slot = self.by_id.remove(&ports)?;
+        let slot = self.by_id.remove(ports)?;
         let pair = self.slots.get_mut(slot as usize)?.take()?;
         if let Some(place) = self.place(&pair.ports) {
             *place = NONE;
