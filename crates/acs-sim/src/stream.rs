@@ -170,3 +170,49 @@ fn deliver(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{Origin, Out, Transport};
+    use std::sync::atomic::AtomicBool;
+
+    const OPTIONS: &[u8] = b"OPTIONS sip:a@b.example SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+
+    /// Whether a message is heard that came before the connection was looked at, but after our side
+    /// had closed it, if it did.
+    async fn heard(closed: bool) -> bool {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        theirs.write_all(OPTIONS).await.unwrap();
+        let (out, queue) = mpsc::unbounded_channel();
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let place = SocketAddr::from(([127, 0, 0, 1], 5061));
+        let link = Arc::new(Link {
+            id: 1,
+            transport: Transport::Tcp,
+            local: place,
+            remote: place,
+            origin: Origin::Ours,
+            names: Vec::new(),
+            server_name: None,
+            out: Out::Stream(out),
+            closed: AtomicBool::new(false),
+        });
+        if closed {
+            link.close();
+        } else {
+            theirs.shutdown().await.unwrap();
+        }
+        run(ours, link, queue, arrived, StreamLimits::default()).await;
+        matches!(arrivals.recv().await, Some(Arrived::Message(..)))
+    }
+
+    #[tokio::test]
+    async fn who_has_closed_a_connection_hears_no_more_from_it() {
+        assert!(heard(false).await);
+        // Chance decides what is looked at first.
+        for _ in 0..50 {
+            assert!(!heard(true).await);
+        }
+    }
+}
