@@ -173,6 +173,8 @@ pub struct Party {
     pub answers_late: bool,
     /// How long it leaves a re-INVITE unanswered.
     pub held_for: Duration,
+    /// Refuses re-INVITEs with this status.
+    pub refuses: Option<u16>,
     /// What the gateway did that this party's kind refuses. Tests assert that it is empty.
     pub faults: Vec<String>,
     /// What it asks for before it takes a REGISTER or a call; `None` takes calls of anybody and no
@@ -227,6 +229,7 @@ impl Party {
             haste: Haste::default(),
             answers_late: true,
             held_for: Duration::ZERO,
+            refuses: None,
             faults: Vec::new(),
             guard: None,
             account: None,

@@ -269,10 +269,20 @@ impl Party {
     }
 
     pub(super) fn answer_reinvite(&mut self, number: u32, path: u64, request: &Request) {
+        let Some(key) = key(&request.headers, &Method::Invite) else {
+            return;
+        };
+        if let Some(server) = self.servers.get_mut(&key) {
+            server.path = path;
+        }
         let Some(call) = self.calls.get_mut(&number) else {
             return;
         };
         call.reinvited += 1;
+        if let Some(status) = self.refuses {
+            self.answer(&key, request, status);
+            return;
+        }
         call.acked = false;
         call.offered_late = request.body.is_empty();
         call.describe(&request.body);
@@ -290,12 +300,6 @@ impl Party {
         self.identify(&mut response.headers, false);
         if let Some(description) = self.describe(number, !late) {
             response.set_body("application/sdp", description);
-        }
-        let Some(key) = key(&request.headers, &Method::Invite) else {
-            return;
-        };
-        if let Some(server) = self.servers.get_mut(&key) {
-            server.path = path;
         }
         self.answer_with(&key, response);
     }

@@ -125,6 +125,33 @@ fn a_resumed_party_is_heard_before_its_answer_is_here() {
     assert_eq!(sim.faults(), Vec::<String>::new());
 }
 
+/// What was agreed before the offer goes on (RFC 3261 §14.1), and nobody was to be heard by it.
+#[test]
+fn a_party_that_refuses_to_be_resumed_is_heard_no_longer() {
+    let mut sim = World::new(29).start();
+    let caller = sim.call("acs", SUBSCRIBER);
+    sim.run_until_quiet();
+    let called = sim.called("carrier");
+    sim.hold(caller);
+    sim.run_until_quiet();
+    let carrier = sim.party_mut("carrier");
+    carrier.held_for = Duration::from_millis(500);
+    carrier.refuses = Some(488);
+    sim.resume(caller);
+    sim.run_for(Duration::from_millis(100));
+    sim.talk(called, 10);
+    sim.run_for(Duration::from_millis(300));
+    let offered = sim.heard(caller).numbers.len();
+    assert_eq!(offered, 10, "{}", sim.ladder());
+    sim.run_until_quiet();
+    assert_eq!(sim.view(called).reinvited, 2, "{}", sim.ladder());
+    sim.talk(called, 10);
+    sim.run_for(Duration::from_secs(1));
+    let refused = sim.heard(caller).numbers.len();
+    assert_eq!(refused, offered, "{}", sim.ladder());
+    assert_eq!(sim.faults(), Vec::<String>::new());
+}
+
 #[test]
 fn a_carrier_that_holds_is_inactive_at_microsoft() {
     let mut sim = World::new(25).start();
