@@ -95,11 +95,16 @@ pub(crate) const TARGETS: [&str; 3] = [
 ];
 
 /// Ways of [`behave`].
-pub(crate) const MANNERS: usize = 9;
+pub(crate) const MANNERS: usize = 11;
 
 pub(crate) fn behave(sim: &mut Sim, party: usize, how: usize) {
     let party = sim.party_mut(PARTIES[party]);
     party.reach = Reach::Here;
+    party.refuses = match how {
+        8 => Some(488),
+        9 => Some(491),
+        _ => None,
+    };
     let soon = Duration::from_millis(300);
     party.script = match how {
         0 => Script::new()
@@ -119,6 +124,7 @@ pub(crate) fn behave(sim: &mut Sim, party: usize, how: usize) {
         5 => Script::silent(),
         6 => Script::new().ring(),
         7 => Script::default().wait(soon).hold().wait(soon).hang_up(),
+        8 | 9 => Script::default(),
         _ => {
             party.reach = Reach::Refuses;
             Script::default()
