@@ -4,6 +4,8 @@ use crate::PortPairId;
 
 /// No slot: the relay has far fewer.
 const NONE: u32 = u32::MAX;
+/// Places of a line of memory.
+const LINE: u32 = 8;
 /// Places of the smallest table.
 const LEAST: usize = 16;
 
@@ -109,12 +111,15 @@ impl Slots {
         }
     }
 
-    /// Where a pair belongs: the top bits of a product with 2^32 by the golden ratio, which spreads
-    /// numbers that follow each other.
+    /// Where a pair belongs. Pairs that follow each other in eights share a line of memory; which,
+    /// say the top bits of a product with 2^32 by the golden ratio, which spreads what follows each
+    /// other.
     fn home(&self, pair: u32) -> usize {
-        let spread = pair.wrapping_mul(0x9e37_79b9);
-        let bits = self.places.len().trailing_zeros();
-        (u64::from(spread) << bits >> 32) as usize
+        let (line, within) = (pair / LINE, pair % LINE);
+        let spread = line.wrapping_mul(0x9e37_79b9);
+        let bits = (self.places.len() as u32 / LINE).trailing_zeros();
+        let line = u64::from(spread) << bits >> 32;
+        line as usize * LINE as usize + within as usize
     }
 
     fn after(&self, at: usize) -> usize {
