@@ -43,7 +43,8 @@ impl Slots {
         &mut self.0[n * SLOT..][..SLOT]
     }
 
-    fn packet(&self, packet: Packet) -> Option<&[u8]> {
+    /// What a packet is made of; `None` where it does not lie within its slot.
+    pub(super) fn packet(&self, packet: Packet) -> Option<&[u8]> {
         let (start, len) = (usize::from(packet.start), usize::from(packet.len));
         let slot = self.0.chunks_exact(SLOT).nth(usize::from(packet.slot))?;
         slot.get(start..start + len)

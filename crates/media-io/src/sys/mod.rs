@@ -12,6 +12,7 @@ pub mod prefetch;
 pub mod raw;
 pub mod steer;
 mod table;
+mod tx_ring;
 pub(crate) mod uring;
 
 use std::ffi::c_int;

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::mmsg::{Outbox, Packet, Sent, Slots};
+use super::tx_ring::TxRing;
 use super::{open_socket, set_buffers, set_int};
 
 /// Octets of frames that may wait for a device.
@@ -14,57 +15,94 @@ const BUFFER: usize = 4 * 1024 * 1024;
 /// output chains nor a queueing discipline.
 #[derive(Debug)]
 pub struct PacketSocket {
+    /// Where the kernel has none, everything goes by the ordinary call.
+    ring: Option<TxRing>,
     socket: OwnedFd,
     outbox: Outbox,
+    from_ring: u64,
 }
 
 impl PacketSocket {
     /// For the interface of this index, up to `batch` frames at a time. Takes CAP_NET_RAW.
     pub fn open(interface: u32, batch: usize) -> Result<Self, Errno> {
-        // The protocol 0 receives nothing.
-        let socket = open_socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
-        set_int(
-            socket.as_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_QDISC_BYPASS,
-            1,
-        )?;
-        set_buffers(socket.as_fd(), BUFFER)?;
-        let address = libc::sockaddr_ll {
-            sll_family: libc::AF_PACKET as u16,
-            sll_protocol: 0,
-            sll_ifindex: libc::c_int::try_from(interface).map_err(|_| Errno::ENODEV)?,
-            sll_hatype: 0,
-            sll_pkttype: 0,
-            sll_halen: 0,
-            sll_addr: [0; 8],
+        let socket = bound_to(interface)?;
+        let ring = match bound_to(interface).and_then(TxRing::new) {
+            Ok(ring) => Some(ring),
+            Err(error) => {
+                tracing::debug!(%error, interface, "frames are sent without a ring");
+                None
+            }
         };
-        // SAFETY: the pointer is to an address of the length given, which outlives the call.
-        let result = unsafe {
-            libc::bind(
-                socket.as_raw_fd(),
-                (&raw const address).cast(),
-                size_of_val(&address) as libc::socklen_t,
-            )
-        };
-        Errno::result(result)?;
         Ok(Self {
+            ring,
             socket,
             outbox: Outbox::new(batch),
+            from_ring: 0,
         })
+    }
+
+    /// Frames that the kernel took from the ring so far.
+    pub fn sent_from_ring(&self) -> u64 {
+        self.from_ring
     }
 
     /// Adds a frame; whether there was room.
     #[must_use]
     pub fn push(&mut self, frame: Packet) -> bool {
-        self.outbox.push(frame, None)
+        let in_ring = self.ring.as_mut().is_some_and(|ring| ring.push(frame));
+        in_ring || self.outbox.push(frame, None)
     }
 
-    /// Sends what waits.
+    /// Sends what waits. Frames too long for the ring, and those that it did not take, go behind
+    /// the others by the ordinary call, which says of each what became of it.
     pub fn flush(&mut self, slots: &Slots) -> Sent {
-        if self.outbox.is_empty() {
-            return Sent::default();
+        let mut outcome = Sent::default();
+        if let Some(ring) = &mut self.ring {
+            let outbox = &mut self.outbox;
+            let again = |frame| {
+                if !outbox.push(frame, None) {
+                    outcome.full += 1;
+                }
+            };
+            let taken = ring.flush(slots, again);
+            self.from_ring += u64::from(taken);
+            outcome.sent += taken;
         }
-        self.outbox.flush(self.socket.as_fd(), slots)
+        if self.outbox.is_empty() {
+            return outcome;
+        }
+        outcome.and(self.outbox.flush(self.socket.as_fd(), slots))
     }
+}
+
+/// A socket that sends by the interface of this index, and receives nothing.
+fn bound_to(interface: u32) -> Result<OwnedFd, Errno> {
+    // The protocol 0 receives nothing.
+    let socket = open_socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
+    set_int(
+        socket.as_fd(),
+        libc::SOL_PACKET,
+        libc::PACKET_QDISC_BYPASS,
+        1,
+    )?;
+    set_buffers(socket.as_fd(), BUFFER)?;
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: 0,
+        sll_ifindex: libc::c_int::try_from(interface).map_err(|_| Errno::ENODEV)?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: the pointer is to an address of the length given, which outlives the call.
+    let result = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of_val(&address) as libc::socklen_t,
+        )
+    };
+    Errno::result(result)?;
+    Ok(socket)
 }

@@ -13,14 +13,18 @@ pub struct Prefetch;
 impl Fetch for Prefetch {
     #[inline]
     fn fetch<T>(&mut self, value: &T) {
-        let start: *const u8 = std::ptr::from_ref(value).cast();
-        let lines = size_of::<T>().div_ceil(LINE);
-        for line in 0..lines {
-            line_at(start.wrapping_add(line * LINE));
-        }
-        // A value that does not begin with a line ends in one more.
-        line_at(start.wrapping_add(size_of::<T>().saturating_sub(1)));
+        lines(std::ptr::from_ref(value).cast(), size_of::<T>());
     }
+}
+
+/// The same for so many octets from an address on.
+#[inline]
+pub(super) fn lines(start: *const u8, octets: usize) {
+    for line in 0..octets.div_ceil(LINE) {
+        line_at(start.wrapping_add(line * LINE));
+    }
+    // What does not begin with a line ends in one more.
+    line_at(start.wrapping_add(octets.saturating_sub(1)));
 }
 
 #[cfg(target_arch = "x86_64")]

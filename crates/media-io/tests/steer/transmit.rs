@@ -6,7 +6,10 @@ use std::time::Duration;
 use media_io::link::next_hop::BELIEVED;
 use media_io::link::transmitter::Transmitter;
 use media_io::sys::mmsg::{HEADROOM, Packet, Sent, Slots};
+use media_io::sys::packet::PacketSocket;
 use media_relay::Moment;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBufForce;
 
 use crate::cable::cable;
 use crate::namespace::{alone, ip, switch};
@@ -85,7 +88,7 @@ fn frames_reach_a_peer_on_the_cable() {
             assert_eq!(mouth.by_kernel(), 3);
             mouth.later();
             mouth.deliver(from, &to, 1, 172);
-            for len in [0, 1, 171, 172, 173, 1400] {
+            for len in [0, 1, 171, 172, 173, 408, 409, 428, 429, 1400] {
                 mouth.later();
                 mouth.deliver(from, &to, BATCH as u16, len);
             }
@@ -94,6 +97,59 @@ fn frames_reach_a_peer_on_the_cable() {
                 mouth.deliver(from, &to, BATCH as u16, 172);
             }
             assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
+        }
+    });
+}
+
+/// More of them than the ring has room for, and none that is too long for it.
+#[test]
+fn short_frames_are_sent_from_a_ring() {
+    alone(|| {
+        let interface = nix::net::if_::if_nametoindex("lo").unwrap();
+        let mut socket = PacketSocket::open(interface, BATCH).unwrap();
+        let slots = Slots::new(BATCH);
+        for (len, batches) in [(400, 40), (1400, 1)] {
+            for _ in 0..batches {
+                for slot in 0..BATCH as u16 {
+                    let frame = Packet {
+                        slot,
+                        start: 0,
+                        len,
+                    };
+                    assert!(socket.push(frame));
+                }
+                assert_eq!(socket.flush(&slots).sent, BATCH as u32);
+            }
+            assert_eq!(socket.sent_from_ring(), 40 * BATCH as u64);
+        }
+    });
+}
+
+/// The memory that frames are sent from is written again long before a slow receiver reads them.
+#[test]
+fn a_frame_stays_as_it_was_until_it_is_read() {
+    // Not a divisor of the frames that there is memory for.
+    const FRAMES: u16 = 15;
+    const BATCHES: u16 = 40;
+    alone(|| {
+        let [v4, _] = cable();
+        setsockopt(&v4, RcvBufForce, &(4 * 1024 * 1024)).unwrap();
+        let mut mouth = Mouth::open();
+        mouth.deliver("198.51.100.1", &v4, 1, 172);
+        mouth.later();
+        mouth.deliver("198.51.100.1", &v4, 1, 172);
+        let by_kernel = mouth.by_kernel();
+        for batch in 0..BATCHES {
+            let sent = mouth.send("198.51.100.1", &v4, FRAMES, 100 + batch);
+            assert_eq!(sent.sent, FRAMES.into());
+        }
+        assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
+        let mut buf = [0; 2048];
+        for batch in 0..BATCHES {
+            for slot in 0..FRAMES as u8 {
+                let got = v4.recv(&mut buf).expect("it arrives");
+                assert_eq!(buf[..got], vec![slot; (100 + batch).into()]);
+            }
         }
     });
 }

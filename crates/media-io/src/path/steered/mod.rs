@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! any port ─ sk_lookup program ─→ one socket ─ recvmmsg ─→ slots, carried in place
-//!                                             frames ←─ sendmmsg ┘
+//!                                   frames ←─ a ring of frames, sent ┘
 //! ```
 //!
 //! Ports are entries of a table and cost no descriptor. What the kernel does for sockets is done
