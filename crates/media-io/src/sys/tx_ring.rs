@@ -48,7 +48,7 @@ impl TxRing {
         // A `tpacket_req`.
         let request = [BLOCK, FRAMES * FRAME / BLOCK, FRAME, FRAMES];
         set(libc::PACKET_TX_RING, &request.map(|n| n as libc::c_int))?;
-        let frames = Frames::map(socket.as_fd())?;
+        let frames = Frames::map(libc::MAP_SHARED, socket.as_raw_fd())?;
         Ok(Self {
             socket,
             frames,
@@ -123,15 +123,16 @@ struct Frames {
 unsafe impl Send for Frames {}
 
 impl Frames {
-    fn map(socket: BorrowedFd<'_>) -> Result<Self, Errno> {
+    /// The memory of a socket's ring, or as much of nobody else's.
+    fn map(kind: libc::c_int, fd: libc::c_int) -> Result<Self, Errno> {
         // SAFETY: the kernel chooses where, so nothing that is mapped is replaced.
         let address = unsafe {
             libc::mmap(
                 ptr::null_mut(),
                 FRAMES * FRAME,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_POPULATE,
-                socket.as_raw_fd(),
+                kind | libc::MAP_POPULATE,
+                fd,
                 0,
             )
         };
@@ -229,24 +230,8 @@ impl fmt::Debug for Frames {
 mod tests {
     use super::*;
 
-    /// As much memory as a ring's, of nobody else.
     fn frames() -> Frames {
-        // SAFETY: the kernel chooses where.
-        let address = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                FRAMES * FRAME,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        assert_ne!(address, libc::MAP_FAILED);
-        Frames {
-            first: NonNull::new(address.cast()).expect("an address"),
-            next: 0,
-        }
+        Frames::map(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).expect("memory")
     }
 
     fn fill(frames: &mut Frames, lengths: &[usize]) -> usize {
