@@ -29,7 +29,11 @@ impl PacketSocket {
         let ring = match bound_to(interface).and_then(TxRing::new) {
             Ok(ring) => Some(ring),
             Err(error) => {
-                tracing::debug!(%error, interface, "frames are sent without a ring");
+                tracing::info!(
+                    %error,
+                    interface,
+                    "frames are sent by a message each: the kernel gives no ring for them"
+                );
                 None
             }
         };
@@ -46,15 +50,16 @@ impl PacketSocket {
         self.from_ring
     }
 
-    /// Adds a frame; whether there was room.
+    /// Adds a frame; whether there was room. Behind one that is too long for the ring all go by the
+    /// ordinary call, so that they leave in this order.
     #[must_use]
     pub fn push(&mut self, frame: Packet) -> bool {
-        let in_ring = self.ring.as_mut().is_some_and(|ring| ring.push(frame));
-        in_ring || self.outbox.push(frame, None)
+        let ring = self.ring.as_mut().filter(|_| self.outbox.is_empty());
+        ring.is_some_and(|ring| ring.push(frame)) || self.outbox.push(frame, None)
     }
 
-    /// Sends what waits. Frames too long for the ring, and those that it did not take, go behind
-    /// the others by the ordinary call, which says of each what became of it.
+    /// Sends what waits: first what is in the ring, then by the ordinary call, which says of each
+    /// frame what became of it, the rest, and last what the ring did not take.
     pub fn flush(&mut self, slots: &Slots) -> Sent {
         let mut outcome = Sent::default();
         if let Some(ring) = &mut self.ring {

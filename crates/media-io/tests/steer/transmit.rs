@@ -33,9 +33,14 @@ impl Mouth {
 
     /// Sends so many datagrams of `len` octets, each from a port of its own.
     fn send(&mut self, from: &str, to: &UdpSocket, count: u16, len: u16) -> Sent {
+        self.send_of(from, to, &vec![len; count.into()])
+    }
+
+    /// The same with lengths of their own.
+    fn send_of(&mut self, from: &str, to: &UdpSocket, lengths: &[u16]) -> Sent {
         let (from, to) = (from.parse().unwrap(), to.local_addr().unwrap());
         let mut hop = None;
-        for slot in 0..count {
+        for (slot, &len) in (0..).zip(lengths) {
             let buf = &mut self.slots.slot(slot.into())[HEADROOM..];
             buf[..len.into()].fill(slot as u8);
             let start = HEADROOM as u16;
@@ -121,6 +126,26 @@ fn short_frames_are_sent_from_a_ring() {
                 assert_eq!(socket.flush(&slots).sent, BATCH as u32);
             }
             assert_eq!(socket.sent_from_ring(), 40 * BATCH as u64);
+        }
+    });
+}
+
+/// A stream may be of packets that are too long for the ring and others that are not.
+#[test]
+fn frames_leave_in_the_order_in_which_they_came() {
+    const LENGTHS: [u16; 8] = [172, 1000, 172, 30, 1000, 1000, 429, 172];
+    alone(|| {
+        let [v4, v6] = cable();
+        for (from, to) in [("198.51.100.1", v4), ("2001:db8:1::1", v6)] {
+            let mut mouth = Mouth::open();
+            mouth.deliver(from, &to, 1, 172);
+            mouth.later();
+            mouth.deliver(from, &to, 1, 172);
+            let by_kernel = mouth.by_kernel();
+            assert_eq!(mouth.send_of(from, &to, &LENGTHS).sent, 8);
+            assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
+            let came = LENGTHS.map(|_| to.recv(&mut [0; 2048]).expect("it arrives"));
+            assert_eq!(came, LENGTHS.map(usize::from));
         }
     });
 }
