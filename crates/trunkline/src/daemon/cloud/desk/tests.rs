@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use acs_client::call_automation::{Identifier, Participant};
+use acs_client::call_automation::{CallEvent, Happened, Identifier, Participant};
 use ambient::KeyRng;
 use b2bua::CallKey;
 use b2bua::cloud::Nonce;
