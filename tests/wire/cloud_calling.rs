@@ -2,6 +2,7 @@
 //! resource, and from there into a scripted telephone network whose meter must stand still after.
 
 use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use acs_sim::acs::{AcsConfig, AcsSim};
@@ -224,6 +225,32 @@ async fn a_call_leaves_through_microsoft_and_leaves_nothing_behind() {
             .metric("trunkline_cloud_calls_total{outcome=\"asked\"}")
             .as_deref(),
         Some("1")
+    );
+}
+
+/// Until Azure's keys are known no call can be carried, but nobody waits for them for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_serves_without_azures_keys_when_it_has_waited_for_them() {
+    let (lab, authority) = (Lab::new(), Authority::new());
+    authority.good(&[FQDN]).write(&lab, "sbc1");
+    lab.write("roots.pem", &authority.root());
+    let resource = resource(&lab, &authority).await;
+    // Takes connections, and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let here = silent.local_addr().expect("an address").port();
+    let there = format!("localhost:{}/calling", resource.address().port());
+    let text = configuration(&lab, &resource).replace(&there, &format!("localhost:{here}/calling"));
+    let file = lab.write("trunkline.toml", &text);
+    let mut command = Command::new(daemon::binary());
+    let mut daemon = Process::start("trunkline", command.arg("run").arg("-c").arg(file));
+    let _asked = silent.accept().expect("the keys are asked for");
+    daemon.wait_for("the keys that Azure signs with are not known yet", PATIENCE);
+    daemon.wait_for("serving", PATIENCE);
+    let output = daemon.output();
+    let place = |wanted| output.find(wanted).expect("it was said");
+    assert!(
+        place("are not known yet") < place("serving"),
+        "it served too early:\n{output}"
     );
 }
 
