@@ -1,8 +1,10 @@
 //! A network namespace for a test.
 
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 
@@ -23,9 +25,26 @@ pub(crate) fn alone(test: impl FnOnce() + Send) {
         for address in ["192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128 nodad"] {
             ip(&format!("address add dev lo {address}"));
         }
+        await_route("2001:db8::1");
         test();
     };
     thread::scope(|scope| scope.spawn(play).join().unwrap());
+}
+
+/// Waits until what is sent to an own address of IPv6 arrives: the kernel's worker adds the route
+/// to it some time after the address, and drops without a word what comes before.
+pub(crate) fn await_route(address: &str) {
+    let address: IpAddr = address.parse().unwrap();
+    let socket = UdpSocket::bind((address, 0)).unwrap();
+    let patience = Duration::from_millis(10);
+    socket.set_read_timeout(Some(patience)).unwrap();
+    let here = socket.local_addr().unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    let arrives = || socket.send_to(&[0], here).is_ok() && socket.recv(&mut [0]).is_ok();
+    while !arrives() {
+        assert!(Instant::now() < until, "{address} is not reached");
+        thread::yield_now();
+    }
 }
 
 /// Runs ip(8) in the namespace of this thread.
