@@ -169,9 +169,10 @@ impl<P: Path> Forwarder<P> {
                 tracing::error!(%error, "the forwarder cannot wait and ends");
                 return;
             }
+            let began = (self.clock)().moment;
             let carried = self.forward_all();
             self.path.flush();
-            moderation.note((self.clock)().moment, carried);
+            moderation.note(began, (self.clock)().moment, carried);
         }
     }
 

@@ -137,6 +137,7 @@ impl<P: Path> Shard<P> {
     /// Carries what has come in.
     fn carry_all(&mut self) {
         let mut now = self.now();
+        let began = now.moment;
         let mut carried = 0;
         self.look_ahead_from_start();
         loop {
@@ -154,7 +155,7 @@ impl<P: Path> Shard<P> {
                 break;
             }
         }
-        self.moderation.note(now.moment, carried);
+        self.moderation.note(began, now.moment, carried);
         if now.moment >= self.survey {
             self.survey = now.moment + SURVEY;
             let (path, relay) = (&mut self.path, &mut self.relay);

@@ -7,8 +7,9 @@ use media_relay::Moment;
 
 /// Below so many datagrams a second each is carried as it comes.
 const FROM: u64 = 3_000;
-/// Datagrams that one wake-up should serve.
-const TOGETHER: u64 = 64;
+/// Datagrams that gather for one wake-up. More of them would cost little less, and each would wait
+/// for longer.
+const TOGETHER: u64 = 32;
 /// The shortest and longest time that datagrams gather.
 const LEAST: Duration = Duration::from_micros(300);
 const MOST: Duration = Duration::from_millis(1);
@@ -21,11 +22,14 @@ pub(crate) struct Moderation {
     since: Option<Moment>,
     datagrams: u64,
     gather: Option<Duration>,
+    /// How long it took to carry what was taken in last.
+    took: Duration,
 }
 
 impl Moderation {
-    /// Notes that so many datagrams were taken in, up to `now`.
-    pub(crate) fn note(&mut self, now: Moment, datagrams: usize) {
+    /// Notes that so many datagrams were taken in from `began` to `now`.
+    pub(crate) fn note(&mut self, began: Moment, now: Moment, datagrams: usize) {
+        self.took = now.saturating_since(began);
         let since = *self.since.get_or_insert(now);
         self.datagrams += datagrams as u64;
         let elapsed = now.saturating_since(since);
@@ -40,9 +44,11 @@ impl Moderation {
         self.datagrams = 0;
     }
 
-    /// How long to let datagrams gather before the next look.
+    /// How long to let datagrams gather before the next look. While the last ones were carried,
+    /// others gathered already: where that took as long, they do not wait for more, so that what a
+    /// stall left behind is carried without pauses.
     pub(crate) fn gather(&self) -> Option<Duration> {
-        self.gather
+        self.gather.filter(|gather| self.took < *gather)
     }
 }
 
@@ -55,7 +61,7 @@ mod tests {
         let mut now = Moment::from_nanos(1_000_000);
         for _ in 0..rate / 5 {
             now = now + Duration::from_nanos(1_000_000_000 / rate);
-            moderation.note(now, 1);
+            moderation.note(now, now, 1);
         }
         moderation.gather()
     }
@@ -65,9 +71,26 @@ mod tests {
         assert_eq!(at_rate(100), None);
         assert_eq!(at_rate(2_500), None);
         assert_eq!(at_rate(5_000), Some(MOST));
-        let busy = at_rate(100_000).unwrap();
+        assert_eq!(at_rate(10_000), Some(MOST));
+        let busy = at_rate(50_000).unwrap();
         assert!((600..=680).contains(&busy.as_micros()), "{busy:?}");
         assert_eq!(at_rate(250_000), Some(LEAST));
+    }
+
+    #[test]
+    fn what_came_during_a_long_turn_does_not_wait() {
+        let mut moderation = Moderation::default();
+        let mut now = Moment::from_nanos(1_000_000);
+        for _ in 0..5_000 {
+            now = now + Duration::from_micros(20);
+            moderation.note(now, now, 1);
+        }
+        let gather = moderation.gather().expect("a busy shard gathers");
+        moderation.note(now, now + gather, 90);
+        assert_eq!(moderation.gather(), None);
+        let next = now + gather;
+        moderation.note(next, next + gather / 2, 30);
+        assert!(moderation.gather().is_some());
     }
 
     #[test]
@@ -76,12 +99,14 @@ mod tests {
         let mut now = Moment::from_nanos(1_000_000);
         for _ in 0..5_000 {
             now = now + Duration::from_micros(20);
-            moderation.note(now, 1);
+            moderation.note(now, now, 1);
         }
         assert!(moderation.gather().is_some());
         // The window that the load ended in still counts it.
-        moderation.note(now + Duration::from_millis(20), 1);
-        moderation.note(now + Duration::from_millis(40), 1);
+        let late = now + Duration::from_millis(20);
+        moderation.note(late, late, 1);
+        let later = late + Duration::from_millis(20);
+        moderation.note(later, later, 1);
         assert_eq!(moderation.gather(), None);
     }
 }
