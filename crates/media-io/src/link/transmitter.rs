@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::headers::{ETHER, write_packet};
 use super::next_hop::{HopId, NextHops, Way};
 use crate::sys::mmsg::{Packet, Sent, Slots};
-use crate::sys::packet::PacketSocket;
+use crate::sys::packet::{PacketSocket, SentFrom};
 use crate::sys::raw::RawSocket;
 use crate::sys::steer::Family;
 
@@ -20,6 +20,7 @@ pub struct Transmitter {
     hops: NextHops,
     interfaces: BTreeMap<u32, PacketSocket>,
     raw: [Option<RawSocket>; 2],
+    queue: u32,
     batch: usize,
     class: u8,
     by_kernel: u64,
@@ -28,8 +29,9 @@ pub struct Transmitter {
 }
 
 impl Transmitter {
-    /// For batches of up to `batch` packets with the code point `dscp` (0..=63). Takes CAP_NET_RAW.
-    pub fn open(batch: usize, dscp: u8) -> Result<Self, Errno> {
+    /// For batches of up to `batch` packets with the code point `dscp` (0..=63), by one `queue` of
+    /// each interface, which no other transmitter should have. Takes CAP_NET_RAW.
+    pub fn open(queue: u32, batch: usize, dscp: u8) -> Result<Self, Errno> {
         let raw4 = RawSocket::open(Family::V4, batch)?;
         let raw6 = match RawSocket::open(Family::V6, batch) {
             Ok(socket) => Some(socket),
@@ -40,6 +42,7 @@ impl Transmitter {
             hops: NextHops::open()?,
             interfaces: BTreeMap::new(),
             raw: [Some(raw4), raw6],
+            queue,
             batch,
             class: (dscp & 0x3f) << 2,
             by_kernel: 0,
@@ -55,6 +58,11 @@ impl Transmitter {
     /// Packets sent so far for which the kernel found the way.
     pub fn sent_by_kernel(&self) -> u64 {
         self.by_kernel
+    }
+
+    /// From where short frames leave by an interface, once any did.
+    pub fn sent_from(&self, interface: u32) -> Option<SentFrom> {
+        self.interfaces.get(&interface).map(PacketSocket::sent_from)
     }
 
     /// Writes the headers in front of the datagram that is `len` octets from `start` of a slot, and
@@ -146,7 +154,7 @@ impl Transmitter {
         if let Some(socket) = self.interfaces.get_mut(&interface) {
             return socket.push(frame);
         }
-        match PacketSocket::open(interface, self.batch) {
+        match PacketSocket::open(interface, self.queue, self.batch) {
             Ok(mut socket) => {
                 let queued = socket.push(frame);
                 self.interfaces.insert(interface, socket);

@@ -14,6 +14,7 @@ pub mod steer;
 mod table;
 mod tx_ring;
 pub(crate) mod uring;
+mod xdp;
 
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

@@ -39,8 +39,8 @@ fn the_reason_names_the_right_that_is_missing() {
         keep_only(BPF | NET_ADMIN | NET_RAW);
         let range = ("192.0.2.1".parse().unwrap(), 20_000..=20_999);
         Steering::open(&[range], 1, Allowance::default()).unwrap();
-        Transmitter::open(8, 46).unwrap();
+        Transmitter::open(0, 8, 46).unwrap();
         keep_only(BPF | NET_ADMIN);
-        assert_eq!(Transmitter::open(8, 46).unwrap_err(), Errno::EPERM);
+        assert_eq!(Transmitter::open(0, 8, 46).unwrap_err(), Errno::EPERM);
     });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use media_io::link::next_hop::BELIEVED;
 use media_io::link::transmitter::Transmitter;
 use media_io::sys::mmsg::{HEADROOM, Packet, Sent, Slots};
-use media_io::sys::packet::PacketSocket;
+use media_io::sys::packet::{PacketSocket, SentFrom};
 use media_relay::Moment;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBufForce;
@@ -15,6 +15,14 @@ use crate::cable::cable;
 use crate::namespace::{alone, ip, switch};
 
 const BATCH: usize = 16;
+/// One queue has one AF_XDP socket: of two transmitters the second sends from a ring.
+const BOTH: [SentFrom; 2] = [SentFrom::Xdp, SentFrom::Ring];
+
+/// Of datagrams in frames that are just short enough for the memory that they are sent from, and
+/// just too long.
+const LENGTHS_AROUND_LIMITS: [u16; 14] = [
+    0, 1, 171, 172, 173, 408, 409, 428, 429, 450, 451, 470, 471, 1400,
+];
 
 struct Mouth {
     transmitter: Transmitter,
@@ -25,7 +33,7 @@ struct Mouth {
 impl Mouth {
     fn open() -> Self {
         Self {
-            transmitter: Transmitter::open(BATCH, 46).unwrap(),
+            transmitter: Transmitter::open(0, BATCH, 46).unwrap(),
             slots: Slots::new(BATCH),
             now: Moment::from_nanos(1),
         }
@@ -77,6 +85,12 @@ impl Mouth {
         self.now = self.now + BELIEVED;
     }
 
+    /// From where frames left by this side of the cable.
+    fn sent_from(&self) -> Option<SentFrom> {
+        let interface = nix::net::if_::if_nametoindex("here0").unwrap();
+        self.transmitter.sent_from(interface)
+    }
+
     fn by_kernel(&self) -> u64 {
         self.transmitter.sent_by_kernel()
     }
@@ -86,47 +100,118 @@ impl Mouth {
 fn frames_reach_a_peer_on_the_cable() {
     alone(|| {
         let [v4, v6] = cable();
+        let mut mouths = BOTH.map(|_| Mouth::open());
         for (from, to) in [("198.51.100.1", v4), ("2001:db8:1::1", v6)] {
-            let mut mouth = Mouth::open();
             // Nobody knows the peer's address of Ethernet: the kernel asks, and sends these.
-            mouth.deliver(from, &to, 3, 172);
-            assert_eq!(mouth.by_kernel(), 3);
-            mouth.later();
-            mouth.deliver(from, &to, 1, 172);
-            for len in [0, 1, 171, 172, 173, 408, 409, 428, 429, 1400] {
+            let by_kernel = mouths[0].by_kernel();
+            mouths[0].deliver(from, &to, 3, 172);
+            assert_eq!(mouths[0].by_kernel(), by_kernel + 3);
+            for (mouth, sent_from) in mouths.iter_mut().zip(BOTH) {
                 mouth.later();
-                mouth.deliver(from, &to, BATCH as u16, len);
+                mouth.deliver(from, &to, 1, 172);
+                for len in LENGTHS_AROUND_LIMITS {
+                    mouth.later();
+                    mouth.deliver(from, &to, BATCH as u16, len);
+                }
+                let by_kernel = mouth.by_kernel();
+                for _ in 0..50 {
+                    mouth.deliver(from, &to, BATCH as u16, 172);
+                }
+                assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
+                assert_eq!(mouth.sent_from(), Some(sent_from));
             }
-            let by_kernel = mouth.by_kernel();
-            for _ in 0..50 {
-                mouth.deliver(from, &to, BATCH as u16, 172);
-            }
-            assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
         }
     });
 }
 
-/// More of them than the ring has room for, and none that is too long for it.
+/// More of them than there is room for, and none that is too long for it.
 #[test]
-fn short_frames_are_sent_from_a_ring() {
+fn short_frames_are_sent_from_shared_memory() {
     alone(|| {
         let interface = nix::net::if_::if_nametoindex("lo").unwrap();
-        let mut socket = PacketSocket::open(interface, BATCH).unwrap();
+        let mut sockets = BOTH.map(|_| PacketSocket::open(interface, 0, BATCH).unwrap());
         let slots = Slots::new(BATCH);
-        for (len, batches) in [(400, 40), (1400, 1)] {
-            for _ in 0..batches {
-                for slot in 0..BATCH as u16 {
-                    let frame = Packet {
-                        slot,
-                        start: 0,
-                        len,
-                    };
+        for (socket, sent_from) in sockets.iter_mut().zip(BOTH) {
+            assert_eq!(socket.sent_from(), sent_from);
+            for (len, batches) in [(400, 40), (1400, 1)] {
+                for _ in 0..batches {
+                    for slot in 0..BATCH as u16 {
+                        let frame = Packet {
+                            slot,
+                            start: 0,
+                            len,
+                        };
+                        assert!(socket.push(frame));
+                    }
+                    assert_eq!(socket.flush(&slots).sent, BATCH as u32);
+                }
+                assert_eq!(socket.sent_from_shared(), 40 * BATCH as u64);
+            }
+        }
+    });
+}
+
+/// The kernel takes 32 a call.
+#[test]
+fn as_many_frames_as_there_is_room_for_leave_at_once() {
+    alone(|| {
+        let interface = nix::net::if_::if_nametoindex("lo").unwrap();
+        let mut sockets = BOTH.map(|_| PacketSocket::open(interface, 0, 300).unwrap());
+        let slots = Slots::new(1);
+        for (socket, shared) in sockets.iter_mut().zip([256, 256]) {
+            let frame = Packet {
+                slot: 0,
+                start: 0,
+                len: 200,
+            };
+            for _ in 0..2 {
+                let before = socket.sent_from_shared();
+                for _ in 0..300 {
                     assert!(socket.push(frame));
                 }
-                assert_eq!(socket.flush(&slots).sent, BATCH as u32);
+                assert_eq!(socket.flush(&slots).sent, 300);
+                assert_eq!(socket.sent_from_shared() - before, shared);
             }
-            assert_eq!(socket.sent_from_ring(), 40 * BATCH as u64);
         }
+    });
+}
+
+/// They are counted as lost, and would be old.
+#[test]
+fn frames_that_found_a_link_down_do_not_leave_when_it_is_up() {
+    alone(|| {
+        let interface = nix::net::if_::if_nametoindex("lo").unwrap();
+        let mut socket = PacketSocket::open(interface, 0, BATCH).unwrap();
+        assert_eq!(socket.sent_from(), SentFrom::Xdp);
+        let slots = Slots::new(1);
+        let mut send = |count| {
+            for _ in 0..count {
+                let frame = Packet {
+                    slot: 0,
+                    start: 0,
+                    len: 200,
+                };
+                assert!(socket.push(frame));
+            }
+            socket.flush(&slots)
+        };
+        assert_eq!(send(4).sent, 4);
+        ip("link set lo down");
+        let lost = send(4);
+        assert_eq!((lost.sent, lost.full, lost.failed), (0, 0, 4));
+        ip("link set lo up");
+        let after = send(2);
+        assert_eq!(after.sent + after.full + after.failed, 2);
+    });
+}
+
+/// An interface has a limited number of queues, and a shard has one of them.
+#[test]
+fn a_shard_without_a_queue_sends_from_a_ring() {
+    alone(|| {
+        let interface = nix::net::if_::if_nametoindex("lo").unwrap();
+        let socket = PacketSocket::open(interface, 1000, BATCH).unwrap();
+        assert_eq!(socket.sent_from(), SentFrom::Ring);
     });
 }
 
@@ -136,16 +221,19 @@ fn frames_leave_in_the_order_in_which_they_came() {
     const LENGTHS: [u16; 8] = [172, 1000, 172, 30, 1000, 1000, 429, 172];
     alone(|| {
         let [v4, v6] = cable();
+        let mut mouths = BOTH.map(|_| Mouth::open());
         for (from, to) in [("198.51.100.1", v4), ("2001:db8:1::1", v6)] {
-            let mut mouth = Mouth::open();
-            mouth.deliver(from, &to, 1, 172);
-            mouth.later();
-            mouth.deliver(from, &to, 1, 172);
-            let by_kernel = mouth.by_kernel();
-            assert_eq!(mouth.send_of(from, &to, &LENGTHS).sent, 8);
-            assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
-            let came = LENGTHS.map(|_| to.recv(&mut [0; 2048]).expect("it arrives"));
-            assert_eq!(came, LENGTHS.map(usize::from));
+            for (mouth, sent_from) in mouths.iter_mut().zip(BOTH) {
+                mouth.deliver(from, &to, 1, 172);
+                mouth.later();
+                mouth.deliver(from, &to, 1, 172);
+                let by_kernel = mouth.by_kernel();
+                assert_eq!(mouth.send_of(from, &to, &LENGTHS).sent, 8);
+                assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
+                let came = LENGTHS.map(|_| to.recv(&mut [0; 2048]).expect("it arrives"));
+                assert_eq!(came, LENGTHS.map(usize::from));
+                assert_eq!(mouth.sent_from(), Some(sent_from));
+            }
         }
     });
 }
@@ -159,21 +247,24 @@ fn a_frame_stays_as_it_was_until_it_is_read() {
     alone(|| {
         let [v4, _] = cable();
         setsockopt(&v4, RcvBufForce, &(4 * 1024 * 1024)).unwrap();
-        let mut mouth = Mouth::open();
-        mouth.deliver("198.51.100.1", &v4, 1, 172);
-        mouth.later();
-        mouth.deliver("198.51.100.1", &v4, 1, 172);
-        let by_kernel = mouth.by_kernel();
-        for batch in 0..BATCHES {
-            let sent = mouth.send("198.51.100.1", &v4, FRAMES, 100 + batch);
-            assert_eq!(sent.sent, FRAMES.into());
-        }
-        assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
-        let mut buf = [0; 2048];
-        for batch in 0..BATCHES {
-            for slot in 0..FRAMES as u8 {
-                let got = v4.recv(&mut buf).expect("it arrives");
-                assert_eq!(buf[..got], vec![slot; (100 + batch).into()]);
+        let mut mouths = BOTH.map(|_| Mouth::open());
+        for (mouth, sent_from) in mouths.iter_mut().zip(BOTH) {
+            mouth.deliver("198.51.100.1", &v4, 1, 172);
+            mouth.later();
+            mouth.deliver("198.51.100.1", &v4, 1, 172);
+            let by_kernel = mouth.by_kernel();
+            for batch in 0..BATCHES {
+                let sent = mouth.send("198.51.100.1", &v4, FRAMES, 100 + batch);
+                assert_eq!(sent.sent, FRAMES.into());
+            }
+            assert_eq!(mouth.by_kernel(), by_kernel, "all of them are frames");
+            assert_eq!(mouth.sent_from(), Some(sent_from));
+            let mut buf = [0; 2048];
+            for batch in 0..BATCHES {
+                for slot in 0..FRAMES as u8 {
+                    let got = v4.recv(&mut buf).expect("it arrives");
+                    assert_eq!(buf[..got], vec![slot; (100 + batch).into()]);
+                }
             }
         }
     });

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! any port ─ sk_lookup program ─→ one socket ─ recvmmsg ─→ slots, carried in place
-//!                                   frames ←─ a ring of frames, sent ┘
+//!                          frames ←─ memory shared with the kernel ┘
 //! ```
 //!
 //! Ports are entries of a table and cost no descriptor. What the kernel does for sockets is done
@@ -279,7 +279,7 @@ impl Path for Steered {
                 dropped: 0,
             });
         }
-        let transmitter = Transmitter::open(STRAY + 1, setup.config.dscp)
+        let transmitter = Transmitter::open(setup.shard.0.into(), STRAY + 1, setup.config.dscp)
             .map_err(|error| format!("a socket to send frames with: {error}"))?;
         if let Some(letterbox) = common.letterboxes.get(usize::from(setup.shard.0)) {
             letterbox.belongs_to(setup.wake);
