@@ -137,6 +137,14 @@ pub enum TransportReport {
         /// Why.
         error: TransportError,
     },
+    /// The connection that it took, or was to take, has ended. The peer had been heard there, so
+    /// that nothing speaks against another one.
+    Disconnected {
+        /// Which.
+        id: TransmitId,
+        /// Whether it was written: the peer may have read it, and may not.
+        written: bool,
+    },
 }
 
 /// Why a message could not be sent.

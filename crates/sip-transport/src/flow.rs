@@ -133,6 +133,11 @@ impl Exchange {
     }
 }
 
+/// Whether this message is a request that waits for an answer.
+pub(crate) fn is_to_be_answered(message: &[u8]) -> bool {
+    matches!(Exchange::of(message), Exchange::Opens)
+}
+
 /// The connection requests to a hop take, or why there is none at the moment.
 #[derive(Debug)]
 enum Slot {

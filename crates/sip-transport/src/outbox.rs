@@ -7,6 +7,8 @@ use bytes::Bytes;
 use sip_msg::wire::{TransmitId, TransportError};
 use tokio::sync::Notify;
 
+use crate::flow::is_to_be_answered;
+
 /// One message waiting to be written. `id` is absent for bytes of the transport's own.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
@@ -30,9 +32,10 @@ struct Queue {
     end: Option<TransportError>,
     /// Whether the peer has said anything.
     proven: bool,
-    /// Written while the peer had said nothing yet. A peer that refuses our certificate under
-    /// TLS 1.3 does so after we may write, so these may never have been read.
-    unproven: Vec<TransmitId>,
+    /// What was written last and is to be answered, and of what was written while the peer had said
+    /// nothing yet, all: a peer that refuses our certificate under TLS 1.3 does so after we may
+    /// write. A connection may end with these unread.
+    written: VecDeque<TransmitId>,
 }
 
 /// What a stream leaves behind.
@@ -42,12 +45,14 @@ pub(crate) struct Ending {
     pub(crate) error: TransportError,
     /// Whether the peer ever said anything.
     pub(crate) proven: bool,
-    /// What was not written, or written to a peer that never said anything.
+    /// What was not written.
     pub(crate) unsent: Vec<TransmitId>,
+    /// What was written and may not have been read.
+    pub(crate) written: Vec<TransmitId>,
 }
 
-/// How many messages written to a silent peer are remembered.
-const UNPROVEN: usize = 256;
+/// How many messages that were written are remembered, the last ones.
+const WRITTEN: usize = 1024;
 
 /// A queue that never blocks its writer: it takes a message, or says why not.
 #[derive(Debug)]
@@ -67,7 +72,7 @@ impl Outbox {
             bytes: 0,
             end: None,
             proven: false,
-            unproven: Vec::new(),
+            written: VecDeque::new(),
         };
         Self {
             queue: Mutex::new(queue),
@@ -147,9 +152,13 @@ impl Outbox {
                 break;
             };
             queue.bytes -= message.bytes.len();
-            if !queue.proven && queue.unproven.len() < UNPROVEN {
-                queue.unproven.extend(message.id);
+            if queue.proven && !is_to_be_answered(&message.bytes) {
+                continue;
             }
+            if queue.written.len() == WRITTEN {
+                queue.written.pop_front();
+            }
+            queue.written.extend(message.id);
         }
         if queue.messages.is_empty() {
             self.emptied.notify_one();
@@ -171,9 +180,7 @@ impl Outbox {
 
     /// The peer has said something: it reads what is written.
     pub(crate) fn prove(&self) {
-        let mut queue = self.lock();
-        queue.proven = true;
-        queue.unproven = Vec::new();
+        self.lock().proven = true;
     }
 
     /// Whether everything queued has been written.
@@ -185,13 +192,14 @@ impl Outbox {
     pub(crate) fn close(&self, error: TransportError) -> Ending {
         let mut queue = self.lock();
         let error = *queue.end.get_or_insert(error);
-        let mut unsent = std::mem::take(&mut queue.unproven);
-        unsent.extend(queue.messages.drain(..).filter_map(|message| message.id));
+        let unsent = queue.messages.drain(..).filter_map(|message| message.id);
+        let unsent = unsent.collect();
         queue.bytes = 0;
         Ending {
             error,
             proven: queue.proven,
             unsent,
+            written: std::mem::take(&mut queue.written).into(),
         }
     }
 }
@@ -224,21 +232,45 @@ mod tests {
         assert_eq!(outbox.next(9).await.unwrap_err(), TransportError::Stalled);
         let ending = outbox.close(TransportError::Closed);
         assert_eq!(ending.error, TransportError::Stalled);
-        assert_eq!(ending.unsent, vec![TransmitId(1), TransmitId(2)]);
+        assert_eq!(ending.unsent, vec![TransmitId(2)]);
+        assert_eq!(ending.written, vec![TransmitId(1)]);
     }
 
     #[tokio::test]
-    async fn what_a_peer_that_spoke_was_sent_counts_as_sent() {
+    async fn of_what_a_peer_that_spoke_was_sent_the_requests_may_be_unread() {
         let outbox = Outbox::new(100);
-        for id in 1..=2 {
-            outbox.push(Some(TransmitId(id)), message(6)).unwrap();
-        }
-        outbox.next(6).await.unwrap();
-        outbox.written(1);
         outbox.prove();
+        let sent = [
+            "BYE a",
+            "ACK b",
+            "SIP/2.0 200 OK",
+            "SIP/2.0 180 R",
+            "OPTIONS e",
+            "BYE f",
+        ];
+        for (id, start) in (1..).zip(sent) {
+            outbox.push(Some(TransmitId(id)), start.into()).unwrap();
+        }
+        outbox.next(100).await.unwrap();
+        outbox.written(5);
         let ending = outbox.close(TransportError::Closed);
-        assert_eq!(ending.unsent, vec![TransmitId(2)]);
+        assert_eq!(ending.written, vec![TransmitId(1), TransmitId(5)]);
+        assert_eq!(ending.unsent, vec![TransmitId(6)]);
         assert!(ending.proven);
+    }
+
+    #[tokio::test]
+    async fn of_what_was_written_the_last_is_remembered() {
+        let outbox = Outbox::new(100);
+        let most = WRITTEN as u64;
+        for id in 1..=most + 2 {
+            outbox.push(Some(TransmitId(id)), message(6)).unwrap();
+            outbox.next(100).await.unwrap();
+            outbox.written(1);
+        }
+        let ending = outbox.close(TransportError::Closed);
+        let last: Vec<_> = (3..=most + 2).map(TransmitId).collect();
+        assert_eq!(ending.written, last);
     }
 
     #[tokio::test]
@@ -261,7 +293,7 @@ mod tests {
         assert_eq!(given, [ids(&[1]), ids(&[2, 3, 4]), ids(&[5])]);
         let ending = outbox.close(TransportError::Closed);
         assert_eq!(
-            ending.unsent,
+            ending.written,
             ids(&[1, 2, 3, 4, 5]),
             "the peer said nothing"
         );

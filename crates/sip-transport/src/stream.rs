@@ -14,6 +14,7 @@ use crate::counters::Counter;
 use crate::flow::{Origin, Stream, Wish};
 use crate::lanes::{Incoming, Lane, lane_of};
 use crate::outage::Cause;
+use crate::outbox::Ending;
 use crate::shared::Shared;
 use crate::shed;
 
@@ -163,26 +164,41 @@ where
     reason
 }
 
-/// Takes a stream off the table and reports what it never wrote.
+/// Takes a stream off the table and reports what it never wrote, or wrote and had no answer to.
 pub(crate) fn finish(shared: &Shared, flow: &Stream, reason: CloseReason) {
     if let Some(counter) = reason.counter() {
         shared.tally.add(counter);
     }
-    let ending = flow.outbox.close(reason.as_error());
-    let failed = reason == CloseReason::Stalled || (!ending.proven && reason.is_failure());
+    let Ending {
+        error,
+        proven,
+        unsent,
+        written,
+    } = flow.outbox.close(reason.as_error());
+    let failed = reason == CloseReason::Stalled || (!proven && reason.is_failure());
     let failure = match &flow.origin {
         Origin::Opened(hop) if failed => {
             // Why one never came up is known better where it was tried.
             if !matches!(reason, CloseReason::NotConnected(_)) {
                 shared.outages.begin(hop, &Cause::Ended(reason));
             }
-            Some(shared.failure(hop, ending.error))
+            Some(shared.failure(hop, error))
         }
         Origin::Opened(_) | Origin::Accepted(_) => None,
     };
     shared.flows.leave(flow, failure);
-    for id in ending.unsent {
-        fail(shared, id, ending.error);
+    // In the order in which they were sent.
+    for id in written {
+        match failed && !proven {
+            true => fail(shared, id, error),
+            false => disconnect(shared, id, true),
+        }
+    }
+    for id in unsent {
+        match failed {
+            true => fail(shared, id, error),
+            false => disconnect(shared, id, false),
+        }
     }
     tracing::debug!(flow = flow.id.0, remote = %flow.remote, ?reason, "stream closed");
 }
@@ -207,6 +223,12 @@ pub(crate) fn fail(shared: &Shared, id: TransmitId, error: TransportError) {
     shared
         .lanes
         .report(TransportReport::Failed { id, error }, &shared.tally);
+}
+
+fn disconnect(shared: &Shared, id: TransmitId, written: bool) {
+    shared
+        .lanes
+        .report(TransportReport::Disconnected { id, written }, &shared.tally);
 }
 
 impl CloseReason {

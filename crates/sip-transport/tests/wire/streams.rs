@@ -221,6 +221,36 @@ async fn a_fin_closes_the_flow_and_the_next_request_opens_another() {
 }
 
 #[tokio::test]
+async fn a_request_that_nobody_answered_before_the_fin_is_reported() {
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut end = End::start(config(vec![], vec![trunk(FlowPolicy::OneWay)]));
+    let to = to_hop(Tcp, peer.local_addr().unwrap(), "peer.example");
+    let bye = request("BYE", "call", Some("t"), "");
+    let ack = request("ACK", "call", Some("t"), "");
+    let id = end.send(to.clone(), bye.clone());
+    let (mut tcp, _) = peer.accept().await.unwrap();
+    tcp.write_all(options("heard").as_bytes()).await.unwrap();
+    end.message().await;
+    end.send(to.clone(), ack.clone());
+    let mut read = vec![0; bye.len() + ack.len()];
+    tcp.read_exact(&mut read).await.unwrap();
+    drop(tcp);
+    let mut reported = Vec::new();
+    loop {
+        match end.next().await {
+            Incoming::Report(report) => reported.push(report),
+            Incoming::FlowClosed { .. } => break,
+            _ => {}
+        }
+    }
+    let written = true;
+    assert_eq!(reported, [TransportReport::Disconnected { id, written }]);
+    // The hop is as good as before.
+    end.send(to, bye);
+    timeout(PATIENCE, peer.accept()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn stopping_writes_what_is_queued_and_closes() {
     let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut end = End::start(config(vec![listener(Tcp)], vec![trunk(FlowPolicy::OneWay)]));

@@ -76,6 +76,8 @@ pub(crate) struct Attempt {
     pub(crate) transmit: TransmitId,
     /// When the address is given up for its silence.
     pub(crate) silent: Option<Moment>,
+    /// It was sent once more because its connection ended.
+    pub(crate) repeated: bool,
     /// `None` only while a transition runs.
     pub(crate) machine: Option<ClientMachine>,
 }

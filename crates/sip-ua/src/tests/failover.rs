@@ -70,6 +70,65 @@ fn fail(bench: &mut Bench, transmit: &Transmit, error: TransportError) {
     );
 }
 
+fn disconnect(bench: &mut Bench, transmit: &Transmit, written: bool) {
+    let id = transmit.id;
+    let report = TransportReport::Disconnected { id, written };
+    bench.ua.handle_report(bench.now(), report);
+}
+
+#[test]
+fn a_request_whose_connection_ended_is_repeated_once_and_then_goes_to_the_next_address() {
+    for (method, written) in [(Method::Bye, true), (Method::Invite, false)] {
+        let mut bench = Bench::new();
+        bench.send_to(method, "sip:example.net;transport=tcp");
+        serve(&mut bench, |query| {
+            let name = query.name.replace("_tcp", "_udp");
+            two_servers(&Query {
+                name: name.into(),
+                ..query.clone()
+            })
+        });
+        let first = bench.transmits().remove(0);
+        disconnect(&mut bench, &first, written);
+        let again = bench.transmits().remove(0);
+        assert_eq!((&again.to, &again.message), (&first.to, &first.message));
+        assert_ne!(again.id, first.id);
+        // The first one is nobody's any more.
+        disconnect(&mut bench, &first, written);
+        fail(&mut bench, &first, TransportError::Closed);
+        assert!(bench.transmits().is_empty());
+        disconnect(&mut bench, &again, written);
+        let next = bench.transmits().remove(0);
+        assert_eq!(destination(&next.to).to_string(), "198.51.100.2:5070");
+        bench.run(Duration::from_secs(80));
+        let load = bench.ua.load();
+        assert_eq!((load.clients, load.transmits, load.deadlines), (0, 0, 0));
+    }
+}
+
+#[test]
+fn what_was_answered_is_not_repeated_when_its_connection_ends() {
+    let mut bench = Bench::new();
+    bench.send_to(Method::Options, "sip:198.51.100.1;transport=tcp");
+    let sent = bench.transmits().remove(0);
+    bench.answer(&read(sent.message.clone()), 200, "x");
+    disconnect(&mut bench, &sent, true);
+    assert!(bench.transmits().is_empty());
+    assert_eq!(bench.ua.counters().undelivered, 0);
+}
+
+#[test]
+fn an_invite_that_is_to_be_cancelled_is_not_repeated() {
+    let mut bench = Bench::new();
+    let key = bench.send_to(Method::Invite, "sip:198.51.100.1;transport=tcp");
+    let sent = bench.transmits().remove(0);
+    bench.ua.cancel(bench.now(), key, Default::default());
+    disconnect(&mut bench, &sent, true);
+    assert!(bench.transmits().is_empty());
+    let events = names(&bench.events());
+    assert_eq!(events, ["Failed Transport(Closed)", "ClientDone"]);
+}
+
 #[test]
 fn an_address_that_fails_is_followed_by_the_next_with_a_new_branch() {
     let mut bench = Bench::new();

@@ -150,6 +150,7 @@ impl UserAgent {
                     rest: Default::default(),
                     transmit,
                     silent: None,
+                    repeated: false,
                     machine: Some(ClientMachine::NonInvite(machine)),
                 })),
             },

@@ -110,6 +110,7 @@ impl UserAgent {
                 rest: hops,
                 transmit,
                 silent,
+                repeated: false,
                 machine: Some(machine),
             }));
         }
@@ -141,6 +142,39 @@ impl UserAgent {
             Left::Nothing
         };
         self.give_address_up(now, key, left, ClientFailure::Transport(error));
+    }
+
+    /// The connection of a request has ended, and nothing was heard of the request. Over a stream
+    /// it is never repeated (RFC 3261 §17.1.2.2), so that a BYE would be lost here and its call go
+    /// on. It is sent again as it is, once: a peer that had read it takes it for a repetition
+    /// (§17.2.3).
+    pub(super) fn on_disconnected(&mut self, now: Now, key: ClientKey) {
+        let transmit = self.mint_transmit();
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let wanted = client.cancel.is_none();
+        let request = client.request.clone();
+        let Some(attempt) = client.attempt().filter(|attempt| attempt.is_unheard()) else {
+            return;
+        };
+        if attempt.repeated || !wanted {
+            self.on_undelivered(now, key, TransportError::Closed);
+            return;
+        }
+        attempt.repeated = true;
+        let before = std::mem::replace(&mut attempt.transmit, transmit);
+        let (to, message) = (
+            To::Hop(attempt.hop.clone()),
+            on_wire(&request, &attempt.via),
+        );
+        self.transmits.remove(&before);
+        self.transmits.insert(transmit, Sender::Client(key));
+        self.out.transmits.push_back(Transmit {
+            id: transmit,
+            to,
+            message,
+        });
     }
 
     /// Nobody answers at the present address.

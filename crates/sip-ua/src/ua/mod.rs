@@ -113,13 +113,21 @@ impl UserAgent {
         }
     }
 
-    /// The transport could not deliver a message.
+    /// The transport could not deliver a message, or does not know whether it has.
     pub fn handle_report(&mut self, now: Now, report: TransportReport) {
-        let TransportReport::Failed { id, error } = report;
-        match self.transmits.get(&id).copied() {
-            Some(Sender::Client(client)) => self.on_undelivered(now, client, error),
-            Some(Sender::Ack(client, dialog)) => self.on_ack_undelivered(now, client, dialog),
-            None => self.counters.undelivered += 1,
+        let (TransportReport::Failed { id, .. } | TransportReport::Disconnected { id, .. }) =
+            report;
+        match (self.transmits.get(&id).copied(), report) {
+            (Some(Sender::Client(client)), TransportReport::Failed { error, .. }) => {
+                self.on_undelivered(now, client, error);
+            }
+            (Some(Sender::Client(client)), TransportReport::Disconnected { .. }) => {
+                self.on_disconnected(now, client);
+            }
+            // The repeated 2xx asks for an ACK that was not read.
+            (_, TransportReport::Disconnected { written: true, .. }) => {}
+            (Some(Sender::Ack(client, dialog)), _) => self.on_ack_undelivered(now, client, dialog),
+            (None, _) => self.counters.undelivered += 1,
         }
     }
 
