@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use media_io::sys::mmsg::{Datagram, HEADROOM, MAX_DATAGRAM, Receiver, Slots};
@@ -252,6 +252,27 @@ fn a_closed_port_is_as_if_nothing_steered_it() {
     });
 }
 
+/// Copies of the descriptors that keep programs of this process running.
+#[allow(unsafe_code)] // descriptors are known by their numbers alone here
+fn copies_of_links() -> Vec<OwnedFd> {
+    let links = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| {
+            let path = entry.unwrap().path();
+            let target = std::fs::read_link(&path).ok()?;
+            let is_link = target.to_str()? == "anon_inode:bpf_link";
+            is_link.then(|| path.file_name()?.to_str()?.parse().ok())?
+        });
+    // Other tests close theirs meanwhile.
+    links
+        .filter_map(|fd: RawFd| {
+            // SAFETY: the number is only asked for a copy, and gives none when it was closed.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            fd.try_clone_to_owned().ok()
+        })
+        .collect()
+}
+
 #[test]
 fn two_steer_the_same_range_side_by_side() {
     alone(|| {
@@ -267,6 +288,9 @@ fn two_steer_the_same_range_side_by_side() {
         let [old, new] = ears.each_mut().map(|ears| ears.next(Family::V4).0);
         assert_eq!(old.destination.port(), 20_000);
         assert_eq!(new.destination.port(), 20_002);
+        // As a child process that another thread starts has for a moment.
+        let copies = copies_of_links();
+        assert!(copies.len() >= 2, "{}", copies.len());
         drop(older);
         newer.port(0, 20_000).unwrap().open(0);
         caller.send_to(b"call", ("192.0.2.1", 20_000)).unwrap();

@@ -17,6 +17,7 @@ const MAP_UPDATE_ELEM: u32 = 2;
 const MAP_DELETE_ELEM: u32 = 3;
 const PROG_LOAD: u32 = 5;
 const LINK_CREATE: u32 = 28;
+const LINK_DETACH: u32 = 34;
 
 const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_TYPE_SOCKMAP: u32 = 15;
@@ -147,7 +148,7 @@ impl AsFd for Map {
 #[derive(Debug)]
 pub struct SkLookup {
     _program: OwnedFd,
-    _link: OwnedFd,
+    link: OwnedFd,
 }
 
 #[repr(C)]
@@ -174,6 +175,11 @@ struct CreateLink {
     flags: u32,
 }
 
+#[repr(C)]
+struct DetachLink {
+    link_fd: u32,
+}
+
 impl SkLookup {
     /// Loads a program and has it run in the network namespace of this thread.
     pub fn attach(name: &str, code: &[u64]) -> Result<Self, Refused> {
@@ -193,8 +199,22 @@ impl SkLookup {
             .map_err(|error| Refused::new("to run the steering program", error))?;
         Ok(Self {
             _program: program,
-            _link: own(link),
+            link: own(link),
         })
+    }
+}
+
+impl Drop for SkLookup {
+    /// A copy of the descriptor, as a child process has one until it executes its program, would
+    /// keep the program running, and that would take what is meant for its successor.
+    fn drop(&mut self) {
+        let link = DetachLink {
+            link_fd: self.link.as_raw_fd() as u32,
+        };
+        // SAFETY: a `DetachLink` is what LINK_DETACH takes, and holds no pointer.
+        if let Err(error) = unsafe { bpf(LINK_DETACH, &link) } {
+            tracing::warn!(%error, "the steering program may go on for a while");
+        }
     }
 }
 
