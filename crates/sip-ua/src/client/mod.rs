@@ -189,6 +189,12 @@ impl Client {
         }
     }
 
+    /// Whether the request is to be sent again where it was sent when its connection ends.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let unheard = |attempt: &Attempt| attempt.is_unheard() && !attempt.repeated;
+        self.cancel.is_none() && matches!(&self.phase, Phase::Active(attempt) if unheard(attempt))
+    }
+
     pub(crate) fn answer(&mut self, dialog: DialogKey) -> Option<&mut Answer> {
         self.answers
             .iter_mut()

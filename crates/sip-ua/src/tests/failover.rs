@@ -61,13 +61,9 @@ fn called(bench: &mut Bench) -> Transmit {
 }
 
 fn fail(bench: &mut Bench, transmit: &Transmit, error: TransportError) {
-    bench.ua.handle_report(
-        bench.now(),
-        TransportReport::Failed {
-            id: transmit.id,
-            error,
-        },
-    );
+    let id = transmit.id;
+    let report = TransportReport::Failed { id, error };
+    bench.ua.handle_report(bench.now(), report);
 }
 
 fn disconnect(bench: &mut Bench, transmit: &Transmit, written: bool) {

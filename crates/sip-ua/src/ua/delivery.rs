@@ -149,31 +149,25 @@ impl UserAgent {
     /// on. It is sent again as it is, once: a peer that had read it takes it for a repetition
     /// (§17.2.3).
     pub(super) fn on_disconnected(&mut self, now: Now, key: ClientKey) {
-        let transmit = self.mint_transmit();
-        let Some(client) = self.clients.get_mut(key) else {
-            return;
-        };
-        let wanted = client.cancel.is_none();
-        let request = client.request.clone();
-        let Some(attempt) = client.attempt().filter(|attempt| attempt.is_unheard()) else {
-            return;
-        };
-        if attempt.repeated || !wanted {
+        if !self.clients.get(key).is_some_and(Client::is_repeatable) {
             self.on_undelivered(now, key, TransportError::Closed);
             return;
         }
+        let id = self.mint_transmit();
+        let Some(Client { request, phase, .. }) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Phase::Active(attempt) = phase else {
+            return;
+        };
         attempt.repeated = true;
-        let before = std::mem::replace(&mut attempt.transmit, transmit);
-        let (to, message) = (
-            To::Hop(attempt.hop.clone()),
-            on_wire(&request, &attempt.via),
-        );
-        self.transmits.remove(&before);
-        self.transmits.insert(transmit, Sender::Client(key));
+        self.transmits.remove(&attempt.transmit);
+        attempt.transmit = id;
+        self.transmits.insert(id, Sender::Client(key));
         self.out.transmits.push_back(Transmit {
-            id: transmit,
-            to,
-            message,
+            id,
+            to: To::Hop(attempt.hop.clone()),
+            message: on_wire(request, &attempt.via),
         });
     }
 
