@@ -242,7 +242,10 @@ impl Receiver {
 
     /// The next input if one is in the lanes; datagrams are there once they are gathered.
     pub fn try_next(&mut self) -> Option<Incoming> {
-        if let Ok(report) = self.ends.reports.try_recv() {
+        // One that `ready` took came before those that are still in their channel.
+        if !matches!(self.held.first.front(), Some(Incoming::Report(_)))
+            && let Ok(report) = self.ends.reports.try_recv()
+        {
             return Some(Incoming::Report(report));
         }
         if let Some(incoming) = self.held.first.pop_front() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sip_msg::Message;
 use sip_msg::TransportKind::Tcp;
-use sip_msg::wire::{TransportError, TransportReport};
+use sip_msg::wire::{To, TransportError, TransportReport};
 use sip_transport::{CloseReason, Counter, FlowPolicy, Incoming, TransportLimits, TrunkFlow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -141,6 +141,17 @@ async fn what_cannot_be_framed_ends_the_stream_and_only_it() {
     assert_eq!(end.count(Counter::FramingErrors), 1);
 }
 
+async fn toward_a_peer(limits: TransportLimits) -> (End, TcpListener, To) {
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trunks = vec![trunk(FlowPolicy::OneWay)];
+    let end = End::start(sip_transport::TransportConfig {
+        limits,
+        ..config(vec![], trunks)
+    });
+    let to = to_hop(Tcp, peer.local_addr().unwrap(), "peer.example");
+    (end, peer, to)
+}
+
 #[tokio::test]
 async fn a_peer_that_does_not_read_fails_its_flow_and_every_message_of_it() {
     let limits = TransportLimits {
@@ -148,13 +159,7 @@ async fn a_peer_that_does_not_read_fails_its_flow_and_every_message_of_it() {
         stall: Duration::from_millis(300),
         ..TransportLimits::default()
     };
-    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let trunks = vec![trunk(FlowPolicy::OneWay)];
-    let mut end = End::start(sip_transport::TransportConfig {
-        limits,
-        ..config(vec![], trunks)
-    });
-    let to = to_hop(Tcp, peer.local_addr().unwrap(), "peer.example");
+    let (mut end, peer, to) = toward_a_peer(limits).await;
     let body = "x".repeat(16 * 1024);
     let message = request("INFO", "stall", Some("t"), &body);
     end.send(to.clone(), message.clone());
@@ -248,6 +253,41 @@ async fn a_request_that_nobody_answered_before_the_fin_is_reported() {
     // The hop is as good as before.
     end.send(to, bye);
     timeout(PATIENCE, peer.accept()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_was_queued_behind_what_nobody_read_is_reported_as_not_written() {
+    let limits = TransportLimits {
+        outbox_bytes: 32 * 1024 * 1024,
+        stall: PATIENCE,
+        ..TransportLimits::default()
+    };
+    let (mut end, peer, to) = toward_a_peer(limits).await;
+    let info = request("INFO", "queue", Some("t"), &"x".repeat(60_000));
+    let first = end.send(to.clone(), info.clone());
+    let (mut tcp, _) = peer.accept().await.unwrap();
+    tcp.read_exact(&mut vec![0; info.len()]).await.unwrap();
+    tcp.write_all(options("heard").as_bytes()).await.unwrap();
+    end.message().await;
+    // More than the kernel holds, less than the outbox.
+    let mut sent = vec![first];
+    sent.extend((0..400).map(|_| end.send(to.clone(), info.clone())));
+    drop(tcp);
+    let mut reported = Vec::new();
+    while reported.len() < sent.len() {
+        match end.next().await {
+            Incoming::Report(TransportReport::Disconnected { id, written }) => {
+                reported.push((id, written));
+            }
+            Incoming::Report(report) => panic!("{report:?}"),
+            _ => {}
+        }
+    }
+    let ids: Vec<_> = reported.iter().map(|&(id, _)| id).collect();
+    assert_eq!(ids, sent);
+    let written = reported.iter().filter(|&&(_, written)| written).count();
+    assert!((1..sent.len()).contains(&written), "{written}");
+    assert!(reported[..written].iter().all(|&(_, written)| written));
 }
 
 #[tokio::test]

@@ -104,13 +104,23 @@ fn a_request_whose_connection_ended_is_repeated_once_and_then_goes_to_the_next_a
 
 #[test]
 fn what_was_answered_is_not_repeated_when_its_connection_ends() {
-    let mut bench = Bench::new();
-    bench.send_to(Method::Options, "sip:198.51.100.1;transport=tcp");
-    let sent = bench.transmits().remove(0);
-    bench.answer(&read(sent.message.clone()), 200, "x");
-    disconnect(&mut bench, &sent, true);
-    assert!(bench.transmits().is_empty());
-    assert_eq!(bench.ua.counters().undelivered, 0);
+    for (method, status) in [
+        (Method::Options, 100),
+        (Method::Options, 200),
+        (Method::Invite, 180),
+        (Method::Invite, 486),
+    ] {
+        let mut bench = Bench::new();
+        bench.send_to(method, "sip:198.51.100.1;transport=tcp");
+        let sent = bench.transmits().remove(0);
+        bench.answer(&read(sent.message.clone()), status, "x");
+        bench.transmits();
+        bench.events();
+        disconnect(&mut bench, &sent, true);
+        assert!(bench.transmits().is_empty());
+        assert!(bench.events().is_empty());
+        assert_eq!(bench.ua.counters().undelivered, 0);
+    }
 }
 
 #[test]
