@@ -163,7 +163,7 @@ impl<P: Path> Forwarder<P> {
         if bound.send(calls.to_vec()).is_err() {
             return;
         }
-        let mut moderation = Moderation::default();
+        let mut moderation = Moderation::new(P::TOGETHER);
         while !self.stop.load(Ordering::Acquire) {
             if let Err(error) = self.path.wait(moderation.gather(), LONGEST_WAIT) {
                 tracing::error!(%error, "the forwarder cannot wait and ends");

@@ -92,7 +92,7 @@ impl<P: Path> Shard<P> {
             relay: Relay::new(parts.config.relay),
             parts,
             path,
-            moderation: Moderation::default(),
+            moderation: Moderation::new(P::TOGETHER),
             survey: now + SURVEY,
             arrived: Vec::new(),
             awaited: None,

@@ -67,6 +67,10 @@ pub(crate) trait Path: Sized {
     /// What the shards of this path have in common, made once before them.
     type Shared: Clone + Send + 'static;
 
+    /// Datagrams that gather for one wake-up, as far as the bounds of the time let them. More of
+    /// them would cost little less, and each would wait for longer.
+    const TOGETHER: u64 = 32;
+
     /// Makes what the shards have in common.
     ///
     /// # Errors

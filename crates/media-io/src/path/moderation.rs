@@ -7,9 +7,6 @@ use media_relay::Moment;
 
 /// Below so many datagrams a second each is carried as it comes.
 const FROM: u64 = 3_000;
-/// Datagrams that gather for one wake-up. More of them would cost little less, and each would wait
-/// for longer.
-const TOGETHER: u64 = 32;
 /// The shortest and longest time that datagrams gather.
 const LEAST: Duration = Duration::from_micros(300);
 const MOST: Duration = Duration::from_millis(1);
@@ -17,8 +14,9 @@ const MOST: Duration = Duration::from_millis(1);
 const WINDOW: Duration = Duration::from_millis(20);
 
 /// The rate of one shard, and what follows from it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Moderation {
+    together: u64,
     since: Option<Moment>,
     datagrams: u64,
     gather: Option<Duration>,
@@ -27,6 +25,17 @@ pub(crate) struct Moderation {
 }
 
 impl Moderation {
+    /// Lets so many datagrams gather for one wake-up.
+    pub(crate) fn new(together: u64) -> Self {
+        Self {
+            together,
+            since: None,
+            datagrams: 0,
+            gather: None,
+            took: Duration::ZERO,
+        }
+    }
+
     /// Notes that so many datagrams were taken in from `began` to `now`.
     pub(crate) fn note(&mut self, began: Moment, now: Moment, datagrams: usize) {
         self.took = now.saturating_since(began);
@@ -39,7 +48,7 @@ impl Moderation {
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let rate = self.datagrams.saturating_mul(1_000_000_000) / nanos;
         self.gather = (rate >= FROM)
-            .then(|| Duration::from_nanos(TOGETHER * 1_000_000_000 / rate).clamp(LEAST, MOST));
+            .then(|| Duration::from_nanos(self.together * 1_000_000_000 / rate).clamp(LEAST, MOST));
         self.since = Some(now);
         self.datagrams = 0;
     }
@@ -57,7 +66,11 @@ mod tests {
     use super::*;
 
     fn at_rate(rate: u64) -> Option<Duration> {
-        let mut moderation = Moderation::default();
+        gathered(32, rate)
+    }
+
+    fn gathered(together: u64, rate: u64) -> Option<Duration> {
+        let mut moderation = Moderation::new(together);
         let mut now = Moment::from_nanos(1_000_000);
         for _ in 0..rate / 5 {
             now = now + Duration::from_nanos(1_000_000_000 / rate);
@@ -75,11 +88,13 @@ mod tests {
         let busy = at_rate(50_000).unwrap();
         assert!((600..=680).contains(&busy.as_micros()), "{busy:?}");
         assert_eq!(at_rate(250_000), Some(LEAST));
+        let twice = gathered(64, 100_000).unwrap();
+        assert!((600..=680).contains(&twice.as_micros()), "{twice:?}");
     }
 
     #[test]
     fn what_came_during_a_long_turn_does_not_wait() {
-        let mut moderation = Moderation::default();
+        let mut moderation = Moderation::new(32);
         let mut now = Moment::from_nanos(1_000_000);
         for _ in 0..5_000 {
             now = now + Duration::from_micros(20);
@@ -95,7 +110,7 @@ mod tests {
 
     #[test]
     fn it_ends_when_the_load_does() {
-        let mut moderation = Moderation::default();
+        let mut moderation = Moderation::new(32);
         let mut now = Moment::from_nanos(1_000_000);
         for _ in 0..5_000 {
             now = now + Duration::from_micros(20);

@@ -244,6 +244,9 @@ impl Path for Uring {
     type Pair = Pair;
     type Shared = ();
 
+    // A turn costs more here than on the steered path: each datagram has a socket of its own.
+    const TOGETHER: u64 = 64;
+
     fn share(_: &MediaIoConfig) -> Result<(), String> {
         Ok(())
     }
